@@ -1,0 +1,18 @@
+# Settings of every target of the project, never of its consumers.
+add_library(fourge_settings INTERFACE)
+target_compile_features(fourge_settings INTERFACE cxx_std_20)
+target_compile_options(fourge_settings INTERFACE
+  -Wall -Wextra -Wpedantic -Wconversion -Wsign-conversion -Wshadow
+  -fvisibility=hidden -fvisibility-inlines-hidden
+  $<$<BOOL:${FOURGE_WERROR}>:-Werror>)
+target_include_directories(fourge_settings INTERFACE ${PROJECT_SOURCE_DIR})
+
+set(FOURGE_SANITIZE "" CACHE STRING "Sanitizers: address,undefined or thread")
+if(FOURGE_SANITIZE)
+  # Everything, the reference and the tests included, must be built alike.
+  add_compile_options(-fsanitize=${FOURGE_SANITIZE} -fno-omit-frame-pointer)
+  add_link_options(-fsanitize=${FOURGE_SANITIZE})
+  if(FOURGE_SANITIZE MATCHES "undefined")
+    add_compile_options(-fno-sanitize-recover=undefined)
+  endif()
+endif()

@@ -1,0 +1,35 @@
+// How a Runtime works. Environment variables are read once, by from_environment(), into this struct;
+// nothing reads them later. Two Runtimes with different options do not influence each other.
+#pragma once
+
+#include <fourge/export.hpp>
+
+#include <chrono>
+#include <functional>
+#include <string>
+#include <string_view>
+
+namespace fourge {
+
+enum class LogLevel { debug, info, warn, error };
+
+struct FOURGE_API Options {
+  // Directory of the disk cache. Empty: no disk cache, compiled kernels live in memory only.
+  std::string cache_directory;
+  // Path of libnvrtc. Empty: search the loader's path, then CUDA_HOME, then /usr/local/cuda.
+  std::string nvrtc_library;
+  // CUDA_HOME as found; used only to search for libnvrtc.
+  std::string cuda_home;
+  // C++ compiler for host execution (a program name or path).
+  std::string host_compiler = "c++";
+  // How long to wait for another process that compiles the same kernel before compiling it here too.
+  std::chrono::milliseconds compile_wait{120'000};
+  // Called from any thread. Unset: silent. Never called on the launch path.
+  std::function<void(LogLevel, std::string_view)> log;
+
+  // FOURGE_CACHE_DIR, else XDG_CACHE_HOME/fourge, else HOME/.cache/fourge ("" when none is set);
+  // FOURGE_NVRTC; CUDA_HOME, else CUDA_PATH; FOURGE_HOST_CXX.
+  static Options from_environment();
+};
+
+}  // namespace fourge

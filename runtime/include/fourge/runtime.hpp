@@ -1,0 +1,81 @@
+// The runtime: from a spec to a kernel that can be launched, through the caches.
+//
+//   fourge::Runtime runtime;                                    // options from the environment
+//   auto spec = fourge::KernelSpec::parse("nvfp4_quantize[layout=128x4]", runtime.device_target());
+//   fourge::Kernel kernel = runtime.prepare(spec);              // compiles at most once, anywhere
+//   kernel.launch(fourge::Nvfp4QuantizeArgs{...}, stream);
+//
+// Thread-safe. prepare() of the same spec by many threads compiles once; of a prepared spec it is a
+// lock-free look-up. libnvrtc is loaded at the first compile, libcuda at the first prepare().
+#pragma once
+
+#include <fourge/error.hpp>
+#include <fourge/export.hpp>
+#include <fourge/kernel.hpp>
+#include <fourge/kernel_spec.hpp>
+#include <fourge/options.hpp>
+#include <fourge/stats.hpp>
+#include <fourge/target.hpp>
+
+#include <chrono>
+#include <cstddef>
+#include <memory>
+#include <span>
+#include <string>
+#include <vector>
+
+namespace fourge {
+
+enum class Origin { memory, disk, compiled };
+FOURGE_API const char* to_string(Origin origin) noexcept;
+
+// What a spec turns into, before any GPU is involved.
+struct Artifact {
+  KernelSpec spec;
+  std::string entry_name;
+  std::string source;                // exactly what NVRTC gets
+  std::vector<std::string> options;  // exactly what NVRTC gets
+  std::string key;                   // hex
+  std::string key_record;            // JSON: the fields the key was made of
+  std::vector<std::byte> cubin;
+  Origin origin;                     // where this process got it from
+  std::chrono::nanoseconds took;     // look-up, or compile and publish
+};
+
+class FOURGE_API Runtime {
+ public:
+  explicit Runtime(Options options = Options::from_environment());
+  ~Runtime();
+  Runtime(const Runtime&) = delete;
+  Runtime& operator=(const Runtime&) = delete;
+
+  const Options& options() const noexcept;
+
+  // The cubin for a spec: from memory, from disk, or compiled and published. Needs no GPU.
+  std::shared_ptr<const Artifact> build(const KernelSpec& spec);
+
+  // build(), then load. Loading is forced for the current context, so that no lazy load happens at the
+  // first launch. Needs a current context; it is neither changed nor created here.
+  Kernel prepare(const KernelSpec& spec);
+
+  // Compiles the generated sources with the host compiler (one run for all of them), or takes them from
+  // the cache, for execution on the CPU.
+  HostKernel prepare_host(const KernelSpec& spec);
+  std::vector<HostKernel> prepare_host(std::span<const KernelSpec> specs);
+
+  // The target for the device of the current context. Throws Error(unsupported) when there is no
+  // driver, no current context, or a device fourge has no target for.
+  Target device_target() const;
+
+  Stats stats() const;
+
+ private:
+  struct Impl;
+  std::unique_ptr<Impl> impl_;
+};
+
+// The generated translation unit and the compiler options of a spec. Needs neither NVRTC nor a GPU.
+FOURGE_API std::string generate_source(const KernelSpec& spec);
+FOURGE_API std::vector<std::string> compile_options(const KernelSpec& spec);
+
+}  // namespace fourge
