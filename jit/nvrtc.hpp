@@ -1,0 +1,43 @@
+// NVRTC, loaded at run time. The only place that knows nvrtc.h.
+#pragma once
+
+#include <cstddef>
+#include <memory>
+#include <span>
+#include <string>
+#include <vector>
+
+namespace fourge::jit {
+
+struct CompileOutput {
+  bool ok = false;
+  std::vector<std::byte> cubin;  // for real targets (sm_90a)
+  std::string ptx;               // for virtual targets (compute_90a)
+  std::string log;
+  std::string status;  // NVRTC's name of the result: "NVRTC_ERROR_COMPILATION"
+};
+
+// Thread-safe; NVRTC's front end runs one compile at a time per process.
+class Nvrtc {
+ public:
+  // Throws Error(library_missing) if the library cannot be loaded, lacks a function or is older
+  // than 12.9, naming the path and the version found.
+  explicit Nvrtc(const std::string& path);
+  ~Nvrtc();
+  Nvrtc(const Nvrtc&) = delete;
+  Nvrtc& operator=(const Nvrtc&) = delete;
+
+  int major() const noexcept;
+  int minor() const noexcept;
+
+  // Refused source is not an exception: ok is false and the log says why. Throws Error(internal)
+  // only for failures of NVRTC itself.
+  CompileOutput compile(const std::string& source, const std::string& name,
+                        std::span<const std::string> options) const;
+
+ private:
+  struct Api;
+  std::unique_ptr<Api> api_;
+};
+
+}  // namespace fourge::jit

@@ -1,0 +1,54 @@
+#include <fourge/error.hpp>
+#include <fourge/kernel_spec.hpp>
+#include <fourge/nvfp4_quantize.hpp>
+#include <fourge/op_definition.hpp>
+
+#include <fmt/format.h>
+#include <array>
+
+namespace fourge {
+
+std::span<const OpDefinition* const> all_ops() {
+  static const std::array<const OpDefinition*, 1> ops{&nvfp4_quantize_op()};
+  return ops;
+}
+
+const OpDefinition& find_op(std::string_view name) {
+  std::string known;
+  for (const OpDefinition* op : all_ops()) {
+    if (op->name == name) {
+      return *op;
+    }
+    known += fmt::format("{}{}", known.empty() ? "" : ", ", op->name);
+  }
+  throw Error(ErrorKind::invalid_spec,
+              fmt::format("unknown op \"{}\"; known ops: {}", name, known));
+}
+
+std::vector<KernelSpec> legal_variants(const OpDefinition& op, const Target& target) {
+  std::vector<KernelSpec> variants;
+  KernelSpec spec(op, target);
+  // Counts through the axes like an odometer, the last axis fastest.
+  for (;;) {
+    if (op.refusal(spec).empty()) {
+      variants.push_back(spec);
+    }
+    std::size_t axis = op.axes.size();
+    while (axis > 0) {
+      --axis;
+      const std::size_t next = spec.index(axis) + 1;
+      spec.set_index(axis, next < op.axes[axis].values.size() ? next : 0);
+      if (spec.index(axis) != 0) {
+        break;
+      }
+      if (axis == 0) {
+        return variants;
+      }
+    }
+    if (op.axes.empty()) {
+      return variants;
+    }
+  }
+}
+
+}  // namespace fourge

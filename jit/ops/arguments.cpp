@@ -1,0 +1,56 @@
+#include "jit/ops/arguments.hpp"
+
+#include <fourge/error.hpp>
+
+#include <fmt/format.h>
+#include <cmath>
+
+namespace fourge::jit {
+namespace {
+
+[[noreturn]] void refuse(const KernelSpec& spec, const std::string& what) {
+  throw Error(ErrorKind::invalid_argument, fmt::format("{}: {}", spec.text(), what));
+}
+
+}  // namespace
+
+void check_pointer(const KernelSpec& spec, std::string_view name, const void* pointer,
+                   std::size_t alignment) {
+  if (pointer == nullptr) {
+    refuse(spec, fmt::format("{} is a null pointer", name));
+  }
+  if (reinterpret_cast<std::uintptr_t>(pointer) % alignment != 0) {
+    refuse(spec, fmt::format("{} is {}, which is not aligned to {} bytes", name, fmt::ptr(pointer),
+                             alignment));
+  }
+}
+
+void check_rows(const KernelSpec& spec, std::int64_t rows) {
+  if (rows < 0) {
+    refuse(spec, fmt::format("rows is {}, which is negative", rows));
+  }
+}
+
+void check_columns(const KernelSpec& spec, std::int64_t cols, std::int64_t multiple) {
+  if (cols <= 0 || cols % multiple != 0) {
+    refuse(spec, fmt::format("cols is {}; it must be a positive multiple of {}, the block length",
+                             cols, multiple));
+  }
+}
+
+void check_extent(const KernelSpec& spec, std::int64_t rows, std::int64_t cols) {
+  constexpr std::int64_t kMostElements = std::int64_t{1} << 47;
+  if (rows > kMostElements / cols) {
+    refuse(spec, fmt::format("{} rows of {} columns are more than 2^47 elements", rows, cols));
+  }
+}
+
+void check_global_scale(const KernelSpec& spec, float value) {
+  if (!(value > 0.0F) || std::isinf(value)) {
+    refuse(spec, fmt::format("global_scale_value is {}; the encode scale must be positive and "
+                             "finite (usually 448 * 6 / amax)",
+                             value));
+  }
+}
+
+}  // namespace fourge::jit

@@ -1,0 +1,22 @@
+// Checks that the argument structs of several ops share. Each throws Error(invalid_argument) that
+// names the op's spec, the argument, what was found and what is needed.
+#pragma once
+
+#include <fourge/kernel_spec.hpp>
+
+#include <cstddef>
+#include <cstdint>
+#include <string_view>
+
+namespace fourge::jit {
+
+void check_pointer(const KernelSpec& spec, std::string_view name, const void* pointer,
+                   std::size_t alignment);
+void check_rows(const KernelSpec& spec, std::int64_t rows);
+// Positive, and a multiple of the block length.
+void check_columns(const KernelSpec& spec, std::int64_t cols, std::int64_t multiple);
+// rows * cols must be addressable: at most 2^47 elements.
+void check_extent(const KernelSpec& spec, std::int64_t rows, std::int64_t cols);
+void check_global_scale(const KernelSpec& spec, float value);
+
+}  // namespace fourge::jit

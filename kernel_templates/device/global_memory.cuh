@@ -1,0 +1,76 @@
+// The only doors to device memory. Each access is naturally aligned; on the host each is checked
+// against the buffers that the call declared.
+#pragma once
+
+#include "device/types.cuh"
+
+namespace fourge_device {
+
+// Eight 32-bit words: a block of 16 elements of 16 bits.
+struct Words8 {
+  uint32 w[8];
+};
+
+#if defined(FOURGE_HOST_EXECUTION)
+
+template <class T>
+FOURGE_INLINE T load(const T* p) {
+  fourge_host::check_global(p, sizeof(T), sizeof(T), 0);
+  return *p;
+}
+template <class T>
+FOURGE_INLINE void store(T* p, T value) {
+  fourge_host::check_global(p, sizeof(T), sizeof(T), 1);
+  *p = value;
+}
+template <bool kWide>
+FOURGE_INLINE Words8 load_words8(const void* p) {
+  fourge_host::check_global(p, 32, kWide ? 32 : 16, 0);
+  return *static_cast<const Words8*>(p);
+}
+
+#else
+
+// Read through the non-coherent path: nothing writes an input during the kernel.
+template <class T>
+FOURGE_INLINE T load(const T* p) {
+  return __ldg(p);
+}
+template <class T>
+FOURGE_INLINE void store(T* p, T value) {
+  *p = value;
+}
+// One 32-byte load where the target has it, otherwise two of 16 bytes.
+template <bool kWide>
+FOURGE_INLINE Words8 load_words8(const void* p) {
+  Words8 v;
+  if constexpr (kWide) {
+    asm volatile("ld.global.nc.v8.b32 {%0, %1, %2, %3, %4, %5, %6, %7}, [%8];"
+                 : "=r"(v.w[0]), "=r"(v.w[1]), "=r"(v.w[2]), "=r"(v.w[3]), "=r"(v.w[4]),
+                   "=r"(v.w[5]), "=r"(v.w[6]), "=r"(v.w[7])
+                 : "l"(p));
+  } else {
+    asm volatile("ld.global.nc.v4.b32 {%0, %1, %2, %3}, [%4];"
+                 : "=r"(v.w[0]), "=r"(v.w[1]), "=r"(v.w[2]), "=r"(v.w[3])
+                 : "l"(p));
+    asm volatile("ld.global.nc.v4.b32 {%0, %1, %2, %3}, [%4];"
+                 : "=r"(v.w[4]), "=r"(v.w[5]), "=r"(v.w[6]), "=r"(v.w[7])
+                 : "l"(static_cast<const char*>(p) + 16));
+  }
+  return v;
+}
+
+#endif
+
+// Waits until everything the preceding kernel wrote is visible, when this kernel was launched with
+// programmatic dependent launch; otherwise does nothing. Nothing may be read before it.
+template <class Config>
+FOURGE_INLINE void wait_for_predecessor() {
+#if !defined(FOURGE_HOST_EXECUTION)
+  if constexpr (Config::kGridDependency) {
+    asm volatile("griddepcontrol.wait;" ::: "memory");
+  }
+#endif
+}
+
+}  // namespace fourge_device

@@ -1,0 +1,26 @@
+// Vocabulary of the device code. Every file below kernel_templates/ is plain CUDA C++; the
+// generator pastes the files that a kernel needs, in include order, into one hermetic translation
+// unit.
+//
+// FOURGE_HOST_EXECUTION is defined when the same text is compiled by a C++ compiler to run on the
+// CPU; the names in namespace fourge_host then come from the emulation.
+#pragma once
+
+#define FOURGE_INLINE __device__ __forceinline__
+
+namespace fourge_device {
+
+using uint8 = unsigned char;
+using uint16 = unsigned short;
+using uint32 = unsigned int;
+using uint64 = unsigned long long;
+using int64 = long long;
+
+enum class ElementType { bf16, f16 };
+enum class ScaleLayout { linear, tiled_128x4, tiled_8x4 };
+enum class ScaleMode { tensor };
+enum class MathMode { exact, fast };
+
+constexpr float kFloatMax = 3.4028234663852886e38f;
+
+}  // namespace fourge_device
