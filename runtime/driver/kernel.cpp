@@ -1,0 +1,98 @@
+#include <fmt/format.h>
+
+#include <fourge/error.hpp>
+#include <fourge/kernel.hpp>
+
+#include "runtime/driver/kernel_state.hpp"
+
+namespace fourge {
+namespace {
+
+// The refusals build their texts out of line: the launch path itself allocates nothing.
+[[noreturn]] void refuse_args(const detail::KernelState& state, std::string_view op,
+                              std::size_t size) {
+  throw Error(
+      ErrorKind::invalid_argument,
+      fmt::format("{} was launched with arguments of {} ({} bytes); expected those of {} ({} "
+                  "bytes, not null)",
+                  state.text, op, size, state.spec.op().name, state.spec.op().args_size));
+}
+
+[[noreturn]] void refuse_device(const detail::KernelState& state, CUdevice device) {
+  if (device < 0 || device >= detail::kMaxDevices) {
+    throw Error(ErrorKind::unsupported, fmt::format("{}: device {} is beyond the {} that are used",
+                                                    state.text, device, detail::kMaxDevices));
+  }
+  const auto& slot = state.devices[static_cast<std::size_t>(device)];
+  throw Error(ErrorKind::unsupported,
+              fmt::format("{}: target {} does not run on device {} of the current context (compute "
+                          "capability {}.{}). Prepare a spec for that device's target",
+                          state.text, state.spec.target().text(), device, slot.major, slot.minor));
+}
+
+[[noreturn]] void refuse_dependent_launch(const detail::KernelState& state) {
+  throw Error(ErrorKind::unsupported,
+              fmt::format("{}: target {} has no programmatic dependent launch (sm_90 and later "
+                          "have); launch without it",
+                          state.text, state.spec.target().text()));
+}
+
+}  // namespace
+
+const KernelSpec& Kernel::spec() const noexcept { return state_->spec; }
+
+void Kernel::launch_args(std::string_view op, const void* args, std::size_t size,
+                         CUstream_st* stream, const LaunchOptions& options) const {
+  const detail::KernelState& state = *state_;
+  const Driver& driver = *state.driver;
+  const OpDefinition& definition = state.spec.op();
+  if (op != definition.name || size != definition.args_size || args == nullptr) {
+    refuse_args(state, op, size);
+  }
+  definition.check_args(state.spec, args);
+  if (options.programmatic_dependent_launch && !state.spec.target().features().grid_dependency) {
+    refuse_dependent_launch(state);
+  }
+
+  CUdevice device = 0;
+  if (driver.cuCtxGetDevice(&device) != CUDA_SUCCESS) {
+    device = detail::current_device(driver, state.text);  // says why
+  }
+  if (device < 0 || device >= detail::kMaxDevices ||
+      !state.devices[static_cast<std::size_t>(device)].runs) {
+    refuse_device(state, device);
+  }
+  const DeviceFacts facts{state.devices[static_cast<std::size_t>(device)].multiprocessors};
+  const LaunchShape shape = definition.launch_shape(state.spec, args, facts);
+  if (shape.empty) return;
+
+  // The driver copies the parameters during the call, so pointers into the caller's struct do.
+  void* params[detail::kMaxParams];
+  auto* bytes = static_cast<std::byte*>(const_cast<void*>(args));
+  for (std::size_t i = 0; i < definition.params.size(); ++i) {
+    params[i] = bytes + definition.params[i].offset;
+  }
+
+  CUlaunchAttribute attributes[1] = {};
+  CUlaunchConfig config = {};
+  config.gridDimX = shape.grid[0];
+  config.gridDimY = shape.grid[1];
+  config.gridDimZ = shape.grid[2];
+  config.blockDimX = shape.block[0];
+  config.blockDimY = shape.block[1];
+  config.blockDimZ = shape.block[2];
+  config.sharedMemBytes = shape.dynamic_shared_bytes;
+  config.hStream = stream;
+  if (options.programmatic_dependent_launch) {
+    attributes[0].id = CU_LAUNCH_ATTRIBUTE_PROGRAMMATIC_STREAM_SERIALIZATION;
+    attributes[0].value.programmaticStreamSerializationAllowed = 1;
+    config.attrs = attributes;
+    config.numAttrs = 1;
+  }
+  // The driver takes a CUkernel where it takes a CUfunction and finds the current context's own.
+  const CUresult result =
+      driver.cuLaunchKernelEx(&config, reinterpret_cast<CUfunction>(state.kernel), params, nullptr);
+  if (result != CUDA_SUCCESS) driver.fail(result, "cuLaunchKernelEx", state.text);
+}
+
+}  // namespace fourge

@@ -1,0 +1,96 @@
+// A loaded kernel: what fourge::Kernel points to.
+//
+// The kernel is loaded as a context-free library (cuLibraryLoadData), so one state serves all
+// devices and contexts of the process. Everything a launch needs to know about a device is read at
+// load time.
+#pragma once
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <fourge/kernel.hpp>
+#include <fourge/kernel_spec.hpp>
+#include <fourge/target.hpp>
+#include <memory>
+#include <span>
+#include <string>
+#include <string_view>
+
+#include "runtime/driver/driver.hpp"
+
+namespace fourge::detail {
+
+// Devices with a larger ordinal are not used.
+inline constexpr int kMaxDevices = 64;
+// Entry parameters of an op at most.
+inline constexpr std::size_t kMaxParams = 32;
+
+// Owns a CUlibrary. Unloading at process exit, when the driver is gone already, is no error.
+class Library {
+ public:
+  Library() = default;
+  Library(std::shared_ptr<const Driver> driver, CUlibrary library)
+      : driver_(std::move(driver)), library_(library) {}
+  ~Library();
+  Library(const Library&) = delete;
+  Library& operator=(const Library&) = delete;
+
+  CUlibrary get() const noexcept { return library_; }
+
+ private:
+  std::shared_ptr<const Driver> driver_;
+  CUlibrary library_ = nullptr;
+};
+
+struct DeviceSlot {
+  bool present = false;
+  bool runs = false;  // the kernel's target loads on this device
+  int major = 0;
+  int minor = 0;
+  int multiprocessors = 0;
+};
+
+struct KernelState {
+  KernelState(KernelSpec kernel_spec, std::shared_ptr<const Driver> loaded_driver,
+              CUlibrary loaded_library)
+      : spec(std::move(kernel_spec)),
+        text(spec.text()),
+        driver(loaded_driver),
+        library(std::move(loaded_driver), loaded_library) {}
+
+  KernelSpec spec;
+  std::string text;  // of the spec, for errors
+  std::shared_ptr<const Driver> driver;
+  Library library;
+  CUkernel kernel = nullptr;
+  std::array<DeviceSlot, kMaxDevices> devices{};
+};
+
+struct LoadOptions {
+  // The most dynamic shared memory any launch of this kernel asks for. Where it exceeds what a CTA
+  // gets by default (48 KiB less the static part), the limit is raised, once, on every device the
+  // target runs on.
+  std::uint32_t max_dynamic_shared_bytes = 0;
+};
+
+// Loads a cubin for a spec. Checks, before the driver sees the bytes, that the cubin is for the
+// spec's target, holds the entry and has the op's parameters; then that the current context's
+// device can run it. The load is forced for the current context, which is neither changed nor
+// created.
+//
+// Throws Error(invalid_argument) for bytes that are no cubin or one for another target,
+// Error(internal) for an entry whose parameters are not the op's, Error(unsupported) without a
+// current context or on a device of another target, DriverError with the spec's text.
+std::unique_ptr<KernelState> load_kernel(std::shared_ptr<const Driver> driver,
+                                         const KernelSpec& spec, std::string_view entry_name,
+                                         std::span<const std::byte> cubin,
+                                         const LoadOptions& options = {});
+
+// The target for the device of the current context. Throws Error(unsupported) when there is no
+// current context, or a device fourge has no target for.
+Target device_target(const Driver& driver);
+
+// The device of the current context. Throws Error(unsupported) with advice when there is none.
+CUdevice current_device(const Driver& driver, std::string_view context);
+
+}  // namespace fourge::detail

@@ -1,0 +1,222 @@
+#include <fmt/format.h>
+
+#include <fourge/error.hpp>
+#include <string>
+
+#include "jit/cubin.hpp"
+#include "runtime/driver/kernel_state.hpp"
+
+namespace fourge::detail {
+namespace {
+
+// What a CTA gets without asking, static and dynamic together.
+constexpr std::uint32_t kDefaultSharedBytes = 48 * 1024;
+
+int attribute(const Driver& driver, CUdevice_attribute which, CUdevice device) {
+  int value = 0;
+  driver.check(driver.cuDeviceGetAttribute(&value, which, device), "cuDeviceGetAttribute");
+  return value;
+}
+
+// Refuses a cubin that is not what the spec asks for. Returns its entry.
+jit::CubinKernel check_cubin(const KernelSpec& spec, std::string_view entry_name,
+                             std::span<const std::byte> bytes) {
+  const jit::CubinInfo info = jit::parse_cubin(bytes);
+  const Target target = spec.target();
+  const bool same_number =
+      info.target.major == target.major() && info.target.minor == target.minor();
+  if (!same_number || (info.target.suffix_known && info.target.text() != target.text())) {
+    throw Error(ErrorKind::invalid_argument,
+                fmt::format("cubin is for {}, but {} is for {}: compile it for that target",
+                            info.target.text(), spec.text(), target.text()));
+  }
+  const jit::CubinKernel* kernel = info.find(entry_name);
+  if (kernel == nullptr) {
+    throw Error(
+        ErrorKind::internal,
+        fmt::format("the cubin for {} has no entry {}; it holds {}", spec.text(), entry_name,
+                    info.kernels.empty() ? std::string("no kernel") : info.kernels[0].name));
+  }
+  return *kernel;
+}
+
+[[noreturn]] void fail_param(const KernelSpec& spec, std::size_t index, std::string_view source,
+                             std::size_t offset, std::size_t size) {
+  const Param& param = spec.op().params[index];
+  throw Error(
+      ErrorKind::internal,
+      fmt::format("parameter {} ({}) of {}: expected {} bytes at offset {}, found {} bytes "
+                  "at offset {} in {}",
+                  index, param.name, spec.text(), param.size, param.offset, size, offset, source));
+}
+
+[[noreturn]] void fail_param_count(const KernelSpec& spec, std::string_view found) {
+  throw Error(ErrorKind::internal, fmt::format("the entry of {} has {} parameters; expected {}",
+                                               spec.text(), found, spec.op().params.size()));
+}
+
+// The launch passes pointers into the caller's argument struct, so a parameter that lies elsewhere
+// or is longer would read what is not there.
+void check_params(const KernelSpec& spec, const jit::CubinKernel& kernel) {
+  const auto params = spec.op().params;
+  if (params.size() > kMaxParams) {
+    throw Error(ErrorKind::internal, fmt::format("{} has {} parameters; at most {} are supported",
+                                                 spec.text(), params.size(), kMaxParams));
+  }
+  if (kernel.params.size() != params.size()) {
+    fail_param_count(spec, std::to_string(kernel.params.size()));
+  }
+  for (std::size_t i = 0; i < params.size(); ++i) {
+    const auto& found = kernel.params[i];
+    if (found.offset != params[i].offset || found.size != params[i].size) {
+      fail_param(spec, i, "the cubin", found.offset, found.size);
+    }
+    if (params[i].offset + params[i].size > spec.op().args_size) {
+      throw Error(ErrorKind::internal, fmt::format("parameter {} of {} lies outside its struct",
+                                                   params[i].name, spec.op().name));
+    }
+  }
+}
+
+// The same by the driver's own word, where it can say.
+void check_driver_params(const Driver& driver, const KernelState& state) {
+  if (driver.cuKernelGetParamInfo == nullptr) return;
+  const auto params = state.spec.op().params;
+  std::size_t offset = 0;
+  std::size_t size = 0;
+  for (std::size_t i = 0; i < params.size(); ++i) {
+    const CUresult result = driver.cuKernelGetParamInfo(state.kernel, i, &offset, &size);
+    if (result == CUDA_ERROR_INVALID_VALUE) fail_param_count(state.spec, std::to_string(i));
+    driver.check(result, "cuKernelGetParamInfo", state.text);
+    if (offset != params[i].offset || size != params[i].size) {
+      fail_param(state.spec, i, "the loaded kernel", offset, size);
+    }
+  }
+  const CUresult past = driver.cuKernelGetParamInfo(state.kernel, params.size(), &offset, &size);
+  if (past == CUDA_SUCCESS) fail_param_count(state.spec, "more");
+}
+
+DeviceSlot read_device(const Driver& driver, CUdevice device, Target target) {
+  DeviceSlot slot;
+  slot.present = true;
+  slot.major = attribute(driver, CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MAJOR, device);
+  slot.minor = attribute(driver, CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MINOR, device);
+  slot.multiprocessors = attribute(driver, CU_DEVICE_ATTRIBUTE_MULTIPROCESSOR_COUNT, device);
+  slot.runs = target.runs_on(slot.major, slot.minor);
+  return slot;
+}
+
+std::array<DeviceSlot, kMaxDevices> read_devices(const Driver& driver, Target target) {
+  std::array<DeviceSlot, kMaxDevices> slots{};
+  int count = 0;
+  driver.check(driver.cuDeviceGetCount(&count), "cuDeviceGetCount");
+  for (int ordinal = 0; ordinal < count && ordinal < kMaxDevices; ++ordinal) {
+    CUdevice device = 0;
+    driver.check(driver.cuDeviceGet(&device, ordinal), "cuDeviceGet");
+    if (device < 0 || device >= kMaxDevices) continue;
+    slots[static_cast<std::size_t>(device)] = read_device(driver, device, target);
+  }
+  return slots;
+}
+
+void raise_shared_limit(const Driver& driver, const KernelState& state,
+                        const jit::CubinKernel& kernel, std::uint32_t needed) {
+  if (needed + kernel.static_shared_bytes <= kDefaultSharedBytes) return;
+  for (int device = 0; device < kMaxDevices; ++device) {
+    if (!state.devices[static_cast<std::size_t>(device)].runs) continue;
+    const int most =
+        attribute(driver, CU_DEVICE_ATTRIBUTE_MAX_SHARED_MEMORY_PER_BLOCK_OPTIN, device);
+    if (needed + kernel.static_shared_bytes > static_cast<std::uint64_t>(most)) {
+      throw Error(ErrorKind::unsupported,
+                  fmt::format("{} needs {} bytes of shared memory per CTA; device {} has {}",
+                              state.text, needed + kernel.static_shared_bytes, device, most));
+    }
+    driver.check(driver.cuKernelSetAttribute(CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES,
+                                             static_cast<int>(needed), state.kernel, device),
+                 "cuKernelSetAttribute", state.text);
+  }
+}
+
+// Without this the first launch would load lazily, which can wait for a busy GPU.
+void force_load(const Driver& driver, const KernelState& state) {
+  CUfunction function = nullptr;
+  driver.check(driver.cuKernelGetFunction(&function, state.kernel), "cuKernelGetFunction",
+               state.text);
+  if (driver.cuFuncLoad != nullptr) {
+    driver.check(driver.cuFuncLoad(function), "cuFuncLoad", state.text);
+    return;
+  }
+  // Before CUDA 12.4 asking for an attribute is what makes the driver load the function.
+  int unused = 0;
+  driver.check(driver.cuFuncGetAttribute(&unused, CU_FUNC_ATTRIBUTE_NUM_REGS, function),
+               "cuFuncGetAttribute", state.text);
+}
+
+}  // namespace
+
+Library::~Library() {
+  // Nothing can be done about a failure; CUDA_ERROR_DEINITIALIZED at process exit is the usual one.
+  if (library_ != nullptr) driver_->cuLibraryUnload(library_);
+}
+
+CUdevice current_device(const Driver& driver, std::string_view context) {
+  CUdevice device = 0;
+  const CUresult result = driver.cuCtxGetDevice(&device);
+  if (result == CUDA_ERROR_INVALID_CONTEXT) {
+    throw Error(ErrorKind::unsupported,
+                fmt::format("{}: the calling thread has no current CUDA context. Make one current "
+                            "first (cuCtxSetCurrent, cudaSetDevice and a CUDA call, or "
+                            "fourge::DeviceContext)",
+                            context));
+  }
+  driver.check(result, "cuCtxGetDevice", context);
+  return device;
+}
+
+Target device_target(const Driver& driver) {
+  const CUdevice device = current_device(driver, "the target of the current device was asked for");
+  const int major = attribute(driver, CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MAJOR, device);
+  const int minor = attribute(driver, CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MINOR, device);
+  if (const auto target = Target::for_device(major, minor)) return *target;
+  throw Error(ErrorKind::unsupported,
+              fmt::format("device {} has compute capability {}.{}, for which fourge has no target",
+                          device, major, minor));
+}
+
+std::unique_ptr<KernelState> load_kernel(std::shared_ptr<const Driver> driver,
+                                         const KernelSpec& spec, std::string_view entry_name,
+                                         std::span<const std::byte> cubin,
+                                         const LoadOptions& options) {
+  const jit::CubinKernel kernel = check_cubin(spec, entry_name, cubin);
+  check_params(spec, kernel);
+  const std::string text = spec.text();
+  const CUdevice current = current_device(*driver, text);
+  const auto devices = read_devices(*driver, spec.target());
+  if (current < 0 || current >= kMaxDevices) {
+    throw Error(ErrorKind::unsupported, fmt::format("{}: device {} is beyond the {} that are used",
+                                                    text, current, kMaxDevices));
+  }
+  const DeviceSlot& slot = devices[static_cast<std::size_t>(current)];
+  if (!slot.runs) {
+    throw Error(ErrorKind::unsupported,
+                fmt::format("cubin is for {}, but device {} of the current context has compute "
+                            "capability {}.{}: prepare a spec for a target that runs on it",
+                            spec.target().text(), current, slot.major, slot.minor));
+  }
+
+  CUlibrary library = nullptr;
+  driver->check(
+      driver->cuLibraryLoadData(&library, cubin.data(), nullptr, nullptr, 0, nullptr, nullptr, 0),
+      "cuLibraryLoadData", text);
+  auto state = std::make_unique<KernelState>(spec, driver, library);
+  state->devices = devices;
+  const std::string entry(entry_name);
+  driver->check(driver->cuLibraryGetKernel(&state->kernel, library, entry.c_str()),
+                "cuLibraryGetKernel", text);
+  check_driver_params(*driver, *state);
+  raise_shared_limit(*driver, *state, kernel, options.max_dynamic_shared_bytes);
+  force_load(*driver, *state);
+  return state;
+}
+
+}  // namespace fourge::detail
