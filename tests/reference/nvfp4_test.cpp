@@ -52,7 +52,8 @@ std::string hex(const Nvfp4Block& block) {
 }
 
 unsigned code(const Nvfp4Block& block, std::size_t i) {
-  return (block.codes[i / 2] >> (i % 2 == 0 ? 0 : 4)) & 0xFU;
+  const unsigned byte = block.codes[i / 2];
+  return i % 2 == 0 ? byte & 0xFU : byte >> 4;
 }
 
 float scale_bits(std::uint32_t bits) { return std::bit_cast<float>(bits); }
