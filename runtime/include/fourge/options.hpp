@@ -16,6 +16,8 @@ enum class LogLevel { debug, info, warn, error };
 struct FOURGE_API Options {
   // Directory of the disk cache. Empty: no disk cache, compiled kernels live in memory only.
   std::string cache_directory;
+  // The host's directory for lock files of this user (XDG_RUNTIME_DIR). Empty: /tmp/fourge-UID.
+  std::string runtime_directory;
   // Path of libnvrtc. Empty: search the loader's path, then CUDA_HOME, then /usr/local/cuda.
   std::string nvrtc_library;
   // CUDA_HOME as found; used only to search for libnvrtc.
@@ -28,7 +30,7 @@ struct FOURGE_API Options {
   std::function<void(LogLevel, std::string_view)> log;
 
   // FOURGE_CACHE_DIR, else XDG_CACHE_HOME/fourge, else HOME/.cache/fourge ("" when none is set);
-  // FOURGE_NVRTC; CUDA_HOME, else CUDA_PATH; FOURGE_HOST_CXX.
+  // XDG_RUNTIME_DIR;   // FOURGE_NVRTC; CUDA_HOME, else CUDA_PATH; FOURGE_HOST_CXX.
   static Options from_environment();
 };
 

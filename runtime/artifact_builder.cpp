@@ -1,0 +1,208 @@
+#include "runtime/artifact_builder.hpp"
+
+#include "cache/key_lock.hpp"
+#include "jit/source_generator.hpp"
+#include "runtime/failed_source.hpp"
+#include "runtime/templates.hpp"
+
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+#include <unistd.h>
+#include <chrono>
+
+namespace fourge {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+void count_miss(Counters& counters, cache::MissCause cause) {
+  switch (cause) {
+    case cache::MissCause::absent:
+    case cache::MissCause::disabled:
+      ++counters.miss_absent;
+      return;
+    case cache::MissCause::format:
+      ++counters.miss_format;
+      return;
+    case cache::MissCause::key:
+      ++counters.miss_key;
+      return;
+    case cache::MissCause::corrupt:
+      ++counters.miss_corrupt;
+      return;
+    case cache::MissCause::unreadable:
+    case cache::MissCause::untrusted:
+      ++counters.miss_unreadable;
+      return;
+  }
+}
+
+Artifact artifact_of(const BuildRequest& request) {
+  return Artifact{request.spec,
+                  request.spec.entry_name(),
+                  request.source,
+                  request.options,
+                  request.key.full.hex(),
+                  request.key.record,
+                  {},
+                  Origin::compiled,
+                  {}};
+}
+
+}  // namespace
+
+cache::CacheKey make_key(const KernelSpec& spec, std::string_view source,
+                         const std::vector<std::string>& options,
+                         const std::string& nvrtc_identity) {
+  return cache::KeyBuilder()
+      .field("spec", spec.text_without_target())
+      .field("target", spec.target().text())
+      .field("source_sha256", cache::sha256(source).hex())
+      .field("options", options)
+      .toolchain("nvrtc", nvrtc_identity)
+      .finish();
+}
+
+ArtifactBuilder::ArtifactBuilder(const Options& options, Counters& counters)
+    : options_(options), counters_(counters) {
+  if (!options_.cache_directory.empty()) {
+    store_.emplace(options_.cache_directory);
+  }
+}
+
+BuildRequest ArtifactBuilder::request(const KernelSpec& spec) {
+  std::string source = jit::generate(spec, template_files());
+  std::vector<std::string> options = jit::nvrtc_options(spec.target());
+  const auto& where = location();
+  if (!where.found()) {
+    throw Error(ErrorKind::library_missing, jit::nvrtc_missing_message(where));
+  }
+  cache::CacheKey key = make_key(spec, source, options, where.build_identity);
+  return {spec, std::move(source), std::move(options), std::move(key)};
+}
+
+Artifact ArtifactBuilder::build(const KernelSpec& spec) {
+  const auto start = Clock::now();
+  const BuildRequest wanted = request(spec);
+  std::optional<Artifact> found = from_disk(wanted);
+  Artifact artifact = found ? std::move(*found) : build_on_miss(wanted);
+  artifact.took = Clock::now() - start;
+  return artifact;
+}
+
+std::optional<Artifact> ArtifactBuilder::from_disk(const BuildRequest& request) {
+  if (!store_) {
+    return std::nullopt;
+  }
+  cache::LookupResult found = store_->lookup(request.key);
+  if (!found.entry) {
+    count_miss(counters_, found.cause);
+    if (found.set_aside) {
+      ++counters_.heals;
+      log(LogLevel::warn, fmt::format("{}: a bad cache entry was set aside and will be rebuilt: {}",
+                                      request.spec.text(), found.detail));
+    } else {
+      log(LogLevel::debug,
+          fmt::format("{}: cache miss ({})", request.spec.text(), cache::to_string(found.cause)));
+    }
+    return std::nullopt;
+  }
+  ++counters_.disk_hits;
+  Artifact artifact = artifact_of(request);
+  artifact.cubin = std::move(found.entry->payload);
+  artifact.origin = Origin::disk;
+  return artifact;
+}
+
+Artifact ArtifactBuilder::build_on_miss(const BuildRequest& request) {
+  if (!store_) {
+    return compile(request);
+  }
+  // The lock only saves work: without it, or when it is not had in time, this process compiles too.
+  const std::string directory = cache::default_lock_directory(options_.runtime_directory, getuid());
+  const auto deadline = Clock::now() + options_.compile_wait;
+  bool waited = false;
+  const auto appeared = [&] {
+    waited = true;
+    return store_->contains(request.key);
+  };
+  const auto lock = cache::KeyLock::acquire(directory, request.key, deadline, appeared);
+  if (waited) {
+    ++counters_.waits;
+  }
+  // Another process may have published between our look-up and the lock.
+  if (std::optional<Artifact> found = from_disk(request)) {
+    return std::move(*found);
+  }
+  Artifact artifact = compile(request);
+  publish(request, artifact);
+  return artifact;
+}
+
+Artifact ArtifactBuilder::compile(const BuildRequest& request) {
+  const auto start = Clock::now();
+  const jit::CompileOutput output =
+      nvrtc().compile(request.source, request.spec.entry_name() + ".cu", request.options);
+  if (!output.ok || output.cubin.empty()) {
+    fail(request, output);
+  }
+  Artifact artifact = artifact_of(request);
+  artifact.cubin = output.cubin;
+  const auto took = Clock::now() - start;
+  ++counters_.compiles;
+  counters_.compile_nanoseconds += static_cast<std::uint64_t>(
+      std::chrono::duration_cast<std::chrono::nanoseconds>(took).count());
+  log(LogLevel::info,
+      fmt::format("compiled {} in {} ms", request.spec.text(),
+                  std::chrono::duration_cast<std::chrono::milliseconds>(took).count()));
+  return artifact;
+}
+
+void ArtifactBuilder::publish(const BuildRequest& request, const Artifact& artifact) {
+  const cache::PublishResult result = store_->publish(request.key, artifact.cubin);
+  if (result.ok) {
+    return;
+  }
+  ++counters_.publish_failures;
+  if (!warned_.exchange(true)) {
+    log(LogLevel::warn,
+        fmt::format("the cache directory {} cannot be written ({}); kernels are kept in memory "
+                    "only. Make it writable or choose another with FOURGE_CACHE_DIR.",
+                    options_.cache_directory, result.detail));
+  }
+}
+
+void ArtifactBuilder::fail(const BuildRequest& request, const jit::CompileOutput& output) {
+  ++counters_.compile_failures;
+  const std::string path = keep_failed_source(options_.cache_directory, request.spec.entry_name(),
+                                              request.key.full.hex(), request.source);
+  throw CompileError(
+      fmt::format("NVRTC {}.{} did not compile {}: {}\n  options: {}\n  source:  {}\n  log:\n{}",
+                  nvrtc().major(), nvrtc().minor(), request.spec.text(), output.status,
+                  fmt::join(request.options, " "), path.empty() ? "(could not be written)" : path,
+                  output.log),
+      output.log, path);
+}
+
+const jit::NvrtcLocation& ArtifactBuilder::location() {
+  std::call_once(located_, [this] {
+    location_ = jit::locate_nvrtc({options_.nvrtc_library, options_.cuda_home});
+  });
+  return location_;
+}
+
+const jit::Nvrtc& ArtifactBuilder::nvrtc() {
+  const std::lock_guard lock(nvrtc_mutex_);
+  if (!nvrtc_) {
+    nvrtc_ = std::make_unique<jit::Nvrtc>(location().path);
+  }
+  return *nvrtc_;
+}
+
+void ArtifactBuilder::log(LogLevel level, std::string_view text) const {
+  if (options_.log) {
+    options_.log(level, text);
+  }
+}
+
+}  // namespace fourge

@@ -1,0 +1,59 @@
+// Counters of a Runtime. Those on the hit path are spread over cache lines, so that threads that
+// only hit do not slow one another.
+#pragma once
+
+#include <fourge/stats.hpp>
+
+#include <array>
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <thread>
+
+namespace fourge {
+
+class SpreadCounter {
+ public:
+  void add() noexcept {
+    thread_local const std::size_t slot =
+        std::hash<std::thread::id>{}(std::this_thread::get_id()) % kSlots;
+    slots_[slot].value.fetch_add(1, std::memory_order_relaxed);
+  }
+  std::uint64_t value() const noexcept {
+    std::uint64_t sum = 0;
+    for (const Slot& slot : slots_) {
+      sum += slot.value.load(std::memory_order_relaxed);
+    }
+    return sum;
+  }
+
+ private:
+  static constexpr std::size_t kSlots = 16;
+  struct alignas(64) Slot {
+    std::atomic<std::uint64_t> value{0};
+  };
+  std::array<Slot, kSlots> slots_;
+};
+
+struct Counters {
+  using Counter = std::atomic<std::uint64_t>;
+  SpreadCounter memory_hits;
+  Counter disk_hits{0};
+  Counter compiles{0};
+  Counter compile_failures{0};
+  Counter waits{0};
+  Counter heals{0};
+  Counter miss_absent{0};
+  Counter miss_format{0};
+  Counter miss_key{0};
+  Counter miss_corrupt{0};
+  Counter miss_unreadable{0};
+  Counter publish_failures{0};
+  Counter loads{0};
+  Counter compile_nanoseconds{0};
+
+  Stats snapshot() const;
+};
+
+}  // namespace fourge

@@ -1,0 +1,139 @@
+#include <fourge/error.hpp>
+#include <fourge/kernel_spec.hpp>
+#include <fourge/nvfp4_quantize.hpp>
+
+#include "tests/support/catch.hpp"
+
+#include <cmath>
+#include <functional>
+#include <limits>
+
+using fourge::Error;
+using fourge::KernelSpec;
+using fourge::LaunchShape;
+using fourge::Nvfp4QuantizeArgs;
+
+namespace {
+
+// Never read: only addresses and shapes are looked at.
+template <class T>
+T* at(std::uintptr_t address) {
+  return reinterpret_cast<T*>(address);
+}
+
+Nvfp4QuantizeArgs good_args() {
+  Nvfp4QuantizeArgs args;
+  args.x = at<void>(0x1000);
+  args.codes = at<std::uint8_t>(0x2000);
+  args.scales = at<std::uint8_t>(0x3000);
+  args.rows = 5;
+  args.cols = 64;
+  return args;
+}
+
+const KernelSpec kSpec = KernelSpec::parse("nvfp4_quantize[layout=128x4]@sm_90a");
+
+std::string refusal_of(const std::function<void(Nvfp4QuantizeArgs&)>& change) {
+  Nvfp4QuantizeArgs args = good_args();
+  change(args);
+  try {
+    kSpec.op().check_args(kSpec, &args);
+  } catch (const Error& error) {
+    CHECK(error.kind() == fourge::ErrorKind::invalid_argument);
+    CHECK(std::string(error.what()).find(kSpec.text()) == 0);
+    return error.what();
+  }
+  return "accepted";
+}
+
+bool mentions(const std::string& text, const std::string& part) {
+  return text.find(part) != std::string::npos;
+}
+
+LaunchShape shape_of(const char* text, std::int64_t rows, std::int64_t cols) {
+  const KernelSpec spec = KernelSpec::parse(text);
+  Nvfp4QuantizeArgs args = good_args();
+  args.rows = rows;
+  args.cols = cols;
+  return spec.op().launch_shape(spec, &args, {132});
+}
+
+}  // namespace
+
+TEST_CASE("good arguments are accepted", "[nvfp4_quantize]") {
+  CHECK(refusal_of([](auto&) {}) == "accepted");
+  CHECK(refusal_of([](auto& a) { a.global_scale = at<const float>(0x4000); }) == "accepted");
+  // Without rows there is nothing to point to.
+  CHECK(refusal_of([](auto& a) {
+          a.rows = 0;
+          a.x = nullptr;
+          a.codes = nullptr;
+          a.scales = nullptr;
+        }) == "accepted");
+}
+
+TEST_CASE("bad arguments are refused by name", "[nvfp4_quantize]") {
+  CHECK(mentions(refusal_of([](auto& a) { a.x = nullptr; }), "x is a null pointer"));
+  CHECK(mentions(refusal_of([](auto& a) { a.codes = nullptr; }), "codes is a null pointer"));
+  CHECK(mentions(refusal_of([](auto& a) { a.scales = nullptr; }), "scales is a null pointer"));
+  CHECK(mentions(refusal_of([](auto& a) { a.x = at<void>(0x1010); }), "not aligned to 32 bytes"));
+  CHECK(mentions(refusal_of([](auto& a) { a.codes = at<std::uint8_t>(0x2008); }),
+                 "codes is 0x2008, which is not aligned to 16 bytes"));
+  CHECK(mentions(refusal_of([](auto& a) { a.scales = at<std::uint8_t>(0x3001); }), "scales is"));
+  CHECK(mentions(refusal_of([](auto& a) { a.global_scale = at<const float>(0x4002); }),
+                 "global_scale is"));
+  CHECK(mentions(refusal_of([](auto& a) { a.cols = 24; }), "cols is 24"));
+  CHECK(mentions(refusal_of([](auto& a) { a.cols = 0; }), "cols is 0"));
+  CHECK(mentions(refusal_of([](auto& a) { a.cols = -16; }), "cols is -16"));
+  CHECK(mentions(refusal_of([](auto& a) { a.rows = -1; }), "rows is -1"));
+  CHECK(mentions(refusal_of([](auto& a) { a.rows = std::int64_t{1} << 60; }), "2^47"));
+  for (const float bad : {0.0F, -1.0F, std::nanf(""), std::numeric_limits<float>::infinity()}) {
+    CHECK(mentions(refusal_of([bad](auto& a) { a.global_scale_value = bad; }),
+                   "must be positive and finite"));
+  }
+}
+
+TEST_CASE("scale buffer sizes", "[nvfp4_quantize]") {
+  CHECK(fourge::nvfp4_scale_bytes("linear", 3, 48) == 9);
+  CHECK(fourge::nvfp4_scale_bytes("8x4", 3, 48) == 8 * 4);
+  CHECK(fourge::nvfp4_scale_bytes("128x4", 129, 80) == 256 * 8);
+  CHECK(fourge::nvfp4_scale_bytes("128x4", 0, 80) == 0);
+  CHECK(fourge::nvfp4_scale_bytes("linear", std::int64_t{1} << 32, 16384) ==
+        (std::size_t{1} << 42));
+  CHECK_THROWS_AS(fourge::nvfp4_scale_bytes("4x4", 1, 16), Error);
+}
+
+TEST_CASE("the launch covers every row and column and stays within the grid's limits",
+          "[nvfp4_quantize]") {
+  for (const char* text :
+       {"nvfp4_quantize[layout=linear,tpc=1]@sm_90a", "nvfp4_quantize[layout=8x4,tpc=2]@sm_90a",
+        "nvfp4_quantize[layout=128x4,tpc=4]@sm_90a"}) {
+    const KernelSpec spec = KernelSpec::parse(text);
+    for (const std::int64_t rows : {1, 2, 7, 128, 129, 65535, 65536, 300000, 1 << 30}) {
+      for (const std::int64_t cols : {16, 64, 208, 2048, 7168, 65536}) {
+        const LaunchShape shape = shape_of(text, rows, cols);
+        INFO(text << " " << rows << "x" << cols);
+        CHECK_FALSE(shape.empty);
+        CHECK(shape.block[0] <= 128);
+        CHECK(shape.block[0] % 32 == 0);
+        CHECK(std::int64_t{shape.grid[0]} * shape.block[0] * 16 >= cols);
+        CHECK(shape.grid[1] >= 1);
+        CHECK(shape.grid[1] <= 65535);
+        CHECK(shape.grid[2] == 1);
+      }
+    }
+  }
+  CHECK(shape_of("nvfp4_quantize@sm_90a", 0, 64).empty);
+  CHECK(shape_of("nvfp4_quantize[tpc=4]@sm_90a", 9, 64).grid[1] == 3);
+}
+
+TEST_CASE("a call's buffers are exactly its tensors", "[nvfp4_quantize]") {
+  const Nvfp4QuantizeArgs args = good_args();
+  const auto regions = kSpec.op().regions(kSpec, &args);
+  REQUIRE(regions.size() == 3);
+  CHECK(regions[0].bytes == 5 * 64 * 2);
+  CHECK(regions[1].bytes == 5 * 32);
+  CHECK(regions[2].bytes == 128 * 4);
+  CHECK(regions[0].access == fourge::Access::read);
+  CHECK(regions[2].access == fourge::Access::write);
+}

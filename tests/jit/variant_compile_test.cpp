@@ -1,0 +1,64 @@
+// Every legal variant compiles, without a warning, for every target; the E2M1 conversion
+// instruction is there exactly on the targets that have it. Sources are hermetic: NVRTC gets no
+// include path and no header at all.
+#include <fourge/kernel_spec.hpp>
+
+#include "jit/cubin.hpp"
+#include "tests/jit/jit_support.hpp"
+#include "tests/support/catch.hpp"
+
+using fourge::KernelSpec;
+using fourge::Target;
+
+namespace {
+
+constexpr const char* kCvtE2m1 = "cvt.rn.satfinite.e2m1x2.f32";
+constexpr const char* kCvtE4m3 = "cvt.rn.satfinite.e4m3x2.f32";
+
+bool has(const std::string& text, const char* part) { return text.find(part) != std::string::npos; }
+
+// tpc only repeats code that tpc=1 has once: its PTX need not be looked at again.
+bool look_at_ptx(const KernelSpec& spec) { return spec.get("tpc") == "1"; }
+
+void check_target(const char* text) {
+  const Target target = Target::parse(text);
+  for (const auto* op : fourge::all_ops()) {
+    for (const KernelSpec& spec : fourge::legal_variants(*op, target)) {
+      INFO(spec.text());
+      const auto output = fourge::tests::compile(spec);
+      REQUIRE(output.ok);
+      CHECK(output.log == "");
+      const auto info = fourge::jit::parse_cubin(output.cubin);
+      REQUIRE(info.kernels.size() == 1);
+      CHECK(info.kernels[0].name == spec.entry_name());
+      if (look_at_ptx(spec)) {
+        const auto ptx = fourge::tests::compile(spec, true);
+        REQUIRE(ptx.ok);
+        CHECK(has(ptx.ptx, kCvtE2m1) == target.features().cvt_e2m1);
+        CHECK(has(ptx.ptx, kCvtE4m3) == target.features().cvt_e4m3);
+        CHECK(has(ptx.ptx, "ld.global.nc.v8.b32") == target.features().load_256);
+        CHECK_FALSE(has(ptx.ptx, "fma.rn.f32"));  // contraction or a missing flush
+        CHECK_FALSE(has(ptx.ptx, "mul.f32"));
+      }
+    }
+  }
+}
+
+}  // namespace
+
+TEST_CASE("every variant compiles for sm_80") { check_target("sm_80"); }
+TEST_CASE("every variant compiles for sm_86") { check_target("sm_86"); }
+TEST_CASE("every variant compiles for sm_89") { check_target("sm_89"); }
+TEST_CASE("every variant compiles for sm_90") { check_target("sm_90"); }
+TEST_CASE("every variant compiles for sm_90a") { check_target("sm_90a"); }
+TEST_CASE("every variant compiles for sm_100") { check_target("sm_100"); }
+TEST_CASE("every variant compiles for sm_100a") { check_target("sm_100a"); }
+TEST_CASE("every variant compiles for sm_100f") { check_target("sm_100f"); }
+TEST_CASE("every variant compiles for sm_103a") { check_target("sm_103a"); }
+TEST_CASE("every variant compiles for sm_110a") { check_target("sm_110a"); }
+TEST_CASE("every variant compiles for sm_120") { check_target("sm_120"); }
+TEST_CASE("every variant compiles for sm_120a") { check_target("sm_120a"); }
+TEST_CASE("every variant compiles for sm_120f") { check_target("sm_120f"); }
+TEST_CASE("every variant compiles for sm_121a") { check_target("sm_121a"); }
+
+TEST_CASE("the cases above are all targets") { CHECK(Target::all().size() == 14); }
