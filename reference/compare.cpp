@@ -87,7 +87,7 @@ void compare_scales(const ScaleMatrix& matrix, const std::vector<std::uint8_t>& 
 void compare_block(const Nvfp4Problem& problem, std::int64_t row, std::int64_t block,
                    const Nvfp4Output& expected, const Nvfp4Output& found, CompareReport& report) {
   const auto begin = static_cast<std::size_t>(row * problem.cols + block * kNvfp4Block);
-  const auto x = problem.x.subspan(begin).first<kNvfp4Block>();
+  const auto x = block_of(problem, row, block);
   const float multiplier =
       quantize_nvfp4_block(x, problem.type, problem.global_scale, problem.math).multiplier;
   for (std::size_t i = 0; i < x.size(); ++i) {

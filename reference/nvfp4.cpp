@@ -4,9 +4,9 @@
 #include <bit>
 #include <stdexcept>
 #include <string>
-#include <thread>
 
 #include "reference/ftz.hpp"
+#include "reference/parallel_rows.hpp"
 
 namespace fourge::reference {
 namespace {
@@ -36,22 +36,6 @@ float element_multiplier(float maximum, float scale, float global_scale, MathMod
   return scale == 0.0F ? 0.0F : ftz::rcp(decoded_unit);
 }
 
-void quantize_rows(const Nvfp4Problem& problem, std::int64_t first, std::int64_t last,
-                   Nvfp4Output& output) {
-  const ScaleMatrix scales = problem.scale_matrix();
-  const std::int64_t blocks = problem.cols / kNvfp4Block;
-  for (std::int64_t row = first; row < last; ++row) {
-    for (std::int64_t block = 0; block < blocks; ++block) {
-      const auto begin = static_cast<std::size_t>(row * problem.cols + block * kNvfp4Block);
-      const Nvfp4Block result =
-          quantize_nvfp4_block(problem.x.subspan(begin).first<kNvfp4Block>(), problem.type,
-                               problem.global_scale, problem.math);
-      output.scales[scales.offset(row, block)] = result.scale;
-      std::copy(result.codes.begin(), result.codes.end(), output.codes.data() + begin / 2);
-    }
-  }
-}
-
 }  // namespace
 
 float magnitude_maximum(std::span<const std::uint16_t> x, ElementType type) noexcept {
@@ -67,19 +51,24 @@ float magnitude_maximum(std::span<const std::uint16_t> x, ElementType type) noex
   return to_float(type, static_cast<std::uint16_t>(largest));
 }
 
+std::array<std::uint8_t, 8> encode_elements(std::span<const std::uint16_t, kNvfp4Block> x,
+                                            ElementType type, float multiplier) noexcept {
+  std::array<std::uint8_t, 8> codes{};
+  for (std::size_t pair = 0; pair < codes.size(); ++pair) {
+    const unsigned low = encode_e2m1(ftz::mul(to_float(type, x[2 * pair]), multiplier));
+    const unsigned high = encode_e2m1(ftz::mul(to_float(type, x[2 * pair + 1]), multiplier));
+    codes[pair] = static_cast<std::uint8_t>(high << 4 | low);
+  }
+  return codes;
+}
+
 Nvfp4Block quantize_nvfp4_block(std::span<const std::uint16_t, kNvfp4Block> x, ElementType type,
                                 float global_scale, MathMode math) noexcept {
   const float maximum = magnitude_maximum(x, type);
   Nvfp4Block result;
   result.scale = encode_e4m3(unrounded_scale(maximum, global_scale, math));
   result.multiplier = element_multiplier(maximum, decode_e4m3(result.scale), global_scale, math);
-  for (std::size_t pair = 0; pair < result.codes.size(); ++pair) {
-    const float even = to_float(type, x[2 * pair]);
-    const float odd = to_float(type, x[2 * pair + 1]);
-    const unsigned low = encode_e2m1(ftz::mul(even, result.multiplier));
-    const unsigned high = encode_e2m1(ftz::mul(odd, result.multiplier));
-    result.codes[pair] = static_cast<std::uint8_t>(high << 4 | low);
-  }
+  result.codes = encode_elements(x, type, result.multiplier);
   return result;
 }
 
@@ -96,23 +85,36 @@ void check_shape(const Nvfp4Problem& problem) {
   }
 }
 
-Nvfp4Output quantize_nvfp4(const Nvfp4Problem& problem, unsigned threads) {
+Nvfp4Output make_output(const Nvfp4Problem& problem) {
   check_shape(problem);
-  Nvfp4Output output;
-  output.codes.resize(problem.x.size() / 2);
-  output.scales.resize(problem.scale_matrix().bytes());
+  return {std::vector<std::uint8_t>(problem.x.size() / 2),
+          std::vector<std::uint8_t>(problem.scale_matrix().bytes())};
+}
 
-  const auto parts = std::clamp<std::int64_t>(threads, 1, std::max<std::int64_t>(problem.rows, 1));
-  const std::int64_t share = (problem.rows + parts - 1) / parts;
-  std::vector<std::thread> workers;
-  for (std::int64_t first = share; first < problem.rows; first += share) {
-    const std::int64_t last = std::min(first + share, problem.rows);
-    workers.emplace_back([&, first, last] { quantize_rows(problem, first, last, output); });
-  }
-  quantize_rows(problem, 0, std::min(share, problem.rows), output);
-  for (std::thread& worker : workers) {
-    worker.join();
-  }
+std::span<const std::uint16_t, kNvfp4Block> block_of(const Nvfp4Problem& problem, std::int64_t row,
+                                                     std::int64_t block) {
+  const auto begin = static_cast<std::size_t>(row * problem.cols + block * kNvfp4Block);
+  return problem.x.subspan(begin).first<kNvfp4Block>();
+}
+
+void store_block(const Nvfp4Problem& problem, std::int64_t row, std::int64_t block,
+                 const Nvfp4Block& result, Nvfp4Output& output) {
+  output.scales[problem.scale_matrix().offset(row, block)] = result.scale;
+  std::copy(result.codes.begin(), result.codes.end(),
+            output.codes.begin() + (row * problem.cols + block * kNvfp4Block) / 2);
+}
+
+Nvfp4Output quantize_nvfp4(const Nvfp4Problem& problem, unsigned threads) {
+  Nvfp4Output output = make_output(problem);
+  parallel_rows(problem.rows, threads, [&](std::int64_t first, std::int64_t last) {
+    for (std::int64_t row = first; row < last; ++row) {
+      for (std::int64_t block = 0; block < problem.cols / kNvfp4Block; ++block) {
+        const Nvfp4Block result = quantize_nvfp4_block(block_of(problem, row, block), problem.type,
+                                                       problem.global_scale, problem.math);
+        store_block(problem, row, block, result, output);
+      }
+    }
+  });
   return output;
 }
 

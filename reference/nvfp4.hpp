@@ -62,4 +62,14 @@ Nvfp4Output quantize_nvfp4(const Nvfp4Problem& problem, unsigned threads = 1);
 // Throws std::invalid_argument if rows, cols and the size of x do not fit together.
 void check_shape(const Nvfp4Problem& problem);
 
+// The parts of a quantization that its variants have in common. make_output() checks the shape and
+// returns buffers of zeros; row and block must lie inside the problem.
+std::array<std::uint8_t, 8> encode_elements(std::span<const std::uint16_t, kNvfp4Block> x,
+                                            ElementType type, float multiplier) noexcept;
+Nvfp4Output make_output(const Nvfp4Problem& problem);
+std::span<const std::uint16_t, kNvfp4Block> block_of(const Nvfp4Problem& problem, std::int64_t row,
+                                                     std::int64_t block);
+void store_block(const Nvfp4Problem& problem, std::int64_t row, std::int64_t block,
+                 const Nvfp4Block& result, Nvfp4Output& output);
+
 }  // namespace fourge::reference
