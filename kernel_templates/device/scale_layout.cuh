@@ -2,7 +2,8 @@
 // linear has no padding.
 #pragma once
 
-#include "device/types.cuh"
+#include "device/global_memory.cuh"
+#include "device/quad.cuh"
 
 namespace fourge_device {
 
@@ -36,6 +37,50 @@ FOURGE_INLINE int64 scale_offset(int64 row, int64 column, int64 columns) {
     return (row >> 3) * (columns >> 2) * 32 + (column >> 2) * 32 + (row & 7) * 4 + (column & 3);
   } else {
     return row * columns + column;
+  }
+}
+
+// Rows that are handled together are this far apart: in a 128x4 tile the scales of four rows 32
+// apart and four columns are 16 neighbouring bytes, in an 8x4 tile those of four neighbouring rows.
+template <ScaleLayout kLayout>
+constexpr int64 kRowDistance = kLayout == ScaleLayout::tiled_128x4 ? 32 : 1;
+
+// First row of the group-th group of kRows rows.
+template <ScaleLayout kLayout, int kRows>
+FOURGE_INLINE int64 first_row_of_group(int64 group) {
+  if constexpr (kLayout == ScaleLayout::tiled_128x4) {
+    return (group >> 5) * (32 * kRows) + (group & 31);
+  } else {
+    return group * kRows;
+  }
+}
+
+// Stores the scales of one column and a group of rows (byte i of `bytes`: row first + i *
+// kRowDistance). In the tiled layouts the four lanes of a quad hold four neighbouring columns, all
+// of them call, and each of the first kRows lanes stores four columns of one row at once.
+template <ScaleLayout kLayout, int kRows>
+FOURGE_INLINE void store_scales(uint8* scales, uint32 bytes, int64 first, int64 rows, int64 column,
+                                int64 columns) {
+  if constexpr (kLayout == ScaleLayout::linear) {
+#pragma unroll
+    for (int i = 0; i < kRows; ++i) {
+      if (first + i < rows) {
+        store(scales + scale_offset<kLayout>(first + i, column, columns),
+              static_cast<uint8>(bytes >> (8 * i)));
+      }
+    }
+  } else if constexpr (kRows == 1) {
+    store(scales + scale_offset<kLayout>(first, column, columns), static_cast<uint8>(bytes));
+  } else {
+    const uint32 lane = threadIdx.x & 31u;
+    const uint32 quad_lane = lane & 3u;
+    const uint32 word = transpose_quad(bytes, lane);
+    if (quad_lane < kRows) {
+      store(reinterpret_cast<uint32*>(
+                scales + scale_offset<kLayout>(first + quad_lane * kRowDistance<kLayout>,
+                                               column - quad_lane, columns)),
+            word);
+    }
   }
 }
 

@@ -108,7 +108,6 @@ TEST_CASE("the launch covers every row and column and stays within the grid's li
   for (const char* text :
        {"nvfp4_quantize[layout=linear,tpc=1]@sm_90a", "nvfp4_quantize[layout=8x4,tpc=2]@sm_90a",
         "nvfp4_quantize[layout=128x4,tpc=4]@sm_90a"}) {
-    const KernelSpec spec = KernelSpec::parse(text);
     for (const std::int64_t rows : {1, 2, 7, 128, 129, 65535, 65536, 300000, 1 << 30}) {
       for (const std::int64_t cols : {16, 64, 208, 2048, 7168, 65536}) {
         const LaunchShape shape = shape_of(text, rows, cols);

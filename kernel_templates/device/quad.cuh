@@ -1,0 +1,20 @@
+// Exchange of bytes among four neighbouring lanes.
+#pragma once
+
+#include "device/bits.cuh"
+
+namespace fourge_device {
+
+// Lane q of a quad holds column q of a 4x4 matrix of bytes and gets its row q. All four lanes of a
+// quad must call; lane is the thread's index in its warp. Two steps: halves across lanes 1 apart,
+// then 2.
+FOURGE_INLINE uint32 transpose_quad(uint32 column, uint32 lane) {
+  const uint32 mask = 15u << (lane & 28u);
+  uint32 other = __shfl_xor_sync(mask, column, 1);
+  // Even lanes keep bytes 0 and 2 of both columns, odd lanes bytes 1 and 3.
+  uint32 value = byte_permute(column, other, (lane & 1u) == 0 ? 0x6240u : 0x3715u);
+  other = __shfl_xor_sync(mask, value, 2);
+  return byte_permute(value, other, (lane & 2u) == 0 ? 0x5410u : 0x3276u);
+}
+
+}  // namespace fourge_device
