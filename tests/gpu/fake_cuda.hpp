@@ -1,0 +1,68 @@
+// A make-believe libcuda for tests of the driver layer: a shared library with cuGetProcAddress_v2
+// that serves every entry point the driver layer asks for, does nothing on any device and records
+// the calls.
+//
+// Its state is shared with the test through fake_cuda(). Recording allocates nothing, so that a
+// test can count what a launch allocates.
+#pragma once
+
+#include <cuda.h>
+
+#include <array>
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
+#include <string_view>
+
+namespace fourge::tests {
+
+struct FakeDevice {
+  int major = 9;
+  int minor = 0;
+  int multiprocessors = 132;
+  int shared_optin = 232448;
+};
+
+struct FakeParam {
+  std::size_t offset;
+  std::size_t size;
+};
+
+struct FakeLaunch {
+  CUlaunchConfig config;  // attrs is the caller's pointer
+  CUlaunchAttribute attributes[4];
+  CUfunction function;
+  CUcontext context;
+  void** params;  // the caller's array
+  std::array<std::array<std::uint8_t, 16>, 16> values;
+};
+
+struct FakeCuda {
+  // What it pretends.
+  std::array<FakeDevice, 4> devices{};
+  int device_count = 2;
+  int version = 13000;
+  const char* missing = "";  // an entry point it does not have
+  const char* failing = "";  // an entry point that fails with ...
+  CUresult failure = CUDA_ERROR_UNKNOWN;
+  std::array<FakeParam, 16> params{};
+  std::size_t param_count = 0;
+
+  // What was asked of it.
+  std::array<const char*, 8192> calls{};
+  std::atomic<std::size_t> call_count{0};
+  std::array<FakeLaunch, 64> launches{};
+  std::atomic<std::size_t> launch_count{0};
+  std::atomic<int> libraries{0};        // loaded and not unloaded
+  std::atomic<int> primary_retains{0};  // retained and not released
+  std::array<int, 4> shared_limit{};    // per device, as set
+  const char* kernel_name = "";         // as asked for
+
+  std::size_t count(std::string_view name) const {
+    std::size_t found = 0;
+    for (std::size_t i = 0; i < call_count; ++i) found += name == calls[i] ? 1U : 0U;
+    return found;
+  }
+};
+
+}  // namespace fourge::tests
