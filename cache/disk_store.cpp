@@ -1,0 +1,163 @@
+#include "cache/disk_store.hpp"
+
+#include <fmt/format.h>
+
+#include <cerrno>
+#include <exception>
+#include <utility>
+
+#include "cache/temporary_name.hpp"
+
+namespace fourge::cache {
+
+namespace {
+
+// A directory that another process clears, or a name that is taken: worth another try, not many.
+constexpr int kPublishAttempts = 4;
+
+}  // namespace
+
+DiskStore::DiskStore(std::string root, FileSystem& files)
+    : root_(std::move(root)),
+      version_directory_(fmt::format("{}/v{}", root_, kEntryFormat)),
+      files_(files),
+      quarantine_(version_directory_ + "/quarantine", files) {}
+
+std::string DiskStore::shard_directory(const CacheKey& key) const {
+  return version_directory_ + '/' + key.shard();
+}
+
+std::string DiskStore::path_of(const CacheKey& key) const {
+  return shard_directory(key) + '/' + key.file_name();
+}
+
+LookupResult DiskStore::lookup(const CacheKey& key) noexcept {
+  LookupResult result;
+  try {
+    return checked_lookup(key);
+  } catch (const std::exception& error) {  // no memory, no digest: the caller compiles instead
+    result.cause = MissCause::unreadable;
+    try {
+      result.detail = error.what();
+    } catch (const std::exception&) {
+      result.detail.clear();
+    }
+  }
+  return result;
+}
+
+LookupResult DiskStore::checked_lookup(const CacheKey& key) {
+  LookupResult result;
+  if (!enabled()) {
+    result.cause = MissCause::disabled;
+    result.detail = "no cache directory is set";
+    return result;
+  }
+  const std::string path = path_of(key);
+  const IoResult<FileContents> file = files_.read_file(path, kMaximumEntryBytes);
+  if (file.error == ENOENT) {
+    result.detail = "there is no " + path;
+    return result;
+  }
+  Failure failure;
+  if (file.ok()) {
+    ParseResult parsed = parse_entry(file.value.bytes, &key);
+    if (parsed.entry) {
+      result.entry = std::move(parsed.entry);
+      return result;
+    }
+    failure = {parsed.cause, fmt::format("{}: {}", path, parsed.detail), file.value.status};
+  } else {
+    failure = judge_unreadable(path, file.error);
+  }
+  result.cause = failure.cause;
+  result.detail = std::move(failure.detail);
+  result.set_aside = failure.judged && quarantine_.set_aside(shard_directory(key), key.file_name(),
+                                                             failure.cause, *failure.judged);
+  return result;
+}
+
+// A file that can never be an entry is bad; one that the system does not let us read may be good.
+DiskStore::Failure DiskStore::judge_unreadable(const std::string& path, int error) {
+  Failure failure{MissCause::unreadable,
+                  fmt::format("{} cannot be read: {}", path, describe_errno(error)), std::nullopt};
+  const IoResult<FileStatus> status = files_.status(path);
+  if (!status.ok()) return failure;
+  if (status.value.type != FileType::regular) {
+    failure.detail = fmt::format("{} is {}, not an entry", path, to_string(status.value.type));
+    failure.judged = status.value;
+  } else if (error == EFBIG) {
+    failure.cause = MissCause::corrupt;
+    failure.detail = fmt::format("{} has {} bytes, more than any entry", path, status.value.size);
+    failure.judged = status.value;
+  }
+  return failure;
+}
+
+PublishResult DiskStore::publish(const CacheKey& key, std::span<const std::byte> payload) noexcept {
+  PublishResult result;
+  try {
+    return checked_publish(key, payload);
+  } catch (const std::exception& error) {
+    try {
+      result.detail = error.what();
+    } catch (const std::exception&) {
+      result.detail.clear();
+    }
+  }
+  return result;
+}
+
+PublishResult DiskStore::checked_publish(const CacheKey& key, std::span<const std::byte> payload) {
+  const auto failed = [](const char* what, const std::string& path, int error) {
+    return PublishResult{false, false,
+                         fmt::format("cannot {} {}: {}", what, path, describe_errno(error))};
+  };
+  if (!enabled()) return {false, false, "no cache directory is set"};
+  const std::string encoded = encode_entry(key, payload);
+  if (encoded.size() > kMaximumEntryBytes) {
+    return {false, false,
+            fmt::format("an entry of {} bytes is too large for the cache", encoded.size())};
+  }
+  const std::span<const std::byte> bytes = std::as_bytes(std::span(encoded));
+  const std::string directory = shard_directory(key);
+  const std::string path = path_of(key);
+
+  PublishResult last;
+  for (int attempt = 0; attempt < kPublishAttempts; ++attempt) {
+    const std::string temporary = directory + '/' + make_temporary_name(key.file_name());
+    const IoStatus written = files_.write_new_file(temporary, bytes);
+    if (!written.ok()) {
+      last = failed("write", temporary, written.error);
+      if (written.error == EEXIST) continue;
+      if (written.error != ENOENT) return last;
+      const IoStatus made = files_.make_directories(directory);
+      if (!made.ok()) return failed("create the directory", directory, made.error);
+      continue;
+    }
+    const IoStatus renamed = files_.rename(temporary, path);
+    if (renamed.ok()) {
+      const IoStatus synced = files_.sync_directory(directory);
+      if (synced.ok()) return {true, false, {}};
+      return {true, false, failed("sync", directory, synced.error).detail};
+    }
+    static_cast<void>(files_.remove(temporary));
+    last = failed("rename a new entry to", path, renamed.error);
+    // Losing is success, but only if what the winner left is whole.
+    const IoResult<FileContents> winner = files_.read_file(path, kMaximumEntryBytes);
+    if (winner.ok() && parse_entry(winner.value.bytes, &key).entry) return {true, true, {}};
+    // ENOENT: the temporary file or its directory was swept away meanwhile.
+    if (renamed.error != ENOENT && !remove_obstacle(key)) return last;
+  }
+  return last;
+}
+
+// A directory in the entry's place stops a rename, unlike a file or a link.
+bool DiskStore::remove_obstacle(const CacheKey& key) {
+  const IoResult<FileStatus> status = files_.status(path_of(key));
+  return status.ok() && status.value.type == FileType::directory &&
+         quarantine_.set_aside(shard_directory(key), key.file_name(), MissCause::unreadable,
+                               status.value);
+}
+
+}  // namespace fourge::cache

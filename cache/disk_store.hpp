@@ -1,0 +1,135 @@
+// Entries as files below one directory, shared by any number of threads and processes.
+//
+//   ROOT/v1/SHARD/NAME.fourge           one entry (cache/entry.hpp); SHARD and NAME as in
+//   cache/key.hpp ROOT/v1/SHARD/NAME.fourge.*.tmp     an entry being written; never looked up
+//   ROOT/v1/quarantine/                 bad entries (cache/quarantine.hpp)
+//
+// No lock is taken: an entry appears whole by rename, or not at all, and is verified at every read.
+// Writers of the same key write the same bytes, so it does not matter who wins. Nothing is created
+// before the first publish. Thread-safe.
+//
+// The root should be an absolute path; an empty one makes a store that is off.
+#pragma once
+
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
+#include <optional>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "cache/entry.hpp"
+#include "cache/file_system.hpp"
+#include "cache/key.hpp"
+#include "cache/quarantine.hpp"
+
+namespace fourge::cache {
+
+// Larger files are no entries of ours and are not read into memory.
+inline constexpr std::size_t kMaximumEntryBytes = 256U << 20U;
+
+// A temporary file of this age has no writer any more.
+inline constexpr std::chrono::minutes kStaleTemporaryAge{10};
+
+struct LookupResult {
+  std::optional<Entry> entry;
+  MissCause cause = MissCause::absent;  // these three: if there is no entry
+  std::string detail;                   // which file, and what is wrong with it
+  bool set_aside = false;               // a bad entry was there and this call moved it away
+};
+
+struct PublishResult {
+  bool ok = false;         // an entry of this key is in the store
+  bool lost_race = false;  // ok, but it is another writer's
+  std::string detail;  // not ok: what failed, where, and why. ok: empty or what is worth knowing
+};
+
+struct EntryInfo {
+  std::string path;
+  std::string key_hex;  // as the file name says
+  std::string record;   // JSON; empty unless valid
+  std::uint64_t payload_bytes = 0;
+  std::uint64_t file_bytes = 0;
+  std::chrono::system_clock::time_point modified;
+  bool valid = false;
+  MissCause cause = MissCause::absent;  // these two: if not valid
+  std::string detail;
+};
+
+struct VerifyReport {
+  std::size_t checked = 0;
+  std::size_t valid = 0;
+  std::size_t set_aside = 0;
+  std::uint64_t bytes = 0;     // of the files checked
+  std::vector<EntryInfo> bad;  // path: where it was
+};
+
+struct ClearReport {
+  std::size_t entries = 0;  // removed, as the next two
+  std::size_t quarantined = 0;
+  std::size_t temporaries = 0;
+  std::uint64_t bytes = 0;        // freed
+  std::vector<std::string> left;  // ours, but could not be removed: path and why
+};
+
+class DiskStore {
+ public:
+  // The file system must outlive the store.
+  explicit DiskStore(std::string root, FileSystem& files = posix_file_system());
+
+  const std::string& root() const noexcept { return root_; }
+  bool enabled() const noexcept { return !root_.empty(); }
+  std::string path_of(const CacheKey& key) const;
+  const std::string& quarantine_directory() const noexcept { return quarantine_.directory(); }
+
+  // Never throws. A bad entry is set aside and is a miss. What merely cannot be read at the moment
+  // (an I/O error, no permission) is a miss and stays.
+  LookupResult lookup(const CacheKey& key) noexcept;
+
+  // Never throws and leaves nothing behind when it fails. Replaces an entry of the same key.
+  PublishResult publish(const CacheKey& key, std::span<const std::byte> payload) noexcept;
+
+  // These three read the whole store and throw Error(io) if a directory of it cannot be read. A
+  // store that does not exist is an empty one.
+
+  // All entries, read and verified, in the order of their paths. Changes nothing.
+  std::vector<EntryInfo> list();
+  // The same, and bad entries are set aside.
+  VerifyReport verify();
+  // Removes entries, quarantined files, stale temporary files and directories left empty. Files
+  // that are not ours stay, and so do the root and temporary files that may still have a writer.
+  ClearReport clear();
+
+ private:
+  struct EntryFile {
+    std::string directory;
+    std::string name;
+  };
+  struct Inspection {
+    EntryInfo info;
+    std::optional<FileStatus> judged;  // of a file that must be set aside
+  };
+  struct Failure {
+    MissCause cause = MissCause::unreadable;
+    std::string detail;
+    std::optional<FileStatus> judged;  // set if the file itself is bad
+  };
+
+  std::string shard_directory(const CacheKey& key) const;
+  LookupResult checked_lookup(const CacheKey& key);
+  PublishResult checked_publish(const CacheKey& key, std::span<const std::byte> payload);
+  bool remove_obstacle(const CacheKey& key);
+  Failure judge_unreadable(const std::string& path, int error);
+  std::vector<std::string> shards();
+  std::vector<EntryFile> entry_files();
+  Inspection inspect(const EntryFile& file);
+  void clear_directory(const std::string& directory, ClearReport& report);
+
+  std::string root_;
+  std::string version_directory_;
+  FileSystem& files_;
+  Quarantine quarantine_;
+};
+
+}  // namespace fourge::cache

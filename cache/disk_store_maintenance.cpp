@@ -1,0 +1,162 @@
+// The parts of DiskStore that read the whole store.
+#include <fmt/format.h>
+
+#include <cerrno>
+#include <fourge/error.hpp>
+#include <utility>
+
+#include "cache/disk_store.hpp"
+#include "cache/temporary_name.hpp"
+
+namespace fourge::cache {
+
+namespace {
+
+constexpr std::size_t kShardDigits = 2;
+constexpr std::size_t kKeyDigits = 2 * Digest::kBytes;
+constexpr std::size_t kKeyPosition = 17;  // in an entry's file name
+
+// A stamp far in the future is as dead as an old one: the clock was set back.
+bool is_stale(std::chrono::system_clock::time_point modified) {
+  const auto age = std::chrono::system_clock::now() - modified;
+  return age > kStaleTemporaryAge || age < -kStaleTemporaryAge;
+}
+
+std::vector<std::string> list_or_throw(FileSystem& files, const std::string& directory) {
+  IoResult<std::vector<std::string>> listed = files.list_directory(directory);
+  if (listed.error == ENOENT) return {};
+  if (!listed.ok()) {
+    throw Error(ErrorKind::io,
+                fmt::format("cannot read the cache directory {}: {}; check that it is a directory "
+                            "and yours, or choose another cache directory",
+                            directory, describe_errno(listed.error)));
+  }
+  return std::move(listed.value);
+}
+
+}  // namespace
+
+std::vector<std::string> DiskStore::shards() {
+  std::vector<std::string> directories;
+  if (!enabled()) return directories;
+  for (const std::string& name : list_or_throw(files_, version_directory_)) {
+    if (name.size() != kShardDigits || !is_lower_hex(name)) continue;
+    std::string path = version_directory_ + '/' + name;
+    const IoResult<FileStatus> status = files_.status(path);
+    if (status.ok() && status.value.type == FileType::directory) {
+      directories.push_back(std::move(path));
+    }
+  }
+  return directories;
+}
+
+std::vector<DiskStore::EntryFile> DiskStore::entry_files() {
+  std::vector<EntryFile> found;
+  for (const std::string& directory : shards()) {
+    for (std::string& name : list_or_throw(files_, directory)) {
+      if (is_entry_file_name(name)) found.push_back({directory, std::move(name)});
+    }
+  }
+  return found;
+}
+
+DiskStore::Inspection DiskStore::inspect(const EntryFile& file) {
+  Inspection result;
+  EntryInfo& info = result.info;
+  info.path = file.directory + '/' + file.name;
+  info.key_hex = file.name.substr(kKeyPosition, kKeyDigits);
+  const IoResult<FileContents> contents = files_.read_file(info.path, kMaximumEntryBytes);
+  if (!contents.ok()) {
+    if (contents.error == ENOENT) return result;  // removed since it was listed
+    Failure failure = judge_unreadable(info.path, contents.error);
+    info.cause = failure.cause;
+    info.detail = std::move(failure.detail);
+    if (failure.judged) {
+      info.file_bytes = failure.judged->size;
+      info.modified = failure.judged->modified;
+    }
+    result.judged = failure.judged;
+    return result;
+  }
+  info.file_bytes = contents.value.bytes.size();
+  info.modified = contents.value.status.modified;
+  ParseResult parsed = parse_entry(contents.value.bytes, nullptr);
+  const bool in_place = parsed.entry && parsed.entry->file_name() == file.name &&
+                        file.directory.ends_with('/' + file.name.substr(0, kShardDigits));
+  if (in_place) {
+    info.valid = true;
+    info.record = std::move(parsed.entry->record);
+    info.payload_bytes = parsed.entry->payload.size();
+    return result;
+  }
+  info.cause = parsed.entry ? MissCause::key : parsed.cause;
+  info.detail =
+      fmt::format("{}: {}", info.path,
+                  parsed.entry ? "it is the entry of key " + parsed.entry->key_hex : parsed.detail);
+  result.judged = contents.value.status;
+  return result;
+}
+
+std::vector<EntryInfo> DiskStore::list() {
+  std::vector<EntryInfo> entries;
+  for (const EntryFile& file : entry_files()) {
+    EntryInfo info = inspect(file).info;
+    if (info.valid || info.cause != MissCause::absent) entries.push_back(std::move(info));
+  }
+  return entries;
+}
+
+VerifyReport DiskStore::verify() {
+  VerifyReport report;
+  for (const EntryFile& file : entry_files()) {
+    Inspection inspection = inspect(file);
+    EntryInfo& info = inspection.info;
+    if (!info.valid && info.cause == MissCause::absent) continue;
+    ++report.checked;
+    report.bytes += info.file_bytes;
+    if (info.valid) {
+      ++report.valid;
+      continue;
+    }
+    if (inspection.judged &&
+        quarantine_.set_aside(file.directory, file.name, info.cause, *inspection.judged)) {
+      ++report.set_aside;
+    }
+    report.bad.push_back(std::move(info));
+  }
+  return report;
+}
+
+ClearReport DiskStore::clear() {
+  ClearReport report;
+  if (!enabled()) return report;
+  for (const std::string& directory : shards()) clear_directory(directory, report);
+  clear_directory(quarantine_.directory(), report);
+  static_cast<void>(files_.remove(version_directory_));  // stays if anything is in it
+  return report;
+}
+
+void DiskStore::clear_directory(const std::string& directory, ClearReport& report) {
+  for (const std::string& name : list_or_throw(files_, directory)) {
+    const bool is_entry = is_entry_file_name(name);
+    const bool is_temporary = is_temporary_name(name);
+    if (!is_entry && !is_temporary && !Quarantine::is_quarantine_name(name)) continue;
+    const std::string path = directory + '/' + name;
+    const IoResult<FileStatus> status = files_.status(path);
+    if (status.error == ENOENT) continue;
+    if (is_temporary && status.ok() && !is_stale(status.value.modified)) continue;
+    const IoStatus removed = files_.remove(path);
+    if (removed.error == ENOENT) continue;
+    if (!removed.ok()) {
+      report.left.push_back(fmt::format("{}: {}", path, describe_errno(removed.error)));
+      continue;
+    }
+    std::size_t& count =
+        is_entry ? report.entries : (is_temporary ? report.temporaries : report.quarantined);
+    ++count;
+    if (status.ok() && status.value.type == FileType::regular) report.bytes += status.value.size;
+  }
+  static_cast<void>(files_.remove(directory));  // stays if anything is in it
+}
+
+}  // namespace fourge::cache

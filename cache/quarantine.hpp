@@ -1,0 +1,45 @@
+// Where bad entries go: out of the way of look-ups, still there for whoever wants to know what
+// happened. Bounded: the newest kQuarantineLimit are kept.
+//
+// A file is named TIME.PID.NUMBER.CAUSE.ENTRY with TIME in nanoseconds since 1970 (20 digits) and
+// ENTRY its former name. Thread-safe.
+#pragma once
+
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
+#include <string>
+#include <string_view>
+
+#include "cache/entry.hpp"
+#include "cache/file_system.hpp"
+
+namespace fourge::cache {
+
+inline constexpr std::size_t kQuarantineLimit = 32;
+
+class Quarantine {
+ public:
+  // Touches nothing; the directory is created with the first bad entry.
+  Quarantine(std::string directory, FileSystem& files);
+
+  const std::string& directory() const noexcept { return directory_; }
+
+  // Moves directory/name here if it is still the file that was judged. False if it could not be
+  // moved or another process was quicker; a good entry that has taken its place meanwhile stays.
+  bool set_aside(const std::string& directory, const std::string& name, MissCause cause,
+                 const FileStatus& judged);
+
+  // True for names that set_aside() gives.
+  static bool is_quarantine_name(std::string_view name) noexcept;
+
+ private:
+  std::string make_name(const std::string& name, MissCause cause);
+  void prune();
+
+  std::string directory_;
+  FileSystem& files_;
+  std::atomic<std::uint32_t> counter_{0};
+};
+
+}  // namespace fourge::cache

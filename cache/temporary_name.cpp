@@ -1,0 +1,53 @@
+#include "cache/temporary_name.hpp"
+
+#include <fmt/format.h>
+#include <unistd.h>
+
+#include <array>
+#include <cstdint>
+#include <functional>
+#include <random>
+#include <thread>
+
+#include "cache/key.hpp"
+
+namespace fourge::cache {
+
+namespace {
+
+constexpr std::string_view kSuffix = ".tmp";
+constexpr std::size_t kHostCharacters = 32;
+
+// Letters and digits only: the name becomes part of a file name.
+std::string host_name() {
+  std::array<char, 256> buffer{};
+  if (::gethostname(buffer.data(), buffer.size() - 1) != 0) return "host";
+  std::string name;
+  for (const char c : std::string_view(buffer.data())) {
+    const bool plain = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9');
+    name += plain ? c : '_';
+    if (name.size() == kHostCharacters) break;
+  }
+  return name.empty() ? "host" : name;
+}
+
+}  // namespace
+
+std::string make_temporary_name(const std::string& entry_name) {
+  std::random_device device;
+  const std::uint64_t random = (std::uint64_t{device()} << 32U) | device();
+  const std::size_t thread = std::hash<std::thread::id>{}(std::this_thread::get_id());
+  return fmt::format("{}.{}-{}-{:x}-{:016x}{}", entry_name, host_name(), ::getpid(), thread, random,
+                     kSuffix);
+}
+
+bool is_temporary_name(std::string_view name) noexcept {
+  constexpr std::string_view kEntrySuffix = ".fourge";
+  const std::size_t end = name.find(kEntrySuffix);
+  if (end == std::string_view::npos || !name.ends_with(kSuffix)) return false;
+  const std::size_t entry_length = end + kEntrySuffix.size();
+  return is_entry_file_name(name.substr(0, entry_length)) &&
+         name.size() > entry_length + kSuffix.size() && name[entry_length] == '.';
+}
+
+}  // namespace fourge::cache
