@@ -86,6 +86,10 @@ std::unique_ptr<KernelState> load_kernel(std::shared_ptr<const Driver> driver,
                                          std::span<const std::byte> cubin,
                                          const LoadOptions& options = {});
 
+// Loads the kernel into the current context now. Without this its first launch there would load
+// lazily, which can wait for a busy GPU. Throws Error(unsupported) without a current context.
+void force_load(const KernelState& state);
+
 // The target for the device of the current context. Throws Error(unsupported) when there is no
 // current context, or a device fourge has no target for.
 Target device_target(const Driver& driver);

@@ -137,21 +137,6 @@ void raise_shared_limit(const Driver& driver, const KernelState& state,
   }
 }
 
-// Without this the first launch would load lazily, which can wait for a busy GPU.
-void force_load(const Driver& driver, const KernelState& state) {
-  CUfunction function = nullptr;
-  driver.check(driver.cuKernelGetFunction(&function, state.kernel), "cuKernelGetFunction",
-               state.text);
-  if (driver.cuFuncLoad != nullptr) {
-    driver.check(driver.cuFuncLoad(function), "cuFuncLoad", state.text);
-    return;
-  }
-  // Before CUDA 12.4 asking for an attribute is what makes the driver load the function.
-  int unused = 0;
-  driver.check(driver.cuFuncGetAttribute(&unused, CU_FUNC_ATTRIBUTE_NUM_REGS, function),
-               "cuFuncGetAttribute", state.text);
-}
-
 }  // namespace
 
 Library::~Library() {
@@ -181,6 +166,22 @@ Target device_target(const Driver& driver) {
   throw Error(ErrorKind::unsupported,
               fmt::format("device {} has compute capability {}.{}, for which fourge has no target",
                           device, major, minor));
+}
+
+void force_load(const KernelState& state) {
+  const Driver& driver = *state.driver;
+  current_device(driver, state.text);
+  CUfunction function = nullptr;
+  driver.check(driver.cuKernelGetFunction(&function, state.kernel), "cuKernelGetFunction",
+               state.text);
+  if (driver.cuFuncLoad != nullptr) {
+    driver.check(driver.cuFuncLoad(function), "cuFuncLoad", state.text);
+    return;
+  }
+  // Before CUDA 12.4 asking for an attribute is what makes the driver load the function.
+  int unused = 0;
+  driver.check(driver.cuFuncGetAttribute(&unused, CU_FUNC_ATTRIBUTE_NUM_REGS, function),
+               "cuFuncGetAttribute", state.text);
 }
 
 std::unique_ptr<KernelState> load_kernel(std::shared_ptr<const Driver> driver,
@@ -215,7 +216,7 @@ std::unique_ptr<KernelState> load_kernel(std::shared_ptr<const Driver> driver,
                 "cuLibraryGetKernel", text);
   check_driver_params(*driver, *state);
   raise_shared_limit(*driver, *state, kernel, options.max_dynamic_shared_bytes);
-  force_load(*driver, *state);
+  force_load(*state);
   return state;
 }
 

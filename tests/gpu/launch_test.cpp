@@ -169,7 +169,7 @@ TEST_CASE("16 threads launch through one handle", "[launch]") {
   CHECK(right == 160);
 }
 
-TEST_CASE("two streams at once, and the legacy default stream", "[launch]") {
+TEST_CASE("two streams at once, and the legacy default stream", "[launch][sanitize]") {
   Gpu& gpu = Gpu::get();
   const Kernel kernel = gpu.prepare("layout=8x4");
   const Prepared first(kernel, 500, 1024, 1);

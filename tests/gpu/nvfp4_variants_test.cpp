@@ -112,7 +112,7 @@ TEST_CASE("every exact variant reproduces the known-answer vectors", "[variants]
   CHECK(checked > 0);
 }
 
-TEST_CASE("awkward global scales give the reference's bits", "[variants]") {
+TEST_CASE("awkward global scales give the reference's bits", "[variants][sanitize]") {
   Gpu& gpu = Gpu::get();
   const auto x = make_input(Pattern::random, reference::ElementType::bf16, 33, 208, 5);
   for (const char* layout : {"linear", "128x4", "8x4"}) {
