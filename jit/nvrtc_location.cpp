@@ -117,12 +117,12 @@ NvrtcLocation locate_nvrtc(const NvrtcSearch& search) {
   NvrtcLocation location;
   std::vector<std::string> directories;
   if (!search.library.empty()) {
-    location.searched.push_back(search.library);
     std::error_code ignored;
-    if (fs::is_regular_file(search.library, ignored)) {
-      location.path = search.library;
-    } else if (fs::is_directory(search.library, ignored)) {
+    if (fs::is_directory(search.library, ignored)) {
       directories.push_back(search.library);
+    } else {
+      location.searched.push_back(search.library);
+      location.path = fs::is_regular_file(search.library, ignored) ? search.library : "";
     }
   } else {
     directories = loader_directories();

@@ -9,6 +9,7 @@
 #include <fmt/ranges.h>
 #include <unistd.h>
 #include <chrono>
+#include <filesystem>
 
 namespace fourge {
 namespace {
@@ -121,12 +122,19 @@ Artifact ArtifactBuilder::build_on_miss(const BuildRequest& request) {
   // The lock only saves work: without it, or when it is not had in time, this process compiles too.
   const std::string directory = cache::default_lock_directory(options_.runtime_directory, getuid());
   const auto deadline = Clock::now() + options_.compile_wait;
+  const std::string path = store_->path_of(request.key);
   bool waited = false;
   const auto appeared = [&] {
     waited = true;
-    return store_->contains(request.key);
+    std::error_code ignored;
+    return std::filesystem::exists(path, ignored);
   };
-  const auto lock = cache::KeyLock::acquire(directory, request.key, deadline, appeared);
+  const cache::LockResult lock =
+      cache::KeyLock::acquire(directory, request.key, deadline, appeared);
+  if (lock.outcome == cache::LockOutcome::unavailable) {
+    log(LogLevel::debug, fmt::format("no lock per key, so several processes may compile it: {}",
+                                     lock.detail));
+  }
   if (waited) {
     ++counters_.waits;
   }

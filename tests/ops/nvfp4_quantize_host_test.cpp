@@ -158,7 +158,7 @@ TEST_CASE("the known-answer vectors", "[nvfp4_quantize]") {
         for (std::int64_t c = 0; c < vector.cols / 16; ++c) {
           const auto linear = static_cast<std::size_t>(r * (vector.cols / 16) + c);
           const auto at = static_cast<std::size_t>(matrix.offset(r, c));
-          wrong += found.scales[at] != answer.scales[linear] ? 1 : 0;
+          wrong += found.scales[at] != answer.scales[linear] ? 1U : 0U;
         }
       }
       CHECK(wrong == 0);

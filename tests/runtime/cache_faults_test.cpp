@@ -133,7 +133,8 @@ TEST_CASE("a cache that cannot be written: one warning, and work goes on in memo
 TEST_CASE("without a usable lock directory everything still works", "[faults]") {
   const Scratch scratch;
   auto options = scratch.options();
-  write(scratch.path() + "/run", "in the way");
+  std::filesystem::remove(options.runtime_directory);
+  write(options.runtime_directory, "in the way");
   Runtime runtime(options);
   CHECK(runtime.build(kSpec)->origin == Origin::compiled);
   CHECK(scratch.files(".fourge").size() == 1);

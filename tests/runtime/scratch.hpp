@@ -16,6 +16,7 @@ class Scratch {
   Scratch() {
     std::string pattern = (std::filesystem::temp_directory_path() / "fourge-test-XXXXXX").string();
     path_ = mkdtemp(pattern.data());
+    std::filesystem::create_directory(path_ + "/run");
   }
   ~Scratch() {
     std::error_code ignored;

@@ -72,7 +72,7 @@ struct OpDefinition {
   std::span<const Param> params;
   std::size_t args_size;
 
-  // Threads per CTA of a variant (a compile-time constant of the kernel).
+  // The most threads a CTA of a variant has (its launch bound); the launch rule may ask for fewer.
   int (*block_threads)(const KernelSpec& spec);
   // Why this combination of axis values is illegal; empty if it is legal.
   std::string (*refusal)(const KernelSpec& spec);
