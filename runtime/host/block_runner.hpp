@@ -1,0 +1,107 @@
+// Runs the threads of one block as fibers on the calling OS thread.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <deque>
+#include <exception>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "runtime/host/abi.hpp"
+#include "runtime/host/fiber.hpp"
+#include "runtime/host/launch.hpp"
+#include "runtime/host/shared_shadow.hpp"
+#include "runtime/host/warp_operation.hpp"
+
+namespace fourge::host {
+
+// Keeps its fibers and tables from block to block. Not thread-safe; may move between OS threads
+// between blocks. Threads are scheduled in a fixed order, so a block that fails does so the same
+// way every time.
+class BlockRunner {
+ public:
+  BlockRunner() = default;
+  ~BlockRunner();
+  BlockRunner(const BlockRunner&) = delete;
+  BlockRunner& operator=(const BlockRunner&) = delete;
+
+  // Throws Error(internal) that names block and thread if the kernel does what it may not; all of
+  // the block's threads are unwound by then and the runner is fit for the next block.
+  void run(const Launch& launch, const fourge_host::Index3& block);
+
+  // The hooks, called on the running thread's fiber.
+  const fourge_host::ThreadContext* context() const { return &running_->context; }
+  void check_global(std::uintptr_t address, std::size_t bytes, std::size_t align, bool is_store);
+  void check_shared(std::uintptr_t address, std::size_t bytes, SharedAccess kind);
+  void check_atomic(std::uintptr_t address, std::size_t bytes);
+  int barrier(fourge_host::BarrierKind kind, int predicate);
+  std::uint64_t warp(fourge_host::WarpKind kind, std::uint32_t mask, const LaneOperand& operand);
+  std::uint32_t active_mask() const;
+  // Throws the error that names the running thread.
+  [[noreturn]] void fail(const std::string& what) const;
+
+  // The runner whose block the calling OS thread is in; null outside of one.
+  static BlockRunner* current() noexcept;
+
+ private:
+  enum class Phase : std::uint8_t { not_started, running, at_barrier, at_warp, exited };
+
+  struct Thread {
+    fourge_host::ThreadContext context{};
+    Fiber* fiber = nullptr;
+    unsigned index = 0;
+    Phase phase = Phase::not_started;
+    fourge_host::WarpKind warp_kind{};
+    std::uint32_t mask = 0;
+    LaneOperand operand;
+    std::uint64_t result = 0;
+  };
+
+  void reset(const Launch& launch, const fourge_host::Index3& block);
+  void schedule();
+  void unwind();
+  static void fiber_body(void* runner, Fiber& self);
+  void run_threads(Fiber& self);
+  void run_thread(Thread& thread, Fiber& self);
+  void suspend(Thread& thread, Phase phase);
+  void release_barrier();
+  // Completes the operation that the lane waits in, if all have arrived.
+  void try_complete_warp(Thread& thread);
+  std::uint32_t live_lanes(unsigned warp) const;
+  void check_dynamic_shared(std::uintptr_t address, std::size_t bytes) const;
+
+  std::string describe_stall() const;
+  std::string describe_threads(Phase phase) const;
+  std::string describe_warp_waits() const;
+  std::string name_of(unsigned thread) const;
+  std::string prefix(const Thread& thread) const;
+
+  const Launch* launch_ = nullptr;
+  fourge_host::Index3 block_{};
+  std::vector<Thread> threads_;
+  unsigned count_ = 0;
+  unsigned next_ = 0;  // the first thread that has not started
+  unsigned exited_ = 0;
+  std::deque<Thread*> ready_;
+  Thread* running_ = nullptr;
+
+  fourge_host::BarrierKind barrier_kind_{};
+  unsigned barrier_arrived_ = 0;
+  unsigned barrier_true_ = 0;
+  int barrier_result_ = 0;
+
+  bool unwinding_ = false;
+  bool quitting_ = false;
+  std::exception_ptr failure_;
+
+  SharedShadow shadow_;
+  std::vector<unsigned char> dynamic_shared_;
+  std::uintptr_t dynamic_begin_ = 0;
+
+  std::vector<std::unique_ptr<Fiber>> fibers_;
+  std::vector<Fiber*> idle_fibers_;
+};
+
+}  // namespace fourge::host
