@@ -63,8 +63,13 @@ TEST_CASE("every variant equals the reference on all shapes and patterns", "[var
         const auto type = problem_for(spec, {}, 0, 16, 1).type;
         const auto x = make_input(pattern, type, rows, cols, 42);
         const auto problem = problem_for(spec, x, rows, cols, te_global_scale(x, type));
-        const std::string what =
-            " " + std::to_string(rows) + "x" + std::to_string(cols) + " " + to_string(pattern);
+        // Built up by +=: g++ 12 warns about text + std::to_string() (its bug 105651).
+        std::string what(" ");
+        what += to_string(pattern);
+        what += ' ';
+        what += std::to_string(rows);
+        what += 'x';
+        what += std::to_string(cols);
         INFO(spec.text() << what);
         const bool device_scale = ++calls % 2 == 0;
         const auto output = quantize_on(gpu.context(), kernel, problem, device_scale);
