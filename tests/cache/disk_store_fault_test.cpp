@@ -181,7 +181,9 @@ TEST_CASE("an entry healed by another process is not set aside") {
   for (const Operation moment : {Operation::status, Operation::rename}) {
     write_all(reader.path_of(key), "damaged");
     bool healed = false;
+    int moves = 0;
     files.hook = [&](Operation operation, const std::string&) {
+      if (operation == Operation::rename) ++moves;
       if (operation == moment && !healed) {
         healed = true;
         REQUIRE(healer.publish(key, make_payload("healed")).ok);
@@ -190,6 +192,7 @@ TEST_CASE("an entry healed by another process is not set aside") {
     };
     const LookupResult result = reader.lookup(key);
     CHECK(healed);
+    CHECK(moves == (moment == Operation::status ? 0 : 2));  // if moved at all, then back again
     CHECK_FALSE(result.entry);
     CHECK_FALSE(result.set_aside);
     CHECK(healer.lookup(key).entry);

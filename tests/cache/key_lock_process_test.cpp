@@ -99,8 +99,14 @@ TEST_CASE("a released lock is free although a forked child has a copy of its des
     for (;;) ::pause();
     return 0;
   });
-  lock->release();
-  CHECK(KeyLock::try_acquire(directory / "locks", key));
+  // The waiter has opened the file before it is released, so it waits for this very lock.
+  int polls = 0;
+  const auto waiter = KeyLock::acquire(directory / "locks", key, soon(5s), [&] {
+    if (++polls == 1) lock->release();
+    return false;
+  });
+  CHECK(waiter.outcome == LockOutcome::acquired);
+  CHECK(polls == 1);
 }
 
 TEST_CASE("a lock directory of another user is not used") {
@@ -115,7 +121,8 @@ TEST_CASE("a lock directory of another user is not used") {
   ChildProcess child([&] {
     if (!drop_root()) return 1;
     const auto result = KeyLock::acquire(foreign, key, soon(10s), {});
-    return result.outcome == LockOutcome::unavailable && !result.detail.empty() ? 0 : 2;
+    if (result.outcome != LockOutcome::unavailable) return 2;
+    return result.detail.find("has owner") != std::string::npos ? 0 : 3;
   });
   CHECK(child.wait() == 0);
 }
