@@ -1,0 +1,187 @@
+#include "tools/child_process.hpp"
+
+#include <fourge/error.hpp>
+
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <spawn.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <array>
+#include <cerrno>
+#include <csignal>
+#include <cstring>
+#include <string_view>
+#include <utility>
+
+extern char** environ;
+
+namespace fourge::tools {
+namespace {
+
+[[noreturn]] void fail(const std::string& what, int error) {
+  throw Error(ErrorKind::io, fmt::format("{}: {}", what, std::strerror(error)));
+}
+
+// Closed on exec, so that one child does not hold another's pipe open.
+struct Pipe {
+  Pipe() {
+    int ends[2] = {-1, -1};
+    if (::pipe2(ends, O_CLOEXEC) != 0) {
+      fail("cannot make a pipe", errno);
+    }
+    read = ends[0];
+    write = ends[1];
+  }
+  ~Pipe() {
+    for (const int end : {read, write}) {
+      if (end >= 0) {
+        ::close(end);
+      }
+    }
+  }
+  Pipe(const Pipe&) = delete;
+  Pipe& operator=(const Pipe&) = delete;
+
+  int read = -1;
+  int write = -1;
+};
+
+class SpawnSettings {
+ public:
+  SpawnSettings(int input, int output) {
+    ::posix_spawn_file_actions_init(&actions_);
+    ::posix_spawnattr_init(&attributes_);
+    ::posix_spawn_file_actions_adddup2(&actions_, input, STDIN_FILENO);
+    ::posix_spawn_file_actions_adddup2(&actions_, output, STDOUT_FILENO);
+    // This program ignores SIGPIPE; others expect the default.
+    sigset_t defaults;
+    ::sigemptyset(&defaults);
+    ::sigaddset(&defaults, SIGPIPE);
+    ::posix_spawnattr_setsigdefault(&attributes_, &defaults);
+    ::posix_spawnattr_setflags(&attributes_, POSIX_SPAWN_SETSIGDEF);
+  }
+  ~SpawnSettings() {
+    ::posix_spawn_file_actions_destroy(&actions_);
+    ::posix_spawnattr_destroy(&attributes_);
+  }
+  SpawnSettings(const SpawnSettings&) = delete;
+  SpawnSettings& operator=(const SpawnSettings&) = delete;
+
+  const posix_spawn_file_actions_t* actions() const { return &actions_; }
+  const posix_spawnattr_t* attributes() const { return &attributes_; }
+
+ private:
+  posix_spawn_file_actions_t actions_{};
+  posix_spawnattr_t attributes_{};
+};
+
+}  // namespace
+
+ChildProcess::ChildProcess(const std::vector<std::string>& arguments) {
+  Pipe in;
+  Pipe out;
+  const SpawnSettings settings(in.read, out.write);
+  std::vector<char*> argv;
+  for (const std::string& argument : arguments) {
+    argv.push_back(const_cast<char*>(argument.c_str()));
+  }
+  argv.push_back(nullptr);
+  const int error =
+      ::posix_spawn(&id_, argv[0], settings.actions(), settings.attributes(), argv.data(), environ);
+  if (error != 0) {
+    fail(fmt::format("cannot start {}", arguments[0]), error);
+  }
+  input_ = std::exchange(in.write, -1);
+  output_ = std::exchange(out.read, -1);
+}
+
+ChildProcess::ChildProcess(ChildProcess&& other) noexcept
+    : id_(std::exchange(other.id_, -1)),
+      input_(std::exchange(other.input_, -1)),
+      output_(std::exchange(other.output_, -1)),
+      status_(std::exchange(other.status_, std::nullopt)) {}
+
+ChildProcess::~ChildProcess() {
+  close_input();
+  if (output_ >= 0) {
+    ::close(output_);
+  }
+  if (id_ > 0 && !status_) {
+    kill();
+    int ignored = 0;
+    while (::waitpid(id_, &ignored, 0) < 0 && errno == EINTR) {
+    }
+  }
+}
+
+bool ChildProcess::write(std::string_view text) {
+  while (!text.empty()) {
+    const ssize_t written = ::write(input_, text.data(), text.size());
+    if (written < 0) {
+      if (errno == EINTR) {
+        continue;
+      }
+      return false;
+    }
+    text.remove_prefix(static_cast<std::size_t>(written));
+  }
+  return true;
+}
+
+void ChildProcess::close_input() noexcept {
+  if (input_ >= 0) {
+    ::close(std::exchange(input_, -1));
+  }
+}
+
+void ChildProcess::kill() noexcept {
+  if (!status_) {
+    ::kill(id_, SIGKILL);
+  }
+}
+
+int ChildProcess::wait() {
+  if (!status_) {
+    int status = 0;
+    while (::waitpid(id_, &status, 0) < 0) {
+      if (errno != EINTR) {
+        fail("cannot wait for a process", errno);
+      }
+    }
+    status_ = status;
+  }
+  return *status_;
+}
+
+std::string describe_status(int status) {
+  if (WIFSIGNALED(status)) {
+    return fmt::format("killed by signal {} ({})", WTERMSIG(status), ::strsignal(WTERMSIG(status)));
+  }
+  return fmt::format("exit code {}", WEXITSTATUS(status));
+}
+
+ProgramOutput run_program(const std::vector<std::string>& arguments) {
+  ChildProcess child(arguments);
+  child.close_input();
+  ProgramOutput output;
+  std::array<char, 65536> buffer{};
+  while (true) {
+    const ssize_t got = ::read(child.output(), buffer.data(), buffer.size());
+    if (got < 0 && errno == EINTR) {
+      continue;
+    }
+    if (got < 0) {
+      fail(fmt::format("cannot read what {} prints", arguments[0]), errno);
+    }
+    if (got == 0) {
+      break;
+    }
+    output.text.append(buffer.data(), static_cast<std::size_t>(got));
+  }
+  output.status = child.wait();
+  return output;
+}
+
+}  // namespace fourge::tools

@@ -1,0 +1,52 @@
+// A program that this one started, with pipes to its standard input and from its standard output.
+// No shell is involved; standard error is shared.
+#pragma once
+
+#include <sys/types.h>
+
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace fourge::tools {
+
+class ChildProcess {
+ public:
+  // arguments[0] is the program's path. Throws Error(io) if it cannot be started.
+  explicit ChildProcess(const std::vector<std::string>& arguments);
+  // Kills it if it still runs, and waits for it.
+  ~ChildProcess();
+  ChildProcess(ChildProcess&& other) noexcept;
+  ChildProcess& operator=(ChildProcess&&) = delete;
+
+  pid_t id() const noexcept { return id_; }
+  int output() const noexcept { return output_; }  // readable end of its standard output
+
+  // False if it does not read any more (it has ended). SIGPIPE must be ignored.
+  bool write(std::string_view text);
+  void close_input() noexcept;
+
+  void kill() noexcept;
+  // Waits for its end. The status as waitpid gives it.
+  int wait();
+
+ private:
+  pid_t id_ = -1;
+  int input_ = -1;
+  int output_ = -1;
+  std::optional<int> status_;
+};
+
+// "exit code 3", "killed by signal 9 (Killed)"
+std::string describe_status(int status);
+
+struct ProgramOutput {
+  int status = 0;  // as waitpid gives it
+  std::string text;
+};
+
+// Runs a program to its end and takes what it prints.
+ProgramOutput run_program(const std::vector<std::string>& arguments);
+
+}  // namespace fourge::tools

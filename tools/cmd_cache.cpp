@@ -1,0 +1,228 @@
+// fourge cache: what lies in the cache directory, whether it is good, and its end.
+#include <fmt/format.h>
+#include <unistd.h>
+
+#include <chrono>
+#include <iostream>
+#include <map>
+#include <memory>
+
+#include "cache/disk_store.hpp"
+#include "tools/command.hpp"
+#include "tools/host_batches.hpp"
+#include "tools/report.hpp"
+
+namespace fourge::tools {
+namespace {
+
+std::string cache_directory(const CommonOptions& common) {
+  std::string directory = library_options(common).cache_directory;
+  if (directory.empty()) {
+    throw Error(ErrorKind::unsupported,
+                "there is no cache directory; give --cache-dir DIR or set FOURGE_CACHE_DIR");
+  }
+  return directory;
+}
+
+// The spec's text from a key record; empty if the record has none.
+std::string spec_of(const cache::EntryInfo& entry) {
+  const Json record = Json::parse(entry.record, nullptr, false);
+  if (record.is_discarded() || !record.contains("request")) {
+    return {};
+  }
+  const Json& request = record["request"];
+  if (!request.contains("spec") || !request["spec"].is_string()) {
+    return {};
+  }
+  std::string text = request["spec"].get<std::string>();
+  if (request.contains("target") && request["target"].is_string()) {
+    text += "@" + request["target"].get<std::string>();
+  }
+  return text;
+}
+
+std::chrono::seconds age_of(const cache::EntryInfo& entry) {
+  return std::chrono::duration_cast<std::chrono::seconds>(std::chrono::system_clock::now() -
+                                                          entry.modified);
+}
+
+std::string age_text(std::chrono::seconds age) {
+  constexpr std::int64_t kMinute = 60;
+  constexpr std::int64_t kHour = 60 * kMinute;
+  constexpr std::int64_t kDay = 24 * kHour;
+  const std::int64_t seconds = age.count();
+  if (seconds < 2 * kMinute) {
+    return fmt::format("{} s", seconds);
+  }
+  if (seconds < 2 * kHour) {
+    return fmt::format("{} min", seconds / kMinute);
+  }
+  return seconds < 2 * kDay ? fmt::format("{} h", seconds / kHour)
+                            : fmt::format("{} days", seconds / kDay);
+}
+
+Json entry_json(const cache::EntryInfo& entry) {
+  Json document{{"spec", spec_of(entry)},
+                {"key", entry.key_hex},
+                {"path", entry.path},
+                {"cubin_bytes", entry.payload_bytes},
+                {"file_bytes", entry.file_bytes},
+                {"age_seconds", age_of(entry).count()},
+                {"valid", entry.valid}};
+  if (!entry.valid) {
+    document["cause"] = cache::to_string(entry.cause);
+    document["detail"] = entry.detail;
+  }
+  return document;
+}
+
+std::string bad_entry_text(const cache::EntryInfo& entry) {
+  return fmt::format("BAD ({}) {}: {}\n", cache::to_string(entry.cause), entry.path, entry.detail);
+}
+
+ExitCode list(const CommonOptions& common) {
+  cache::DiskStore store(cache_directory(common));
+  Json entries = Json::array();
+  std::string text;
+  for (const cache::EntryInfo& entry : store.list()) {
+    entries.push_back(entry_json(entry));
+    text += entry.valid ? fmt::format("{:>10}  {:>8}  {}\n", bytes_text(entry.payload_bytes),
+                                      age_text(age_of(entry)), spec_of(entry))
+                        : bad_entry_text(entry);
+  }
+  if (common.json) {
+    print_json({{"directory", store.root()}, {"entries", entries}});
+  } else {
+    print_text(text.empty() ? fmt::format("{} holds no kernels\n", store.root()) : text);
+  }
+  return ExitCode::ok;
+}
+
+ExitCode stats(const CommonOptions& common) {
+  cache::DiskStore store(cache_directory(common));
+  std::size_t valid = 0;
+  std::size_t bad = 0;
+  std::uint64_t bytes = 0;
+  std::map<std::string, std::size_t> by_target;
+  for (const cache::EntryInfo& entry : store.list()) {
+    bytes += entry.file_bytes;
+    ++(entry.valid ? valid : bad);
+    if (entry.valid) {
+      const std::string spec = spec_of(entry);
+      const std::size_t at = spec.find('@');
+      ++by_target[at == std::string::npos ? "unknown" : spec.substr(at + 1)];
+    }
+  }
+  const HostBatches host = count_host_batches(store.root());
+  if (common.json) {
+    print_json({{"directory", store.root()},
+                {"entries", valid},
+                {"bad", bad},
+                {"bytes", bytes},
+                {"by_target", by_target},
+                {"host_kernels", host.kernels},
+                {"host_bytes", host.bytes}});
+    return ExitCode::ok;
+  }
+  std::string targets;
+  for (const auto& [target, count] : by_target) {
+    targets += fmt::format("{}{} for {}", targets.empty() ? "" : ", ", count, target);
+  }
+  print_text(fmt::format("directory  {}\nkernels    {}{}, {}\n{}host       {} kernels, {}\n",
+                         store.root(), valid, targets.empty() ? "" : " (" + targets + ")",
+                         bytes_text(bytes), bad == 0 ? "" : fmt::format("bad        {}\n", bad),
+                         host.kernels, bytes_text(host.bytes)));
+  return ExitCode::ok;
+}
+
+ExitCode verify(const CommonOptions& common) {
+  cache::DiskStore store(cache_directory(common));
+  const cache::VerifyReport report = store.verify();
+  Json bad = Json::array();
+  std::string text;
+  for (const cache::EntryInfo& entry : report.bad) {
+    bad.push_back(entry_json(entry));
+    text += bad_entry_text(entry);
+  }
+  if (common.json) {
+    print_json({{"directory", store.root()},
+                {"checked", report.checked},
+                {"valid", report.valid},
+                {"set_aside", report.set_aside},
+                {"bytes", report.bytes},
+                {"bad", bad}});
+  } else {
+    print_text(fmt::format("{}{} entries checked, {}: {} good, {} bad, {} set aside\n", text,
+                           report.checked, bytes_text(report.bytes), report.valid,
+                           report.bad.size(), report.set_aside));
+  }
+  return report.bad.empty() ? ExitCode::ok : ExitCode::negative;
+}
+
+void confirm_clear(const std::string& directory) {
+  if (::isatty(STDIN_FILENO) == 0) {
+    throw Error(ErrorKind::invalid_argument,
+                fmt::format("cache clear removes every kernel in {}; give --yes", directory));
+  }
+  std::cerr << "Remove every kernel in " << directory << "? [y/N] " << std::flush;
+  std::string answer;
+  std::getline(std::cin, answer);
+  if (answer != "y" && answer != "Y" && answer != "yes") {
+    throw Error(ErrorKind::invalid_argument, "nothing was removed");
+  }
+}
+
+ExitCode clear(const CommonOptions& common, bool yes) {
+  cache::DiskStore store(cache_directory(common));
+  if (!yes) {
+    confirm_clear(store.root());
+  }
+  const cache::ClearReport report = store.clear();
+  const HostBatches host = remove_host_batches(store.root());
+  if (common.json) {
+    print_json({{"directory", store.root()},
+                {"entries", report.entries},
+                {"quarantined", report.quarantined},
+                {"temporaries", report.temporaries},
+                {"host_kernels", host.kernels},
+                {"bytes", report.bytes + host.bytes},
+                {"left", report.left}});
+  } else {
+    print_text(fmt::format("{} kernels, {} host kernels and {} quarantined files removed, {}\n",
+                           report.entries, host.kernels, report.quarantined,
+                           bytes_text(report.bytes + host.bytes)));
+    for (const std::string& left : report.left) {
+      print_text(fmt::format("left: {}\n", left));
+    }
+  }
+  return report.left.empty() ? ExitCode::ok : ExitCode::failure;
+}
+
+using CacheAction = ExitCode (*)(const CommonOptions&);
+
+void add_simple(CLI::App& parent, CommandLine& line, const char* name, const char* description,
+                CacheAction action) {
+  CLI::App& command = add_command(parent, line, name, description);
+  command.callback(
+      [&line, action] { line.action = [&line, action] { return action(line.common); }; });
+}
+
+}  // namespace
+
+void add_cache(CLI::App& app, CommandLine& line) {
+  CLI::App& command =
+      add_command(app, line, "cache", "Look into the cache directory: list, stats, verify, clear.");
+  command.require_subcommand(1);
+  add_simple(command, line, "list", "List the kernels: bytes, age, spec.", list);
+  add_simple(command, line, "stats", "Count the kernels and their bytes.", stats);
+  add_simple(command, line, "verify",
+             "Check every entry; bad ones are set aside, exit code 1 if there were any.", verify);
+  auto yes = std::make_shared<bool>(false);
+  CLI::App& clearing =
+      add_command(command, line, "clear", "Remove every kernel, those of host execution too.");
+  clearing.add_flag("--yes", *yes, "Do not ask");
+  clearing.callback(
+      [&line, yes] { line.action = [&line, yes] { return clear(line.common, *yes); }; });
+}
+
+}  // namespace fourge::tools

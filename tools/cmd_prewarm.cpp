@@ -1,0 +1,238 @@
+// fourge prewarm: fills the cache for a fleet, on a machine without a GPU.
+#include <fmt/format.h>
+#include <sched.h>
+#include <unistd.h>
+
+#include <chrono>
+#include <cstdio>
+#include <filesystem>
+#include <memory>
+
+#include "tools/command.hpp"
+#include "tools/report.hpp"
+#include "tools/spec_argument.hpp"
+#include "tools/toolkit.hpp"
+#include "tools/worker_pool.hpp"
+
+namespace fourge::tools {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+struct PrewarmOptions {
+  std::string targets;
+  std::vector<std::string> ops;
+  std::string filter;
+  unsigned jobs = 0;
+  double timeout_seconds = 600;
+};
+
+unsigned available_processors() {
+  cpu_set_t set;
+  CPU_ZERO(&set);
+  if (::sched_getaffinity(0, sizeof(set), &set) != 0) {
+    return 1;
+  }
+  return static_cast<unsigned>(CPU_COUNT(&set));
+}
+
+std::vector<KernelSpec> wanted_specs(const PrewarmOptions& options) {
+  const std::vector<Target> targets = parse_targets(options.targets);
+  std::vector<KernelSpec> specs;
+  for (const OpDefinition* op : parse_ops(options.ops)) {
+    const VariantFilter filter(*op, options.filter);
+    for (const Target& target : targets) {
+      for (const KernelSpec& spec : legal_variants(*op, target)) {
+        if (filter.accepts(spec)) {
+          specs.push_back(spec);
+        }
+      }
+    }
+  }
+  return specs;
+}
+
+std::vector<std::string> worker_command(const Options& options, const CommonOptions& common) {
+  std::vector<std::string> command{std::filesystem::read_symlink("/proc/self/exe").string(),
+                                   "worker",
+                                   "--cache-dir",
+                                   options.cache_directory,
+                                   "--log",
+                                   common.log};
+  if (!options.nvrtc_library.empty()) {
+    command.insert(command.end(), {"--nvrtc", options.nvrtc_library});
+  }
+  return command;
+}
+
+// On a terminal one bar that is drawn over; elsewhere a line for each variant, on standard output
+// for people, on standard error when a program reads the result.
+class Progress {
+ public:
+  Progress(std::size_t total, bool json)
+      : total_(total), stream_(json ? stderr : stdout), bar_(::isatty(STDERR_FILENO) != 0) {}
+
+  void add(const KernelSpec& spec, const std::string& what, bool failed) {
+    ++done_;
+    if (bar_ && !failed) {
+      draw(spec);
+      return;
+    }
+    if (what.empty()) {
+      return;  // plain lines tell what was done
+    }
+    erase();
+    std::fprintf(failed ? stderr : stream_, "[%zu/%zu] %s: %s\n", done_, total_,
+                 spec.text().c_str(), what.c_str());
+    std::fflush(stream_);
+  }
+
+  void erase() {
+    if (drawn_) {
+      std::fputs("\r\x1b[K", stderr);
+      drawn_ = false;
+    }
+  }
+
+ private:
+  void draw(const KernelSpec& spec) {
+    constexpr std::size_t kWidth = 24;
+    const std::size_t full = total_ == 0 ? kWidth : done_ * kWidth / total_;
+    const std::string bar = std::string(full, '#') + std::string(kWidth - full, '.');
+    std::fprintf(stderr, "\r\x1b[K[%s] %zu/%zu %s", bar.c_str(), done_, total_,
+                 spec.text().c_str());
+    std::fflush(stderr);
+    drawn_ = true;
+  }
+
+  std::size_t total_;
+  std::FILE* stream_;
+  bool bar_;
+  bool drawn_ = false;
+  std::size_t done_ = 0;
+};
+
+class Summary {
+ public:
+  // What happened, in words for the progress line; empty for a variant that was there.
+  std::string add(const BuildResult& result) {
+    const WorkerAnswer& answer = result.answer;
+    if (!answer.ok) {
+      return fail(*result.spec, answer.error_kind, answer.message);
+    }
+    if (!answer.kept) {
+      return fail(*result.spec, to_string(ErrorKind::io),
+                  "compiled, but the cache directory cannot be written");
+    }
+    if (answer.origin != Origin::compiled) {
+      ++cached_;
+      return {};
+    }
+    ++compiled_;
+    return fmt::format("compiled in {:.0f} ms", answer.milliseconds);
+  }
+
+  ExitCode exit_code() const {
+    if (failures_.empty()) {
+      return ExitCode::ok;
+    }
+    return compile_failed_ ? ExitCode::compile_failed : ExitCode::failure;
+  }
+
+  std::size_t failed() const { return failures_.size(); }
+
+  std::string text(Clock::duration took) const {
+    const std::size_t total = cached_ + compiled_ + failures_.size();
+    const double seconds = std::chrono::duration<double>(took).count();
+    if (compiled_ == 0 && failures_.empty()) {
+      return fmt::format("nothing to compile: {} of {} variants were in the cache ({:.1f} s)\n",
+                         cached_, total, seconds);
+    }
+    return fmt::format("{} variants: {} compiled, {} from cache, {} failed in {:.1f} s\n", total,
+                       compiled_, cached_, failures_.size(), seconds);
+  }
+
+  Json json(Clock::duration took) const {
+    return {{"variants", cached_ + compiled_ + failures_.size()},
+            {"compiled", compiled_},
+            {"from_cache", cached_},
+            {"failed", failures_.size()},
+            {"seconds", std::chrono::duration<double>(took).count()},
+            {"failures", failures_}};
+  }
+
+ private:
+  std::string fail(const KernelSpec& spec, const std::string& kind, const std::string& message) {
+    failures_.push_back({{"spec", spec.text()}, {"kind", kind}, {"message", message}});
+    compile_failed_ = compile_failed_ || kind != to_string(ErrorKind::io);
+    return "FAILED: " + message;
+  }
+
+  std::size_t compiled_ = 0;
+  std::size_t cached_ = 0;
+  bool compile_failed_ = false;
+  Json failures_ = Json::array();
+};
+
+ExitCode prewarm(const PrewarmOptions& options, const CommonOptions& common) {
+  const std::vector<KernelSpec> specs = wanted_specs(options);
+  const Options library = library_options(common);
+  if (library.cache_directory.empty()) {
+    throw Error(
+        ErrorKind::unsupported,
+        "there is no cache directory to fill; give --cache-dir DIR or set FOURGE_CACHE_DIR");
+  }
+  if (const auto location = find_nvrtc(library); !location.found()) {
+    throw Error(ErrorKind::library_missing, jit::nvrtc_missing_message(location));
+  }
+  const auto start = Clock::now();
+  PoolOptions pool;
+  pool.command = worker_command(library, common);
+  pool.workers = options.jobs == 0 ? available_processors() : options.jobs;
+  pool.deadline =
+      std::chrono::milliseconds(static_cast<std::int64_t>(options.timeout_seconds * 1000));
+  Summary summary;
+  Progress progress(specs.size(), common.json);
+  build_in_workers(specs, pool, [&](const BuildResult& result) {
+    const std::size_t failed = summary.failed();
+    const std::string what = summary.add(result);
+    progress.add(*result.spec, what, summary.failed() != failed);
+  });
+  progress.erase();
+  const auto took = Clock::now() - start;
+  if (common.json) {
+    print_json(summary.json(took));
+  } else {
+    print_text(summary.text(took));
+  }
+  return summary.exit_code();
+}
+
+}  // namespace
+
+void add_prewarm(CLI::App& app, CommandLine& line) {
+  auto options = std::make_shared<PrewarmOptions>();
+  CLI::App& command = add_command(
+      app, line, "prewarm",
+      "Compile every legal variant for some targets into the cache, in worker processes.",
+      "Needs no GPU. Example: fourge prewarm --target sm_90a,sm_100a --cache-dir /opt/fourge");
+  command.add_option("--target", options->targets, "Targets, or all")
+      ->required()
+      ->type_name("TARGET,...");
+  command.add_option("--op", options->ops, "Only these operations")
+      ->delimiter(',')
+      ->type_name("OP");
+  command.add_option("--variants", options->filter, "Only variants with these values")
+      ->type_name("AXIS=VALUE,...");
+  command.add_option("--jobs", options->jobs, "Worker processes (default: one for each processor)")
+      ->check(CLI::Range(1, 1024));
+  command
+      .add_option("--timeout", options->timeout_seconds,
+                  "Seconds that one compile may take before its worker is killed")
+      ->check(CLI::Range(0.001, 86400.0));
+  command.callback([&line, options] {
+    line.action = [&line, options] { return prewarm(*options, line.common); };
+  });
+}
+
+}  // namespace fourge::tools

@@ -1,0 +1,114 @@
+// fourge variants: what can be asked for.
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <memory>
+
+#include "tools/command.hpp"
+#include "tools/report.hpp"
+#include "tools/spec_argument.hpp"
+
+namespace fourge::tools {
+namespace {
+
+struct VariantsOptions {
+  std::vector<std::string> ops;
+  std::string targets;
+  std::string filter;
+};
+
+std::vector<KernelSpec> variants_of(const OpDefinition& op, const std::vector<Target>& targets,
+                                    const std::string& filter_text) {
+  const VariantFilter filter(op, filter_text);
+  std::vector<KernelSpec> specs;
+  for (const Target& target : targets) {
+    for (const KernelSpec& spec : legal_variants(op, target)) {
+      if (filter.accepts(spec)) {
+        specs.push_back(spec);
+      }
+    }
+  }
+  return specs;
+}
+
+Json op_json(const OpDefinition& op, const std::vector<KernelSpec>& specs, bool with_target) {
+  Json axes = Json::array();
+  for (const Axis& axis : op.axes) {
+    Json values = Json::array();
+    for (const AxisValue& value : axis.values) {
+      values.push_back({{"value", value.text}, {"summary", value.summary}});
+    }
+    axes.push_back({{"name", axis.name},
+                    {"summary", axis.summary},
+                    {"default", axis.values.front().text},
+                    {"values", values}});
+  }
+  Json variants = Json::array();
+  for (const KernelSpec& spec : specs) {
+    variants.push_back(with_target ? spec.text() : spec.text_without_target());
+  }
+  return {{"name", op.name}, {"summary", op.summary}, {"axes", axes}, {"variants", variants}};
+}
+
+std::string op_text(const OpDefinition& op, const std::vector<KernelSpec>& specs,
+                    bool with_target) {
+  std::string text =
+      fmt::format("{}: {}\n\nAxes (the first value is the default):\n", op.name, op.summary);
+  for (const Axis& axis : op.axes) {
+    text += fmt::format("  {:<8} {}\n", axis.name, axis.summary);
+    for (const AxisValue& value : axis.values) {
+      text += fmt::format("    {:<8} {}\n", value.text, value.summary);
+    }
+  }
+  text += fmt::format("\n{} variant{}:\n", specs.size(), specs.size() == 1 ? "" : "s");
+  for (const KernelSpec& spec : specs) {
+    text += fmt::format("  {}\n", with_target ? spec.text() : spec.text_without_target());
+  }
+  return text;
+}
+
+ExitCode variants(const VariantsOptions& options, const CommonOptions& common) {
+  const bool with_target = !options.targets.empty();
+  // Without a target, any of them gives the list of axis values.
+  const std::vector<Target> targets =
+      with_target ? parse_targets(options.targets) : std::vector<Target>{Target::all().front()};
+  Json ops = Json::array();
+  std::string text;
+  for (const OpDefinition* op : parse_ops(options.ops)) {
+    const auto specs = variants_of(*op, targets, options.filter);
+    ops.push_back(op_json(*op, specs, with_target));
+    text += (text.empty() ? "" : "\n") + op_text(*op, specs, with_target);
+  }
+  Json known = Json::array();
+  std::string known_text;
+  for (const Target& target : Target::all()) {
+    known.push_back(target.text());
+    known_text += " " + target.text();
+  }
+  if (common.json) {
+    print_json({{"targets", known}, {"ops", ops}});
+  } else {
+    print_text(fmt::format("{}\nTargets:{}\n", text, known_text));
+  }
+  return ExitCode::ok;
+}
+
+}  // namespace
+
+void add_variants(CLI::App& app, CommandLine& line) {
+  auto options = std::make_shared<VariantsOptions>();
+  CLI::App& command = add_command(app, line, "variants",
+                                  "List the operations, their axes and every legal variant.");
+  command.add_option("--op", options->ops, "Only these operations")
+      ->delimiter(',')
+      ->type_name("OP");
+  command.add_option("--target", options->targets, "Write specs for these targets, or for all")
+      ->type_name("TARGET,...");
+  command.add_option("--variants", options->filter, "Only variants with these values")
+      ->type_name("AXIS=VALUE,...");
+  command.callback([&line, options] {
+    line.action = [&line, options] { return variants(*options, line.common); };
+  });
+}
+
+}  // namespace fourge::tools

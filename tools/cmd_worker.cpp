@@ -1,0 +1,111 @@
+// fourge worker: compiles what `fourge prewarm` hands it, in a process that may be killed.
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstring>
+#include <iostream>
+#include <memory>
+
+#include "tools/command.hpp"
+#include "tools/report.hpp"
+#include "tools/worker_protocol.hpp"
+
+namespace fourge::tools {
+namespace {
+
+constexpr Origin kOrigins[] = {Origin::memory, Origin::disk, Origin::compiled};
+
+WorkerAnswer failed(ErrorKind kind, const char* message) {
+  WorkerAnswer answer;
+  answer.error_kind = to_string(kind);
+  answer.message = message;
+  return answer;
+}
+
+WorkerAnswer work(Runtime& runtime, const std::string& text) {
+  try {
+    const auto failures = runtime.stats().publish_failures;
+    const auto artifact = runtime.build(KernelSpec::parse(text));
+    WorkerAnswer answer;
+    answer.ok = true;
+    answer.origin = artifact->origin;
+    answer.milliseconds = milliseconds(artifact->took);
+    answer.kept = runtime.stats().publish_failures == failures;
+    return answer;
+  } catch (const Error& error) {
+    return failed(error.kind(), error.what());
+  } catch (const std::exception& error) {
+    return failed(ErrorKind::internal, error.what());
+  }
+}
+
+bool write_line(int descriptor, std::string line) {
+  line += '\n';
+  std::string_view rest = line;
+  while (!rest.empty()) {
+    const ssize_t written = ::write(descriptor, rest.data(), rest.size());
+    if (written < 0 && errno != EINTR) {
+      return false;
+    }
+    rest.remove_prefix(written < 0 ? 0 : static_cast<std::size_t>(written));
+  }
+  return true;
+}
+
+ExitCode serve(const CommonOptions& common) {
+  // Answers alone go to the pipe, whatever a library prints.
+  const int answers = ::dup(STDOUT_FILENO);
+  if (answers < 0 || ::dup2(STDERR_FILENO, STDOUT_FILENO) < 0) {
+    throw Error(ErrorKind::io, std::strerror(errno));
+  }
+  Runtime runtime(library_options(common));
+  for (std::string line; std::getline(std::cin, line);) {
+    if (!write_line(answers, encode(work(runtime, line)))) {
+      return ExitCode::failure;  // nobody listens any more
+    }
+  }
+  return ExitCode::ok;
+}
+
+}  // namespace
+
+std::string encode(const WorkerAnswer& answer) {
+  if (!answer.ok) {
+    return one_line({{"ok", false}, {"kind", answer.error_kind}, {"message", answer.message}});
+  }
+  return one_line({{"ok", true},
+                   {"origin", to_string(answer.origin)},
+                   {"ms", answer.milliseconds},
+                   {"kept", answer.kept}});
+}
+
+std::optional<WorkerAnswer> decode(const std::string& line) {
+  try {
+    const Json document = Json::parse(line);
+    WorkerAnswer answer;
+    answer.ok = document.at("ok").get<bool>();
+    if (!answer.ok) {
+      answer.error_kind = document.at("kind").get<std::string>();
+      answer.message = document.at("message").get<std::string>();
+      return answer;
+    }
+    for (const Origin origin : kOrigins) {
+      if (document.at("origin").get<std::string>() == to_string(origin)) {
+        answer.origin = origin;
+      }
+    }
+    answer.milliseconds = document.at("ms").get<double>();
+    answer.kept = document.at("kept").get<bool>();
+    return answer;
+  } catch (const Json::exception&) {
+    return std::nullopt;
+  }
+}
+
+void add_worker(CLI::App& app, CommandLine& line) {
+  CLI::App& command = add_command(app, line, "worker", "Compiles for prewarm");
+  command.group("");  // not for people
+  command.callback([&line] { line.action = [&line] { return serve(line.common); }; });
+}
+
+}  // namespace fourge::tools

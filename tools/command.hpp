@@ -1,0 +1,45 @@
+// What the subcommands share: the options that each of them takes, and the action that the command
+// line asked for. One source file for each subcommand; add_NAME() defines its options.
+#pragma once
+
+#include <fourge/options.hpp>
+
+#include <CLI/CLI.hpp>
+#include <functional>
+#include <string>
+
+#include "tools/exit_code.hpp"
+
+namespace fourge::tools {
+
+struct CommonOptions {
+  std::string cache_dir;  // empty: from the environment
+  std::string nvrtc;      // empty: from the environment, then the search
+  std::string log = "warn";
+  bool json = false;
+};
+
+struct CommandLine {
+  CommonOptions common;
+  std::function<ExitCode()> action;
+};
+
+// A subcommand that takes the common options too. Its help ends with the details (an example, what
+// else is to be known; may be empty) and the exit codes.
+CLI::App& add_command(CLI::App& parent, CommandLine& line, const std::string& name,
+                      const std::string& description, const std::string& details = {});
+void add_common_options(CLI::App& app, CommonOptions& common);
+
+// The environment's options, overridden by the command line's; messages go to standard error.
+Options library_options(const CommonOptions& common);
+
+void add_run(CLI::App& app, CommandLine& line);
+void add_build(CLI::App& app, CommandLine& line);
+void add_inspect(CLI::App& app, CommandLine& line);
+void add_prewarm(CLI::App& app, CommandLine& line);
+void add_worker(CLI::App& app, CommandLine& line);
+void add_cache(CLI::App& app, CommandLine& line);
+void add_variants(CLI::App& app, CommandLine& line);
+void add_doctor(CLI::App& app, CommandLine& line);
+
+}  // namespace fourge::tools

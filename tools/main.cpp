@@ -1,0 +1,86 @@
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include <algorithm>
+#include <csignal>
+#include <string_view>
+#include <vector>
+
+#include "tools/command.hpp"
+#include "tools/report.hpp"
+
+namespace fourge::tools {
+namespace {
+
+void define(CLI::App& app, CommandLine& line) {
+  app.name("fourge");
+  app.set_version_flag("--version", "fourge " FOURGE_VERSION);
+  app.require_subcommand(1);
+  app.footer(
+      std::string("\nA kernel spec is written as\n"
+                  "  nvfp4_quantize[in=bf16,layout=128x4,scale=tensor,math=exact,tpc=1]@sm_90a"
+                  "\nAxes left out are at their default; `fourge variants` lists them.\n\n") +
+      kExitCodeHelp);
+  add_common_options(app, line.common);
+  add_run(app, line);
+  add_inspect(app, line);
+  add_build(app, line);
+  add_prewarm(app, line);
+  add_cache(app, line);
+  add_variants(app, line);
+  add_doctor(app, line);
+  add_worker(app, line);
+}
+
+// CLI11 says only that an argument was not expected, or that a subcommand is required.
+std::string usage_message(const CLI::App& app, const CLI::ParseError& error, int argc,
+                          const char* const* argv) {
+  if (argc >= 2 && argv[1][0] != '-') {
+    std::vector<std::string> names;
+    for (const CLI::App* command : app.get_subcommands([](const CLI::App*) { return true; })) {
+      if (!command->get_group().empty()) {
+        names.push_back(command->get_name());
+      }
+    }
+    const std::string_view asked = argv[1];
+    if (asked != "worker" && std::find(names.begin(), names.end(), asked) == names.end()) {
+      return fmt::format("unknown command \"{}\"; known: {}", asked, fmt::join(names, ", "));
+    }
+    return fmt::format("{} (see fourge {} --help)", error.what(), asked);
+  }
+  return fmt::format("{} (see fourge --help)", error.what());
+}
+
+int run(int argc, char** argv) {
+  CLI::App app("NVFP4 kernels, compiled on first use and cached");
+  CommandLine line;
+  // A reader that goes away is an error of ours, not the end by a signal.
+  std::signal(SIGPIPE, SIG_IGN);
+  const bool json = std::any_of(argv, argv + argc, [](const char* argument) {
+    return std::string_view(argument) == "--json";
+  });
+  try {
+    define(app, line);
+    app.parse(argc, argv);
+    return static_cast<int>(line.action());
+  } catch (const CLI::ParseError& error) {
+    if (error.get_exit_code() == static_cast<int>(CLI::ExitCodes::Success)) {
+      return app.exit(error);  // --help, --version
+    }
+    report_error("usage", usage_message(app, error, argc, argv), json);
+    return static_cast<int>(ExitCode::bad_input);
+  } catch (const std::exception& error) {
+    return static_cast<int>(report_exception(error, json));
+  }
+}
+
+}  // namespace
+}  // namespace fourge::tools
+
+int main(int argc, char** argv) {
+  try {
+    return fourge::tools::run(argc, argv);
+  } catch (...) {
+    return static_cast<int>(fourge::tools::ExitCode::failure);
+  }
+}

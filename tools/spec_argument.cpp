@@ -1,0 +1,97 @@
+#include "tools/spec_argument.hpp"
+
+#include <fourge/error.hpp>
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+namespace fourge::tools {
+namespace {
+
+std::vector<std::string_view> split(std::string_view text) {
+  std::vector<std::string_view> parts;
+  while (!text.empty()) {
+    const std::size_t comma = text.find(',');
+    if (comma != 0) {
+      parts.push_back(text.substr(0, comma));
+    }
+    text = comma == std::string_view::npos ? std::string_view() : text.substr(comma + 1);
+  }
+  return parts;
+}
+
+}  // namespace
+
+KernelSpec parse_spec_argument(const std::string& text, const std::string& target) {
+  if (target.empty()) {
+    return KernelSpec::parse(text);
+  }
+  const Target wanted = Target::parse(target);
+  KernelSpec spec = KernelSpec::parse(text, wanted);
+  if (spec.target() != wanted) {
+    throw Error(ErrorKind::invalid_spec, fmt::format("--target is {}, but the spec says {}",
+                                                     wanted.text(), spec.target().text()));
+  }
+  return spec;
+}
+
+std::vector<Target> parse_targets(std::string_view text) {
+  if (text == "all") {
+    return {Target::all().begin(), Target::all().end()};
+  }
+  std::vector<Target> targets;
+  for (const std::string_view part : split(text)) {
+    const Target target = Target::parse(part);
+    if (std::find(targets.begin(), targets.end(), target) == targets.end()) {
+      targets.push_back(target);
+    }
+  }
+  if (targets.empty()) {
+    throw Error(ErrorKind::invalid_spec, "no target was named; give some (sm_90a,sm_100a) or all");
+  }
+  return targets;
+}
+
+std::vector<const OpDefinition*> parse_ops(const std::vector<std::string>& names) {
+  if (names.empty()) {
+    return {all_ops().begin(), all_ops().end()};
+  }
+  std::vector<const OpDefinition*> ops;
+  for (const std::string& name : names) {
+    const OpDefinition* op = &find_op(name);
+    if (std::find(ops.begin(), ops.end(), op) == ops.end()) {
+      ops.push_back(op);
+    }
+  }
+  return ops;
+}
+
+VariantFilter::VariantFilter(const OpDefinition& op, std::string_view text) {
+  KernelSpec probe(op, Target::all().front());  // names the axis or value that it does not know
+  for (const std::string_view part : split(text)) {
+    const std::size_t equals = part.find('=');
+    if (equals == std::string_view::npos) {
+      throw Error(ErrorKind::invalid_spec,
+                  fmt::format("\"{}\" in the filter is not AXIS=VALUE", part));
+    }
+    const std::string axis(part.substr(0, equals));
+    const std::string value(part.substr(equals + 1));
+    probe.set(axis, value);
+    auto known = std::find_if(allowed_.begin(), allowed_.end(),
+                              [&](const Allowed& allowed) { return allowed.axis == axis; });
+    if (known == allowed_.end()) {
+      known = allowed_.insert(allowed_.end(), {axis, {}});
+    }
+    known->values.push_back(value);
+  }
+}
+
+bool VariantFilter::accepts(const KernelSpec& spec) const {
+  return std::all_of(allowed_.begin(), allowed_.end(), [&](const Allowed& allowed) {
+    return std::find(allowed.values.begin(), allowed.values.end(), spec.get(allowed.axis)) !=
+           allowed.values.end();
+  });
+}
+
+}  // namespace fourge::tools

@@ -1,0 +1,34 @@
+// Worker processes that build specs. NVRTC compiles one thing at a time in a process and cannot be
+// stopped at a deadline; a process can.
+#pragma once
+
+#include <fourge/kernel_spec.hpp>
+
+#include <chrono>
+#include <functional>
+#include <string>
+#include <vector>
+
+#include "tools/worker_protocol.hpp"
+
+namespace fourge::tools {
+
+struct PoolOptions {
+  std::vector<std::string> command;  // how to start a worker; command[0] is the program's path
+  std::size_t workers = 1;
+  std::chrono::milliseconds deadline{600'000};  // of one build
+};
+
+struct BuildResult {
+  const KernelSpec* spec = nullptr;
+  WorkerAnswer answer;
+};
+
+// Builds every spec and calls report for each as its answer comes, on the calling thread. A worker
+// that dies, or is killed because its build passed the deadline, fails that spec only
+// ("worker_died", "timeout" as error_kind) and is replaced. Throws Error(io) if no worker can be
+// started.
+void build_in_workers(const std::vector<KernelSpec>& specs, const PoolOptions& options,
+                      const std::function<void(const BuildResult&)>& report);
+
+}  // namespace fourge::tools
