@@ -33,7 +33,7 @@ std::vector<std::string> path_directories() {
   std::istringstream list(path == nullptr ? "" : path);
   for (std::string directory; std::getline(list, directory, ':');) {
     if (directory.empty()) {
-      directory = ".";
+      directory.assign(1, '.');  // not = ".": g++ 12 sees an overlap there
     }
     if (std::find(directories.begin(), directories.end(), directory) == directories.end()) {
       directories.push_back(directory);
