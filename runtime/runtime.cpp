@@ -109,6 +109,16 @@ std::vector<HostKernel> Runtime::prepare_host(std::span<const KernelSpec> specs)
 
 Target Runtime::device_target() const { return detail::device_target(*impl_->driver()); }
 
-Stats Runtime::stats() const { return impl_->counters.snapshot(); }
+Stats Runtime::stats() const {
+  Stats stats = impl_->counters.snapshot();
+  const std::lock_guard lock(impl_->host_mutex);
+  if (impl_->executor) {
+    const host::HostCounters host = impl_->executor->counters();
+    stats.memory_hits += host.memory_hits;
+    stats.disk_hits += host.disk_hits;
+    stats.heals += host.heals;
+  }
+  return stats;
+}
 
 }  // namespace fourge
