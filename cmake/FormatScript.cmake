@@ -1,0 +1,52 @@
+# cmake -DCLANG_FORMAT=... -DSOURCE_DIR=... -DMODE=format|check|test -P FormatScript.cmake
+# test: as check, but says SKIPPED where there is no clang-format 14.
+cmake_minimum_required(VERSION 3.25)
+
+if(MODE STREQUAL "test")
+  set(version "")
+  if(CLANG_FORMAT)
+    execute_process(COMMAND ${CLANG_FORMAT} --version OUTPUT_VARIABLE version)
+  endif()
+  if(NOT version MATCHES "version 14\\.")
+    message("SKIPPED: the formatting is judged by clang-format 14, found: ${version}")
+    return()
+  endif()
+endif()
+
+# What git knows; all files where this is no checkout.
+set(patterns *.cpp *.hpp *.cuh)
+execute_process(COMMAND git ls-files --cached -- ${patterns}
+  WORKING_DIRECTORY ${SOURCE_DIR} OUTPUT_VARIABLE files RESULT_VARIABLE result ERROR_QUIET)
+string(REGEX REPLACE "\n" ";" files "${files}")
+if(NOT result EQUAL 0 OR files STREQUAL "")
+  set(files)
+  foreach(directory cache examples jit kernel_templates reference runtime tests tools)
+    foreach(pattern IN LISTS patterns)
+      file(GLOB_RECURSE found RELATIVE ${SOURCE_DIR} ${SOURCE_DIR}/${directory}/${pattern})
+      list(APPEND files ${found})
+    endforeach()
+  endforeach()
+endif()
+
+set(existing)
+foreach(file IN LISTS files)
+  if(file AND EXISTS ${SOURCE_DIR}/${file})
+    list(APPEND existing ${file})
+  endif()
+endforeach()
+list(LENGTH existing count)
+if(count EQUAL 0)
+  message(FATAL_ERROR "no sources found in ${SOURCE_DIR}")
+endif()
+
+if(MODE STREQUAL "format")
+  set(options -i)
+else()
+  set(options --dry-run --Werror)
+endif()
+execute_process(COMMAND ${CLANG_FORMAT} ${options} ${existing}
+  WORKING_DIRECTORY ${SOURCE_DIR} RESULT_VARIABLE result)
+if(NOT result EQUAL 0)
+  message(FATAL_ERROR "format the files named above: cmake --build BUILD --target format")
+endif()
+message("${count} files are formatted")
