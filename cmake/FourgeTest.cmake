@@ -8,7 +8,9 @@ function(fourge_add_test name)
   target_compile_definitions(${name} PRIVATE FOURGE_SOURCE_DIR="${PROJECT_SOURCE_DIR}")
   set_target_properties(${name} PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${PROJECT_BINARY_DIR}/tests)
   add_test(NAME ${name} COMMAND ${name})
-  set_tests_properties(${name} PROPERTIES SKIP_RETURN_CODE 77 LABELS "${arg_LABELS}")
+  # Kernels that tests compile are kept in the build tree and not in the user's cache.
+  set_tests_properties(${name} PROPERTIES SKIP_RETURN_CODE 77 LABELS "${arg_LABELS}"
+    ENVIRONMENT "FOURGE_CACHE_DIR=${PROJECT_BINARY_DIR}/test-cache")
   if(arg_TIMEOUT)
     set_tests_properties(${name} PROPERTIES TIMEOUT ${arg_TIMEOUT})
   endif()

@@ -129,11 +129,13 @@ Artifact ArtifactBuilder::build_on_miss(const BuildRequest& request) {
     std::error_code ignored;
     return std::filesystem::exists(path, ignored);
   };
-  const cache::LockResult lock =
-      cache::KeyLock::acquire(directory, request.key, deadline, appeared);
+  // Processes with different caches cannot use one another's work.
+  cache::CacheKey lock_key = request.key;
+  lock_key.full = cache::sha256(store_->root() + '\n' + request.key.full.hex());
+  const cache::LockResult lock = cache::KeyLock::acquire(directory, lock_key, deadline, appeared);
   if (lock.outcome == cache::LockOutcome::unavailable) {
-    log(LogLevel::debug, fmt::format("no lock per key, so several processes may compile it: {}",
-                                     lock.detail));
+    log(LogLevel::debug,
+        fmt::format("no lock per key, so several processes may compile it: {}", lock.detail));
   }
   if (waited) {
     ++counters_.waits;

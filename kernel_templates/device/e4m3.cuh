@@ -38,10 +38,28 @@ FOURGE_INLINE uint32 encode_e4m3(float v) {
   return encode_e4m3_software(v);
 }
 
+// Two codes, the first in the low byte.
+template <class Config>
+FOURGE_INLINE uint32 encode_e4m3_pair(float first, float second) {
+#if !defined(FOURGE_HOST_EXECUTION)
+  if constexpr (Config::kCvtE4m3) {
+    uint16 pair;
+    asm("cvt.rn.satfinite.e4m3x2.f32 %0, %1, %2;" : "=h"(pair) : "f"(second), "f"(first));
+    return pair;
+  }
+#endif
+  return encode_e4m3_software(first) | (encode_e4m3_software(second) << 8);
+}
+
 // Exact. An E4M3 magnitude shifted by 7 is a half 2^8 times smaller, subnormals included.
 FOURGE_INLINE float decode_e4m3_magnitude(uint32 code) {
   const float scaled = mul_rn(half_to_float(static_cast<uint16>((code & 0x7Fu) << 7)), 256.0f);
   return (code & 0x7Fu) == 0x7Fu ? float_from_bits(0x7FC00000u) : scaled;
+}
+
+// Exact, with the sign.
+FOURGE_INLINE float decode_e4m3(uint32 code) {
+  return float_from_bits(float_bits(decode_e4m3_magnitude(code)) | ((code & 0x80u) << 24));
 }
 
 }  // namespace fourge_device

@@ -16,7 +16,7 @@ using uint32 = unsigned int;
 using uint64 = unsigned long long;
 using int64 = long long;
 
-enum class ElementType { bf16, f16 };
+enum class ElementType { bf16, f16, e4m3, f32 };
 enum class ScaleLayout { linear, tiled_128x4, tiled_8x4 };
 enum class ScaleMode { tensor };
 enum class MathMode { exact, fast };

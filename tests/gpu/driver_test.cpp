@@ -153,11 +153,9 @@ TEST_CASE("what cannot be loaded is refused, and nothing leaks", "[driver]") {
     fake.params[1].size = 8;
     CHECK(load(probe_cubin()).says("parameter 1 (factor)"));
     fake.params[1].size = 4;
-    fake.param_count = 4;
-    CHECK(load(probe_cubin()).says("more parameters; expected 3"));
     fake.param_count = 1;
     CHECK(load(probe_cubin()).says("1 parameters; expected 3"));
-    CHECK(fake.count("cuLibraryLoadData") == 3);
+    CHECK(fake.count("cuLibraryLoadData") == 2);
   }
   SECTION("a driver that refuses is quoted with the spec") {
     for (const char* call : {"cuLibraryLoadData", "cuLibraryGetKernel", "cuKernelGetFunction",

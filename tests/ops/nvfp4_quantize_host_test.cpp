@@ -6,7 +6,7 @@
 
 #include "reference/compare.hpp"
 #include "reference/nvfp4.hpp"
-#include "tests/ops/aligned_buffer.hpp"
+#include "tests/support/aligned_buffer.hpp"
 #include "tests/support/catch.hpp"
 #include "tests/support/patterns.hpp"
 #include "tests/support/vectors.hpp"

@@ -15,7 +15,9 @@ class AlignedBuffer {
     std::memset(memory_.get(), fill, size);
   }
   AlignedBuffer(const void* source, std::size_t size) : size_(size), memory_(allocate(size)) {
-    std::memcpy(memory_.get(), source, size);
+    if (size != 0) {
+      std::memcpy(memory_.get(), source, size);
+    }
   }
 
   std::uint8_t* data() { return memory_.get(); }

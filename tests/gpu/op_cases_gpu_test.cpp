@@ -1,0 +1,93 @@
+// Every operation's calls on the device, in guarded buffers.
+#include "tests/gpu/gpu_fixture.hpp"
+#include "tests/ops/cases/op_cases.hpp"
+#include "tests/support/catch.hpp"
+#include "tests/support/variant_sample.hpp"
+
+namespace fourge::tests {
+namespace {
+
+constexpr std::size_t kGuard = 512;
+constexpr std::uint8_t kGuardByte = 0x5C;
+constexpr std::size_t kMostVariants = 400;
+constexpr std::uint64_t kSeed = 21;
+
+class GuardedBuffer {
+ public:
+  GuardedBuffer(const DeviceContext& context, const OpBuffer& buffer, const Stream& stream)
+      : size_(buffer.bytes.size()), memory_(context, size_ + 2 * kGuard) {
+    const auto initial = initial_bytes(buffer);
+    memory_.fill(kGuardByte, stream.get());
+    memory_.upload(initial.data(), initial.size(), stream.get(), kGuard);
+    stream.synchronize();
+  }
+  std::uint8_t* data() const { return memory_.data() + kGuard; }
+  // The contents without the guards; guards_intact tells whether those were left alone.
+  std::vector<std::uint8_t> download(const Stream& stream, bool& guards_intact) const {
+    std::vector<std::uint8_t> all(size_ + 2 * kGuard);
+    memory_.download(all.data(), all.size(), stream.get());
+    stream.synchronize();
+    for (std::size_t i = 0; i < kGuard; ++i) {
+      guards_intact =
+          guards_intact && all[i] == kGuardByte && all[kGuard + size_ + i] == kGuardByte;
+    }
+    return {all.begin() + kGuard, all.end() - kGuard};
+  }
+
+ private:
+  std::size_t size_;
+  DeviceBuffer memory_;
+};
+
+std::string run_on_gpu(const Gpu& gpu, const Kernel& kernel, const OpCall& call) {
+  const Stream stream(gpu.context());
+  std::vector<GuardedBuffer> buffers;
+  std::vector<std::uint8_t*> addresses;
+  buffers.reserve(call.buffers.size());
+  for (const OpBuffer& buffer : call.buffers) {
+    addresses.push_back(buffers.emplace_back(gpu.context(), buffer, stream).data());
+  }
+  const auto args = call.args(addresses);
+  kernel.launch_args(call.spec.op().name, args.data(), args.size(), stream.get());
+  std::vector<std::vector<std::uint8_t>> found;
+  bool guards_intact = true;
+  for (const GuardedBuffer& buffer : buffers) {
+    found.push_back(buffer.download(stream, guards_intact));
+  }
+  if (!guards_intact) {
+    return call.spec.text() + " [" + call.label + "]: wrote outside a buffer";
+  }
+  return first_difference(call, found);
+}
+
+void run_op(const OpCases& cases, CallSize size, std::size_t most) {
+  Gpu& gpu = Gpu::get();
+  const auto specs = sampled(legal_variants(find_op(cases.op), gpu.target()), most, kSeed);
+  std::size_t calls = 0;
+  for (const KernelSpec& spec : specs) {
+    const Kernel kernel = gpu.runtime().prepare(spec);
+    cases.visit(spec, size, [&](const OpCall& call) {
+      const std::string difference = run_on_gpu(gpu, kernel, call);
+      INFO(difference);
+      CHECK(difference.empty());
+      ++calls;
+    });
+  }
+  WARN(cases.op << ": " << specs.size() << " variants, " << calls << " calls");
+}
+
+}  // namespace
+
+TEST_CASE("every operation's calls on the device equal the reference", "[ops][sanitize]") {
+  for (const OpCases& cases : all_op_cases()) {
+    DYNAMIC_SECTION(cases.op) { run_op(cases, CallSize::small, kMostVariants); }
+  }
+}
+
+TEST_CASE("every operation's large calls on the device equal the reference", "[ops][large]") {
+  for (const OpCases& cases : all_op_cases()) {
+    DYNAMIC_SECTION(cases.op) { run_op(cases, CallSize::large, 12); }
+  }
+}
+
+}  // namespace fourge::tests

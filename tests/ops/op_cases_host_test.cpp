@@ -1,0 +1,50 @@
+// Every operation's calls, executed on the host from the same source that NVRTC gets: for a target
+// without the conversion instructions, one with E4M3's only, and one with all (emulated).
+#include <fourge/runtime.hpp>
+
+#include "tests/ops/cases/op_cases.hpp"
+#include "tests/support/catch.hpp"
+#include "tests/support/variant_sample.hpp"
+
+namespace fourge::tests {
+namespace {
+
+constexpr std::size_t kMostVariants = 120;
+constexpr std::uint64_t kSeed = 20;
+
+void run_op(const OpCases& cases) {
+  static Runtime runtime;
+  const Target targets[] = {Target::parse("sm_80"), Target::parse("sm_90a"),
+                            Target::parse("sm_100a")};
+  const auto specs = sampled(variants_for(find_op(cases.op), targets), kMostVariants, kSeed);
+  const auto kernels = runtime.prepare_host(specs);
+  std::size_t calls = 0;
+  for (std::size_t i = 0; i < specs.size(); ++i) {
+    cases.visit(specs[i], CallSize::small, [&](const OpCall& call) {
+      const std::string difference = run_on_host(kernels[i], call);
+      INFO(difference);
+      CHECK(difference.empty());
+      ++calls;
+    });
+  }
+  WARN(cases.op << ": " << specs.size() << " variants (seed " << kSeed << "), " << calls
+                << " calls");
+  CHECK(calls >= specs.size());
+}
+
+}  // namespace
+
+TEST_CASE("every operation has its calls", "[ops]") {
+  REQUIRE(all_op_cases().size() == all_ops().size());
+  for (std::size_t i = 0; i < all_ops().size(); ++i) {
+    CHECK(all_op_cases()[i].op == all_ops()[i]->name);
+  }
+}
+
+TEST_CASE("every operation's calls on the host equal the reference", "[ops]") {
+  for (const OpCases& cases : all_op_cases()) {
+    DYNAMIC_SECTION(cases.op) { run_op(cases); }
+  }
+}
+
+}  // namespace fourge::tests

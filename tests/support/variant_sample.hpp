@@ -1,0 +1,25 @@
+// A sample of variants in which every value of every axis (the target is one of them) meets every
+// value of every other axis, as far as legal. Seeded, so that a run can be repeated.
+#pragma once
+
+#include <fourge/kernel_spec.hpp>
+
+#include <cstdint>
+#include <vector>
+
+namespace fourge::tests {
+
+// The legal variants of an op for all the targets given.
+std::vector<KernelSpec> variants_for(const OpDefinition& op, std::span<const Target> targets);
+
+// Greedy all-pairs cover of `all`, which must be of one op.
+std::vector<KernelSpec> pairwise_sample(const std::vector<KernelSpec>& all, std::uint64_t seed);
+
+// Whether FOURGE_FULL is set to 1: then tests take every variant instead of a sample.
+bool full_run();
+
+// All of them in a full run or when there are at most `most`, otherwise a pairwise sample.
+std::vector<KernelSpec> sampled(const std::vector<KernelSpec>& all, std::size_t most,
+                                std::uint64_t seed);
+
+}  // namespace fourge::tests
