@@ -1,15 +1,19 @@
 #include <fourge/error.hpp>
 #include <fourge/kernel_spec.hpp>
+#include <fourge/nvfp4_activation_quantize.hpp>
 #include <fourge/nvfp4_quantize.hpp>
 #include <fourge/op_definition.hpp>
 
 #include <fmt/format.h>
-#include <array>
 
 namespace fourge {
 
 std::span<const OpDefinition* const> all_ops() {
-  static const std::array<const OpDefinition*, 1> ops{&nvfp4_quantize_op()};
+  static const OpDefinition* const ops[] = {
+      &nvfp4_quantize_op(),
+      &nvfp4_quantize_grouped_op(),
+      &silu_and_mul_nvfp4_quantize_op(),
+  };
   return ops;
 }
 

@@ -25,11 +25,13 @@ void check_pointer(const KernelSpec& spec, std::string_view name, const void* po
   }
 }
 
-void check_rows(const KernelSpec& spec, std::int64_t rows) {
-  if (rows < 0) {
-    refuse(spec, fmt::format("rows is {}, which is negative", rows));
+void check_count(const KernelSpec& spec, std::string_view name, std::int64_t value) {
+  if (value < 0) {
+    refuse(spec, fmt::format("{} is {}, which is negative", name, value));
   }
 }
+
+void check_rows(const KernelSpec& spec, std::int64_t rows) { check_count(spec, "rows", rows); }
 
 void check_columns(const KernelSpec& spec, std::int64_t cols, std::int64_t multiple) {
   if (cols <= 0 || cols % multiple != 0) {

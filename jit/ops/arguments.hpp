@@ -12,6 +12,8 @@ namespace fourge::jit {
 
 void check_pointer(const KernelSpec& spec, std::string_view name, const void* pointer,
                    std::size_t alignment);
+// Not negative.
+void check_count(const KernelSpec& spec, std::string_view name, std::int64_t value);
 void check_rows(const KernelSpec& spec, std::int64_t rows);
 // Positive, and a multiple of the block length.
 void check_columns(const KernelSpec& spec, std::int64_t cols, std::int64_t multiple);

@@ -43,8 +43,8 @@ TEST_CASE("canonical text parses back for every variant of every target", "[spec
       }
     }
   }
-  CHECK(texts.size() == 36 * Target::all().size());
-  CHECK(names.size() == 36);
+  CHECK(names.size() * Target::all().size() == texts.size());
+  CHECK(names.size() > 36);
 }
 
 TEST_CASE("axes may come in any order, and defaults may be left out", "[spec]") {
