@@ -37,17 +37,10 @@ unsigned available_processors() {
 }
 
 std::vector<KernelSpec> wanted_specs(const PrewarmOptions& options) {
-  const std::vector<Target> targets = parse_targets(options.targets);
   std::vector<KernelSpec> specs;
-  for (const OpDefinition* op : parse_ops(options.ops)) {
-    const VariantFilter filter(*op, options.filter);
-    for (const Target& target : targets) {
-      for (const KernelSpec& spec : legal_variants(*op, target)) {
-        if (filter.accepts(spec)) {
-          specs.push_back(spec);
-        }
-      }
-    }
+  for (const OpVariants& variants :
+       select_variants(parse_ops(options.ops), parse_targets(options.targets), options.filter)) {
+    specs.insert(specs.end(), variants.specs.begin(), variants.specs.end());
   }
   return specs;
 }

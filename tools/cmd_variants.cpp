@@ -17,20 +17,6 @@ struct VariantsOptions {
   std::string filter;
 };
 
-std::vector<KernelSpec> variants_of(const OpDefinition& op, const std::vector<Target>& targets,
-                                    const std::string& filter_text) {
-  const VariantFilter filter(op, filter_text);
-  std::vector<KernelSpec> specs;
-  for (const Target& target : targets) {
-    for (const KernelSpec& spec : legal_variants(op, target)) {
-      if (filter.accepts(spec)) {
-        specs.push_back(spec);
-      }
-    }
-  }
-  return specs;
-}
-
 Json op_json(const OpDefinition& op, const std::vector<KernelSpec>& specs, bool with_target) {
   Json axes = Json::array();
   for (const Axis& axis : op.axes) {
@@ -74,8 +60,7 @@ ExitCode variants(const VariantsOptions& options, const CommonOptions& common) {
       with_target ? parse_targets(options.targets) : std::vector<Target>{Target::all().front()};
   Json ops = Json::array();
   std::string text;
-  for (const OpDefinition* op : parse_ops(options.ops)) {
-    const auto specs = variants_of(*op, targets, options.filter);
+  for (const auto& [op, specs] : select_variants(parse_ops(options.ops), targets, options.filter)) {
     ops.push_back(op_json(*op, specs, with_target));
     text += (text.empty() ? "" : "\n") + op_text(*op, specs, with_target);
   }

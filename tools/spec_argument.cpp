@@ -5,6 +5,8 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <exception>
+#include <utility>
 
 namespace fourge::tools {
 namespace {
@@ -20,6 +22,44 @@ std::vector<std::string_view> split(std::string_view text) {
   }
   return parts;
 }
+
+class VariantFilter {
+ public:
+  // Throws for an axis or value that the op does not know.
+  VariantFilter(const OpDefinition& op, std::string_view text) {
+    KernelSpec probe(op, Target::all().front());
+    for (const std::string_view part : split(text)) {
+      const std::size_t equals = part.find('=');
+      if (equals == std::string_view::npos) {
+        throw Error(ErrorKind::invalid_spec,
+                    fmt::format("\"{}\" in the filter is not AXIS=VALUE", part));
+      }
+      const std::string axis(part.substr(0, equals));
+      const std::string value(part.substr(equals + 1));
+      probe.set(axis, value);
+      auto known = std::find_if(allowed_.begin(), allowed_.end(),
+                                [&](const Allowed& allowed) { return allowed.axis == axis; });
+      if (known == allowed_.end()) {
+        known = allowed_.insert(allowed_.end(), {axis, {}});
+      }
+      known->values.push_back(value);
+    }
+  }
+
+  bool operator()(const KernelSpec& spec) const {
+    return std::all_of(allowed_.begin(), allowed_.end(), [&](const Allowed& allowed) {
+      return std::find(allowed.values.begin(), allowed.values.end(), spec.get(allowed.axis)) !=
+             allowed.values.end();
+    });
+  }
+
+ private:
+  struct Allowed {
+    std::string axis;
+    std::vector<std::string> values;
+  };
+  std::vector<Allowed> allowed_;
+};
 
 }  // namespace
 
@@ -67,31 +107,31 @@ std::vector<const OpDefinition*> parse_ops(const std::vector<std::string>& names
   return ops;
 }
 
-VariantFilter::VariantFilter(const OpDefinition& op, std::string_view text) {
-  KernelSpec probe(op, Target::all().front());  // names the axis or value that it does not know
-  for (const std::string_view part : split(text)) {
-    const std::size_t equals = part.find('=');
-    if (equals == std::string_view::npos) {
-      throw Error(ErrorKind::invalid_spec,
-                  fmt::format("\"{}\" in the filter is not AXIS=VALUE", part));
+std::vector<OpVariants> select_variants(const std::vector<const OpDefinition*>& ops,
+                                        const std::vector<Target>& targets,
+                                        std::string_view filter) {
+  std::vector<OpVariants> selected;
+  std::exception_ptr refusal;
+  for (const OpDefinition* op : ops) {
+    try {
+      const VariantFilter accepted(*op, filter);
+      OpVariants variants{op, {}};
+      for (const Target& target : targets) {
+        for (const KernelSpec& spec : legal_variants(*op, target)) {
+          if (accepted(spec)) {
+            variants.specs.push_back(spec);
+          }
+        }
+      }
+      selected.push_back(std::move(variants));
+    } catch (const Error&) {
+      refusal = refusal ? refusal : std::current_exception();
     }
-    const std::string axis(part.substr(0, equals));
-    const std::string value(part.substr(equals + 1));
-    probe.set(axis, value);
-    auto known = std::find_if(allowed_.begin(), allowed_.end(),
-                              [&](const Allowed& allowed) { return allowed.axis == axis; });
-    if (known == allowed_.end()) {
-      known = allowed_.insert(allowed_.end(), {axis, {}});
-    }
-    known->values.push_back(value);
   }
-}
-
-bool VariantFilter::accepts(const KernelSpec& spec) const {
-  return std::all_of(allowed_.begin(), allowed_.end(), [&](const Allowed& allowed) {
-    return std::find(allowed.values.begin(), allowed.values.end(), spec.get(allowed.axis)) !=
-           allowed.values.end();
-  });
+  if (selected.empty() && refusal) {
+    std::rethrow_exception(refusal);
+  }
+  return selected;
 }
 
 }  // namespace fourge::tools

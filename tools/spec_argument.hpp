@@ -20,19 +20,16 @@ std::vector<Target> parse_targets(std::string_view text);
 // The named operations; all of them if none is named. Throws Error(invalid_spec).
 std::vector<const OpDefinition*> parse_ops(const std::vector<std::string>& names);
 
-// "math=exact,in=bf16": keeps the specs that have one of the values given for each axis named.
-// Throws Error(invalid_spec) for a name that the op does not know.
-class VariantFilter {
- public:
-  VariantFilter(const OpDefinition& op, std::string_view text);
-  bool accepts(const KernelSpec& spec) const;
-
- private:
-  struct Allowed {
-    std::string axis;
-    std::vector<std::string> values;
-  };
-  std::vector<Allowed> allowed_;
+struct OpVariants {
+  const OpDefinition* op;
+  std::vector<KernelSpec> specs;
 };
+
+// The legal variants of each op for each target. filter: "math=exact,in=bf16" keeps those that have
+// one of the values given for each axis named; an op without such an axis or value has none. Throws
+// Error(invalid_spec) for an axis or value that none of the ops knows.
+std::vector<OpVariants> select_variants(const std::vector<const OpDefinition*>& ops,
+                                        const std::vector<Target>& targets,
+                                        std::string_view filter);
 
 }  // namespace fourge::tools
