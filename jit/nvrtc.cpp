@@ -29,12 +29,6 @@ struct Nvrtc::Api {
 #define FOURGE_MEMBER(name) decltype(&::name) name = nullptr;
   FOURGE_NVRTC_FUNCTIONS(FOURGE_MEMBER)
 #undef FOURGE_MEMBER
-
-  ~Api() {
-    if (library != nullptr) {
-      dlclose(library);
-    }
-  }
 };
 
 namespace {

@@ -1,4 +1,5 @@
-// NVRTC, loaded at run time. The only place that knows nvrtc.h.
+// NVRTC, loaded at run time. The only place that knows nvrtc.h. The library stays loaded until the
+// process ends: it keeps state that its unloading would leak, and loading it again takes long.
 #pragma once
 
 #include <cstddef>
