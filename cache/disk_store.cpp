@@ -31,17 +31,53 @@ std::string DiskStore::path_of(const CacheKey& key) const {
   return shard_directory(key) + '/' + key.file_name();
 }
 
-LookupResult DiskStore::lookup(const CacheKey& key) noexcept {
+namespace {
+
+// No memory, no digest: the caller compiles instead.
+template <class Look>
+LookupResult miss_instead_of_exception(Look look) noexcept {
   LookupResult result;
   try {
-    return checked_lookup(key);
-  } catch (const std::exception& error) {  // no memory, no digest: the caller compiles instead
+    return look();
+  } catch (const std::exception& error) {
     result.cause = MissCause::unreadable;
     try {
       result.detail = error.what();
     } catch (const std::exception&) {
       result.detail.clear();
     }
+  }
+  return result;
+}
+
+}  // namespace
+
+LookupResult DiskStore::lookup(const CacheKey& key) noexcept {
+  return miss_instead_of_exception([&] { return checked_lookup(key); });
+}
+
+LookupResult DiskStore::lookup_request(const CacheKey& key) noexcept {
+  return miss_instead_of_exception([&] { return checked_lookup_request(key); });
+}
+
+LookupResult DiskStore::checked_lookup_request(const CacheKey& key) {
+  LookupResult result;
+  const std::string directory = shard_directory(key);
+  const auto names = files_.list_directory(directory);
+  const std::string request = key.request.hex();
+  std::chrono::system_clock::time_point newest;
+  for (const std::string& name : names.ok() ? names.value : std::vector<std::string>()) {
+    if (!is_entry_file_name(name) || !name.starts_with(request.substr(0, 16))) continue;
+    const auto file = files_.read_file(directory + '/' + name, kMaximumEntryBytes);
+    if (!file.ok() || (result.entry && file.value.status.modified <= newest)) continue;
+    ParseResult parsed = parse_entry(file.value.bytes, nullptr);
+    if (parsed.entry && parsed.entry->request_hex == request && parsed.entry->file_name() == name) {
+      newest = file.value.status.modified;
+      result.entry = std::move(parsed.entry);
+    }
+  }
+  if (!result.entry) {
+    result.detail = "there is no entry of this request in " + directory;
   }
   return result;
 }

@@ -87,6 +87,10 @@ class DiskStore {
   // (an I/O error, no permission) is a miss and stays.
   LookupResult lookup(const CacheKey& key) noexcept;
 
+  // For a process without a compiler, which cannot know the full key: the newest good entry of the same
+  // request, whatever toolchain made it. Never throws; entries that are not good are passed over.
+  LookupResult lookup_request(const CacheKey& key) noexcept;
+
   // Never throws and leaves nothing behind when it fails. Replaces an entry of the same key.
   PublishResult publish(const CacheKey& key, std::span<const std::byte> payload) noexcept;
 
@@ -118,6 +122,7 @@ class DiskStore {
 
   std::string shard_directory(const CacheKey& key) const;
   LookupResult checked_lookup(const CacheKey& key);
+  LookupResult checked_lookup_request(const CacheKey& key);
   PublishResult checked_publish(const CacheKey& key, std::span<const std::byte> payload);
   bool remove_obstacle(const CacheKey& key);
   Failure judge_unreadable(const std::string& path, int error);

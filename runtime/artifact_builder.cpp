@@ -74,17 +74,18 @@ ArtifactBuilder::ArtifactBuilder(const Options& options, Counters& counters)
 BuildRequest ArtifactBuilder::request(const KernelSpec& spec) {
   std::string source = jit::generate(spec, template_files());
   std::vector<std::string> options = jit::nvrtc_options(spec.target());
-  const auto& where = location();
-  if (!where.found()) {
-    throw Error(ErrorKind::library_missing, jit::nvrtc_missing_message(where));
-  }
-  cache::CacheKey key = make_key(spec, source, options, where.build_identity);
+  cache::CacheKey key = make_key(spec, source, options, location().build_identity);
   return {spec, std::move(source), std::move(options), std::move(key)};
 }
 
 Artifact ArtifactBuilder::build(const KernelSpec& spec) {
   const auto start = Clock::now();
   const BuildRequest wanted = request(spec);
+  if (!location().found()) {
+    Artifact artifact = build_without_compiler(wanted);
+    artifact.took = Clock::now() - start;
+    return artifact;
+  }
   std::optional<Artifact> found = from_disk(wanted);
   Artifact artifact = found ? std::move(*found) : build_on_miss(wanted);
   artifact.took = Clock::now() - start;
@@ -110,6 +111,27 @@ std::optional<Artifact> ArtifactBuilder::from_disk(const BuildRequest& request) 
   }
   ++counters_.disk_hits;
   Artifact artifact = artifact_of(request);
+  artifact.cubin = std::move(found.entry->payload);
+  artifact.origin = Origin::disk;
+  return artifact;
+}
+
+Artifact ArtifactBuilder::build_without_compiler(const BuildRequest& request) {
+  cache::LookupResult found;
+  if (store_) {
+    found = store_->lookup_request(request.key);
+  }
+  if (!found.entry) {
+    throw Error(
+        ErrorKind::library_missing,
+        fmt::format("{} is not in the cache ({}) and cannot be compiled: {}", request.spec.text(),
+                    options_.cache_directory.empty() ? "none" : options_.cache_directory,
+                    jit::nvrtc_missing_message(location())));
+  }
+  ++counters_.disk_hits;
+  Artifact artifact = artifact_of(request);
+  artifact.key = found.entry->key_hex;
+  artifact.key_record = found.entry->record;
   artifact.cubin = std::move(found.entry->payload);
   artifact.origin = Origin::disk;
   return artifact;

@@ -37,10 +37,13 @@ class ArtifactBuilder {
   // Thread-safe. Does not look into memory and does not keep what it returns.
   Artifact build(const KernelSpec& spec);
 
+  // Throws nothing but what generating the source throws. Without NVRTC the key names no toolchain: it
+  // serves for a look-up by request only.
   BuildRequest request(const KernelSpec& spec);
 
  private:
   std::optional<Artifact> from_disk(const BuildRequest& request);
+  Artifact build_without_compiler(const BuildRequest& request);
   Artifact build_on_miss(const BuildRequest& request);
   Artifact compile(const BuildRequest& request);
   void publish(const BuildRequest& request, const Artifact& artifact);

@@ -126,6 +126,35 @@ TEST_CASE("a missing NVRTC is an error that names what was searched", "[build]")
   }
 }
 
+TEST_CASE("a warm cache serves a node without NVRTC", "[build]") {
+  const Scratch scratch;
+  std::string key;
+  std::vector<std::byte> cubin;
+  {
+    Runtime runtime(scratch.options());
+    const auto artifact = runtime.build(kSpec);
+    key = artifact->key;
+    cubin = artifact->cubin;
+  }
+  auto options = scratch.options();
+  options.nvrtc_library = "/nonexistent/libnvrtc.so.13";
+  Runtime runtime(options);
+  const auto artifact = runtime.build(kSpec);
+  CHECK(artifact->origin == Origin::disk);
+  CHECK(artifact->key == key);
+  CHECK(artifact->cubin == cubin);
+  CHECK(runtime.stats().disk_hits == 1);
+  // Another variant is not there, and the error says both what is missing and why it cannot be made.
+  try {
+    runtime.build(KernelSpec::parse("nvfp4_quantize[tpc=4]@sm_90a"));
+    FAIL("built without a compiler");
+  } catch (const fourge::Error& error) {
+    const std::string what = error.what();
+    CHECK(what.find(scratch.cache()) != std::string::npos);
+    CHECK(what.find("/nonexistent/libnvrtc.so.13") != std::string::npos);
+  }
+}
+
 TEST_CASE("nothing is created before something is written", "[build]") {
   const Scratch scratch;
   const Runtime runtime(scratch.options());
