@@ -47,10 +47,30 @@ void check_extent(const KernelSpec& spec, std::int64_t rows, std::int64_t cols) 
   }
 }
 
+void check_batches(const KernelSpec& spec, std::int64_t batches, std::int64_t rows,
+                   std::int64_t cols) {
+  if (batches < 0) {
+    refuse(spec, fmt::format("batches is {}, which is negative", batches));
+  }
+  check_extent(spec, rows, cols);
+  if (rows > 0 && batches > (std::int64_t{1} << 47) / (rows * cols)) {
+    refuse(spec, fmt::format("{} batches of {} rows of {} columns are more than 2^47 elements",
+                             batches, rows, cols));
+  }
+}
+
 void check_global_scale(const KernelSpec& spec, float value) {
   if (!(value > 0.0F) || std::isinf(value)) {
     refuse(spec, fmt::format("global_scale_value is {}; the encode scale must be positive and "
                              "finite (usually 448 * 6 / amax)",
+                             value));
+  }
+}
+
+void check_inverse_global_scale(const KernelSpec& spec, float value) {
+  if (!(value >= 0x1p-126F && value <= 0x1p126F)) {
+    refuse(spec, fmt::format("global_scale_value is {}; as the inverse of the encode scale it must "
+                             "lie between 2^-126 and 2^126 (usually amax / (448 * 6))",
                              value));
   }
 }

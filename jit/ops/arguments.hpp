@@ -19,6 +19,11 @@ void check_rows(const KernelSpec& spec, std::int64_t rows);
 void check_columns(const KernelSpec& spec, std::int64_t cols, std::int64_t multiple);
 // rows * cols must be addressable: at most 2^47 elements.
 void check_extent(const KernelSpec& spec, std::int64_t rows, std::int64_t cols);
+// batches >= 0, and all their elements together at most 2^47. The other two are checked before.
+void check_batches(const KernelSpec& spec, std::int64_t batches, std::int64_t rows,
+                   std::int64_t cols);
 void check_global_scale(const KernelSpec& spec, float value);
+// 1/G: between 2^-126 and 2^126, so that its reciprocal is a positive, finite, normal number.
+void check_inverse_global_scale(const KernelSpec& spec, float value);
 
 }  // namespace fourge::jit

@@ -18,6 +18,25 @@ inline constexpr AxisValue kMathValues[] = {
     {"exact", "fourge_device::MathMode::exact", "IEEE division, the same bits everywhere"},
     {"fast", "fourge_device::MathMode::fast", "approximate reciprocals"}};
 
+// NVFP4 4over6. 448 and 256 say for which largest block scale the caller made the global scale; "fast"
+// is the error's arithmetic (in the scaled domain, before the division by the global scale).
+inline constexpr AxisValue kFourOverSixValues[] = {
+    {"off", "fourge_device::FourOverSix::off", "each block's maximum is encoded at 6"},
+    {"mae448", "fourge_device::FourOverSix::mae448",
+     "at 4 or 6, by absolute error; G made for 448"},
+    {"mse448", "fourge_device::FourOverSix::mse448", "at 4 or 6, by squared error; G made for 448"},
+    {"mae256", "fourge_device::FourOverSix::mae256",
+     "at 4 or 6, by absolute error; G made for 256"},
+    {"mse256", "fourge_device::FourOverSix::mse256", "at 4 or 6, by squared error; G made for 256"},
+    {"mae448fast", "fourge_device::FourOverSix::mae448fast", "as mae448, fast error arithmetic"},
+    {"mse448fast", "fourge_device::FourOverSix::mse448fast", "as mse448, fast error arithmetic"},
+    {"mae256fast", "fourge_device::FourOverSix::mae256fast", "as mae256, fast error arithmetic"},
+    {"mse256fast", "fourge_device::FourOverSix::mse256fast", "as mse256, fast error arithmetic"}};
+
+inline constexpr Axis kFourOverSixAxis = {"4over6", "kFourOverSix",
+                                          "whether and how a block chooses between two encodings",
+                                          kFourOverSixValues};
+
 inline constexpr Axis kInput16Axis = {"in", "kInput", "element type of x", kInput16Values};
 inline constexpr Axis kScaleLayoutAxis = {"layout", "kLayout", "layout of the block scales",
                                           kScaleLayoutValues};

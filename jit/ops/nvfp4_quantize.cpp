@@ -3,6 +3,7 @@
 #include <fourge/nvfp4_quantize.hpp>
 
 #include "jit/ops/arguments.hpp"
+#include "jit/ops/common_axes.hpp"
 
 #include <fmt/format.h>
 #include <algorithm>
@@ -13,29 +14,39 @@ namespace {
 constexpr std::int64_t kBlock = 16;
 constexpr int kThreads = 128;
 
-enum AxisIndex : std::size_t { kIn, kLayout, kScale, kMath, kTokensPerCta };
+constexpr std::int64_t kMostGridYZ = 65535;
 
-constexpr AxisValue kInValues[] = {{"bf16", "fourge_device::ElementType::bf16", "bfloat16 input"},
-                                   {"f16", "fourge_device::ElementType::f16", "IEEE half input"}};
-constexpr AxisValue kLayoutValues[] = {
-    {"linear", "fourge_device::ScaleLayout::linear", "row-major block scales, no padding"},
-    {"128x4", "fourge_device::ScaleLayout::tiled_128x4", "tiles of 128 rows by 4 columns"},
-    {"8x4", "fourge_device::ScaleLayout::tiled_8x4", "tiles of 8 rows by 4 columns"}};
+enum AxisIndex : std::size_t { kIn, kLayout, kScale, kMath, kTokensPerCta, kFourOverSix };
+enum ScaleIndex : std::size_t { kTensor, kRow, kTensorInverse, kRowInverse };
+
+constexpr AxisValue kInValues[] = {
+    jit::kInput16Values[0],
+    jit::kInput16Values[1],
+    {"e4m3", "fourge_device::ElementType::e4m3", "8-bit E4M3 input; fast math only"}};
 constexpr AxisValue kScaleValues[] = {
-    {"tensor", "fourge_device::ScaleMode::tensor", "one global scale for the tensor"}};
-constexpr AxisValue kMathValues[] = {
-    {"exact", "fourge_device::MathMode::exact", "IEEE division, the same bits everywhere"},
-    {"fast", "fourge_device::MathMode::fast", "approximate reciprocals"}};
+    {"tensor", "fourge_device::ScaleMode::tensor", "one global scale for the tensor"},
+    {"row", "fourge_device::ScaleMode::row", "one scale a row"},
+    {"tensor_inv", "fourge_device::ScaleMode::tensor_inv", "one for the tensor, given as 1/G"},
+    {"row_inv", "fourge_device::ScaleMode::row_inv", "one a row, given as 1/G"}};
 constexpr AxisValue kTokensPerCtaValues[] = {{"1", "1", "one row at a time"},
                                              {"2", "2", "two rows at a time"},
                                              {"4", "4", "four rows at a time"}};
 
-constexpr Axis kAxes[] = {{"in", "kInput", "element type of x", kInValues},
-                          {"layout", "kLayout", "layout of the block scales", kLayoutValues},
-                          {"scale", "kScaleMode", "what the global scale covers", kScaleValues},
-                          {"math", "kMath", "arithmetic", kMathValues},
-                          {"tpc", "kTokensPerCta", "rows (tokens) a CTA takes at a time; same bits",
-                           kTokensPerCtaValues}};
+constexpr Axis kAxes[] = {
+    {"in", "kInput", "element type of x", kInValues},
+    jit::kScaleLayoutAxis,
+    {"scale", "kScaleMode", "what the global scale covers", kScaleValues},
+    jit::kMathAxis,
+    {"tpc", "kTokensPerCta", "rows (tokens) a CTA takes at a time; same bits", kTokensPerCtaValues},
+    jit::kFourOverSixAxis};
+
+bool takes_e4m3(const KernelSpec& spec) { return spec.index(kIn) == 2; }
+bool has_row_scale(const KernelSpec& spec) {
+  return spec.index(kScale) == kRow || spec.index(kScale) == kRowInverse;
+}
+bool is_inverse(const KernelSpec& spec) {
+  return spec.index(kScale) == kTensorInverse || spec.index(kScale) == kRowInverse;
+}
 
 using Args = Nvfp4QuantizeArgs;
 
@@ -47,7 +58,8 @@ constexpr Param kParams[] = {
     {"global_scale_value", "float", offsetof(Args, global_scale_value),
      sizeof(Args::global_scale_value)},
     {"rows", "long long", offsetof(Args, rows), sizeof(Args::rows)},
-    {"cols", "long long", offsetof(Args, cols), sizeof(Args::cols)}};
+    {"cols", "long long", offsetof(Args, cols), sizeof(Args::cols)},
+    {"batches", "long long", offsetof(Args, batches), sizeof(Args::batches)}};
 
 std::int64_t round_up(std::int64_t value, std::int64_t multiple) {
   return (value + multiple - 1) / multiple * multiple;
@@ -70,22 +82,39 @@ ScaleExtent scale_extent(std::string_view layout, std::int64_t rows, std::int64_
               fmt::format("unknown scale layout \"{}\"; known: linear, 128x4, 8x4", layout));
 }
 
-std::string refusal(const KernelSpec&) { return {}; }
+std::string refusal(const KernelSpec& spec) {
+  if (takes_e4m3(spec) && spec.get("math") == "exact") {
+    return "in=e4m3 has no math=exact: its arithmetic is defined with approximate reciprocals; use "
+           "math=fast";
+  }
+  if (takes_e4m3(spec) && spec.index(kFourOverSix) != 0) {
+    return fmt::format("4over6={} needs in=bf16 or in=f16; for in=e4m3 it must be off",
+                       spec.get("4over6"));
+  }
+  return {};
+}
 
 int block_threads(const KernelSpec&) { return kThreads; }
+
+bool is_empty(const Args& args) { return args.rows == 0 || args.batches == 0; }
 
 void check_args(const KernelSpec& spec, const void* pointer) {
   const auto& args = *static_cast<const Args*>(pointer);
   jit::check_rows(spec, args.rows);
   jit::check_columns(spec, args.cols, kBlock);
-  jit::check_extent(spec, args.rows, args.cols);
-  if (args.global_scale == nullptr) {
-    jit::check_global_scale(spec, args.global_scale_value);
-  } else {
+  jit::check_batches(spec, args.batches, args.rows, args.cols);
+  if (args.global_scale != nullptr) {
     jit::check_pointer(spec, "global_scale", args.global_scale, alignof(float));
+  } else if (is_inverse(spec) && !has_row_scale(spec)) {
+    jit::check_inverse_global_scale(spec, args.global_scale_value);
+  } else if (!has_row_scale(spec)) {
+    jit::check_global_scale(spec, args.global_scale_value);
   }
-  if (args.rows == 0) {
+  if (is_empty(args)) {
     return;
+  }
+  if (has_row_scale(spec)) {
+    jit::check_pointer(spec, "global_scale", args.global_scale, alignof(float));
   }
   jit::check_pointer(spec, "x", args.x, 32);
   jit::check_pointer(spec, "codes", args.codes, 16);
@@ -96,30 +125,34 @@ LaunchShape launch_shape(const KernelSpec& spec, const void* pointer, const Devi
   const auto& args = *static_cast<const Args*>(pointer);
   const auto extent = scale_extent(spec.get("layout"), args.rows, args.cols);
   LaunchShape shape;
-  if (args.rows == 0) {
+  if (is_empty(args)) {
     shape.empty = true;
     return shape;
   }
-  // Grid y strides over the rows, so that it may stay below the hardware's 65535.
-  constexpr std::int64_t kMostGridY = 65535;
+  // Grid y strides over the rows and z over the batches, so that they may stay below the hardware's
+  // limit.
   const std::int64_t tpc = std::int64_t{1} << spec.index(kTokensPerCta);
   const std::int64_t threads = std::min<std::int64_t>(kThreads, round_up(extent.columns, 32));
   shape.block[0] = static_cast<std::uint32_t>(threads);
   shape.grid[0] = static_cast<std::uint32_t>((extent.columns + threads - 1) / threads);
-  shape.grid[1] = static_cast<std::uint32_t>(std::min(kMostGridY, (extent.rows + tpc - 1) / tpc));
+  shape.grid[1] = static_cast<std::uint32_t>(std::min(kMostGridYZ, (extent.rows + tpc - 1) / tpc));
+  shape.grid[2] = static_cast<std::uint32_t>(std::min(kMostGridYZ, args.batches));
   return shape;
 }
 
 std::vector<BufferRegion> regions(const KernelSpec& spec, const void* pointer) {
   const auto& args = *static_cast<const Args*>(pointer);
-  const auto elements = static_cast<std::size_t>(args.rows) * static_cast<std::size_t>(args.cols);
+  const auto batches = static_cast<std::size_t>(args.batches);
+  const auto rows = static_cast<std::size_t>(args.rows);
+  const auto elements = batches * rows * static_cast<std::size_t>(args.cols);
   std::vector<BufferRegion> list{
-      {"x", args.x, elements * 2, Access::read},
+      {"x", args.x, elements * (takes_e4m3(spec) ? 1 : 2), Access::read},
       {"codes", args.codes, elements / 2, Access::write},
-      {"scales", args.scales, nvfp4_scale_bytes(spec.get("layout"), args.rows, args.cols),
+      {"scales", args.scales, batches * nvfp4_scale_bytes(spec.get("layout"), args.rows, args.cols),
        Access::write}};
   if (args.global_scale != nullptr) {
-    list.push_back({"global_scale", args.global_scale, sizeof(float), Access::read});
+    const std::size_t count = has_row_scale(spec) ? rows : 1;
+    list.push_back({"global_scale", args.global_scale, count * sizeof(float), Access::read});
   }
   return list;
 }

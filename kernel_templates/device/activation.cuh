@@ -9,18 +9,6 @@
 
 namespace fourge_device {
 
-#if defined(FOURGE_HOST_EXECUTION)
-
-FOURGE_INLINE float max_num(float a, float b) { return fourge_host::max(a, b); }
-FOURGE_INLINE float div_rn(float a, float b) { return fourge_host::div_rn(a, b); }
-
-#else
-
-FOURGE_INLINE float max_num(float a, float b) { return fmaxf(a, b); }
-FOURGE_INLINE float div_rn(float a, float b) { return __fdiv_rn(a, b); }
-
-#endif
-
 // 2^z with an error below one unit in the last place; overflows to infinity, underflows to 0. NaN gives
 // what the smallest argument gives: 0.
 FOURGE_INLINE float exp2_polynomial(float z) {

@@ -14,7 +14,9 @@ FOURGE_INLINE float sub_rn(float a, float b) { return fourge_host::sub_rn(a, b);
 FOURGE_INLINE float fma_rn(float a, float b, float c) { return fourge_host::fma_rn(a, b, c); }
 FOURGE_INLINE float rcp_rn(float a) { return fourge_host::rcp_rn(a); }
 FOURGE_INLINE float rcp_approx(float a) { return fourge_host::rcp_approx(a); }
+FOURGE_INLINE float div_rn(float a, float b) { return fourge_host::div_rn(a, b); }
 FOURGE_INLINE float min_num(float a, float b) { return fourge_host::min(a, b); }
+FOURGE_INLINE float max_num(float a, float b) { return fourge_host::max(a, b); }
 FOURGE_INLINE float mul_sat(float a, float b) { return fourge_host::saturate(mul_rn(a, b)); }
 FOURGE_INLINE float fma_sat(float a, float b, float c) {
   return fourge_host::saturate(fma_rn(a, b, c));
@@ -36,7 +38,9 @@ FOURGE_INLINE float rcp_approx(float a) {
   asm("rcp.approx.ftz.f32 %0, %1;" : "=f"(r) : "f"(a));
   return r;
 }
+FOURGE_INLINE float div_rn(float a, float b) { return __fdiv_rn(a, b); }
 FOURGE_INLINE float min_num(float a, float b) { return fminf(a, b); }
+FOURGE_INLINE float max_num(float a, float b) { return fmaxf(a, b); }
 // Clamped to [0, 1], NaN to 0. The modifier is free, where __saturatef costs an instruction.
 FOURGE_INLINE float mul_sat(float a, float b) {
   float r;
@@ -61,6 +65,12 @@ FOURGE_INLINE bool is_zero(float a) { return a == 0.0f; }
 #endif
 
 FOURGE_INLINE float absolute(float a) { return float_from_bits(float_bits(a) & 0x7FFFFFFFu); }
+// The mode's reciprocal: correctly rounded, or the approximate instruction.
+template <class Config>
+FOURGE_INLINE float reciprocal(float a) {
+  return Config::kMath == MathMode::exact ? rcp_rn(a) : rcp_approx(a);
+}
+
 FOURGE_INLINE bool is_nan(float a) { return (float_bits(a) & 0x7FFFFFFFu) > 0x7F800000u; }
 
 }  // namespace fourge_device

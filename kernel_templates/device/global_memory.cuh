@@ -11,6 +11,11 @@ struct Words8 {
   uint32 w[8];
 };
 
+// Four: a block of 16 elements of 8 bits.
+struct Words4 {
+  uint32 w[4];
+};
+
 #if defined(FOURGE_HOST_EXECUTION)
 
 template <class T>
@@ -27,6 +32,10 @@ template <bool kWide>
 FOURGE_INLINE Words8 load_words8(const void* p) {
   fourge_host::check_global(p, 32, kWide ? 32 : 16, 0);
   return *static_cast<const Words8*>(p);
+}
+FOURGE_INLINE Words4 load_words4(const void* p) {
+  fourge_host::check_global(p, 16, 16, 0);
+  return *static_cast<const Words4*>(p);
 }
 
 #else
@@ -57,6 +66,13 @@ FOURGE_INLINE Words8 load_words8(const void* p) {
                  : "=r"(v.w[4]), "=r"(v.w[5]), "=r"(v.w[6]), "=r"(v.w[7])
                  : "l"(static_cast<const char*>(p) + 16));
   }
+  return v;
+}
+FOURGE_INLINE Words4 load_words4(const void* p) {
+  Words4 v;
+  asm volatile("ld.global.nc.v4.b32 {%0, %1, %2, %3}, [%4];"
+               : "=r"(v.w[0]), "=r"(v.w[1]), "=r"(v.w[2]), "=r"(v.w[3])
+               : "l"(p));
   return v;
 }
 

@@ -18,8 +18,21 @@ using int64 = long long;
 
 enum class ElementType { bf16, f16, e4m3, f32 };
 enum class ScaleLayout { linear, tiled_128x4, tiled_8x4 };
-enum class ScaleMode { tensor };
+enum class ScaleMode { tensor, row, tensor_inv, row_inv };
 enum class MathMode { exact, fast };
+// How a block chooses between its two encodings: by mean absolute or squared error, for global scales
+// made for 448 or 256 as the largest block scale, in exact or in fast error arithmetic.
+enum class FourOverSix {
+  off,
+  mae448,
+  mse448,
+  mae256,
+  mse256,
+  mae448fast,
+  mse448fast,
+  mae256fast,
+  mse256fast
+};
 
 constexpr float kFloatMax = 3.4028234663852886e38f;
 

@@ -1,0 +1,48 @@
+// E2M1 values as floats, for those who need the value of a code and not only the code.
+#pragma once
+
+#include "device/bits.cuh"
+#include "device/float_math.cuh"
+
+namespace fourge_device {
+
+// The magnitude that 0 <= y < 7 rounds to. Its step is half its power of two, and at least 0.5: adding
+// 2^22 times that power and subtracting it again leaves multiples of the step, ties to even.
+FOURGE_INLINE float round_to_e2m1(float y) {
+  const float power = max_num(float_from_bits(float_bits(y) & 0x7F800000u), 1.0f);
+  constexpr float kShift = 4194304.0f;
+  return fma_rn(power, -kShift, fma_rn(power, kShift, y));
+}
+
+// The upper halves of two floats, which hold an E2M1 value completely; the first in the low half.
+FOURGE_INLINE uint32 pack_e2m1_values(float first, float second) {
+  return byte_permute(float_bits(first), float_bits(second), 0x7632u);
+}
+
+// The magnitude codes of a packed pair, at bits 6 and 22: a bf16 whose exponent is 126 lower has the
+// code's exponent and mantissa, as a subnormal where the code is one.
+FOURGE_INLINE uint32 shifted_codes_of_pair(uint32 pair) {
+#if defined(FOURGE_HOST_EXECUTION)
+  uint32 codes = 0;
+  for (uint32 half = 0; half < 2; ++half) {
+    const uint32 bits = (pair >> (16 * half)) & 0x7FFFu;
+    const uint32 code = bits >= 0x3F80u ? (bits - 0x3F00u) >> 6 : bits == 0x3F00u ? 1u : 0u;
+    codes |= code << (16 * half + 6);
+  }
+  return codes;
+#else
+  uint32 r;
+  asm("fma.rn.bf16x2 %0, %1, %2, %3;" : "=r"(r) : "r"(pair), "r"(0x00800080u), "r"(0x80008000u));
+  return r;
+#endif
+}
+
+// Eight magnitude codes, one a nibble, of four packed pairs.
+FOURGE_INLINE uint32 codes_of_e2m1_values(uint32 p0, uint32 p1, uint32 p2, uint32 p3) {
+  // Bytes: low halves of both pairs, then high halves.
+  const uint32 a = (shifted_codes_of_pair(p0) >> 6) + (shifted_codes_of_pair(p1) << 2);
+  const uint32 b = (shifted_codes_of_pair(p2) >> 6) + (shifted_codes_of_pair(p3) << 2);
+  return byte_permute(a, b, 0x5410u) + (byte_permute(a, b, 0x7632u) << 4);
+}
+
+}  // namespace fourge_device

@@ -1,0 +1,32 @@
+// What the quantization of an NVFP4 block gives, and what it needs besides the block.
+#pragma once
+
+#include "device/float_math.cuh"
+
+namespace fourge_device {
+
+constexpr float kOneSixth = 0.16666667163372040f;
+
+struct Nvfp4Block {
+  uint32 codes[2];
+  uint32 scale;
+};
+
+// What depends on the encode scale G alone: t = G / 6 (exact mode multiplies block maxima by it) and
+// d = 1 / G. With kOwnRow, G was computed from the row's largest magnitude, which 4over6 then takes
+// for its strict error; construct with both.
+template <class Config, bool kOwnRow = false>
+struct Nvfp4Factors {
+  float g;
+  float sixth;
+  float decode;
+  float row_maximum;
+
+  FOURGE_INLINE explicit Nvfp4Factors(float global_scale, float largest_of_row = 0.0f)
+      : g(global_scale), row_maximum(largest_of_row) {
+    sixth = Config::kMath == MathMode::exact ? mul_rn(g, kOneSixth) : kOneSixth;
+    decode = reciprocal<Config>(g);
+  }
+};
+
+}  // namespace fourge_device
