@@ -47,7 +47,8 @@ constexpr AxisValue kOrderValues[] = {
 constexpr Axis kAxes[] = {jit::kInput16Axis,
                           jit::kScaleLayoutAxis,
                           {"order", "kActivation", "which half of a row comes first", kOrderValues},
-                          jit::kMathAxis};
+                          jit::kMathAxis,
+                          jit::kFourOverSixAxis};
 
 constexpr Param kParams[] = {
     {"x", "const void*", offsetof(Args, x), sizeof(Args::x)},
@@ -113,7 +114,8 @@ constexpr AxisValue kActValues[] = {
 
 constexpr Axis kAxes[] = {jit::kInput16Axis,
                           {"act", "kActivation", "what stands before the quantizer", kActValues},
-                          jit::kMathAxis};
+                          jit::kMathAxis,
+                          jit::kFourOverSixAxis};
 
 constexpr Param kParams[] = {
     {"x", "const void*", offsetof(Args, x), sizeof(Args::x)},

@@ -3,7 +3,9 @@
 #include <fourge/nvfp4_activation_quantize.hpp>
 
 #include "reference/nvfp4.hpp"
+#include "reference/nvfp4_4over6.hpp"
 #include "reference/silu.hpp"
+#include "tests/support/four_over_six.hpp"
 #include "tests/support/patterns.hpp"
 
 #include <algorithm>
@@ -55,6 +57,9 @@ Nvfp4Output quantize(const Elements& y, const KernelSpec& spec, std::int64_t row
   problem.global_scale = global_scale;
   problem.math = is_fast(spec) ? reference::MathMode::fast : reference::MathMode::exact;
   problem.layout = layout;
+  if (const auto config = four_over_six_of(spec)) {
+    return reference::quantize_nvfp4_4over6(problem, *config, 4);
+  }
   return reference::quantize_nvfp4(problem, 4);
 }
 
