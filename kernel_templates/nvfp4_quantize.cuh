@@ -83,52 +83,58 @@ FOURGE_INLINE void nvfp4_quantize_kernel(const void* x, uint8* codes, uint8* sca
   const Nvfp4RowFactors<Config> factors(global_scale, global_scale_value);
   const bool real_column = column < columns;
   const int64 groups = (padded_rows<kLayout>(rows) + kRows - 1) / kRows;
-  for (int64 batch = blockIdx.z; batch < batches; batch += gridDim.z) {
+  // One loop over both, so that what follows from the batch is not kept across the groups.
+  int64 batch = blockIdx.z;
+  int64 group = blockIdx.y;
+  while (group < groups && batch < batches) {
     const int64 first_block = batch * rows * columns + column;
-    uint8* const batch_scales = scales + batch * padded_rows<kLayout>(rows) * all_columns;
-    for (int64 group = blockIdx.y; group < groups; group += gridDim.y) {
-      const int64 first = first_row_of_group<kLayout, kRows>(group);
-      uint32 scale_bytes = 0;
-      if constexpr (Config::kFourOverSix == FourOverSix::off) {
-        typename Source::Block block[kRows];
+    const int64 first = first_row_of_group<kLayout, kRows>(group);
+    uint32 scale_bytes = 0;
+    if constexpr (Config::kFourOverSix == FourOverSix::off) {
+      typename Source::Block block[kRows];
 #pragma unroll
-        for (int i = 0; i < kRows; ++i) {
-          const int64 row = first + i * kDistance;
-          block[i] = {};
-          if (real_column && row < rows) {
-            block[i] = Source::read(x, first_block + row * columns);
-          }
-        }
-#pragma unroll
-        for (int i = 0; i < kRows; ++i) {
-          const int64 row = first + i * kDistance;
-          if (real_column && row < rows) {
-            const Nvfp4Block result = quantize_nvfp4_block<Config>(block[i], factors.of_row(row));
-            store_codes(codes, first_block + row * columns, result);
-            scale_bytes |= result.scale << (8 * i);
-          }
-        }
-      } else {
-        // Much code for a block: one copy of it, with the next block on its way.
-        typename Source::Block next = {};
-        if (real_column && first < rows) {
-          next = Source::read(x, first_block + first * columns);
-        }
-#pragma unroll 1
-        for (int i = 0; i < kRows; ++i) {
-          const int64 row = first + i * kDistance;
-          const typename Source::Block block = next;
-          if (i + 1 < kRows && real_column && row + kDistance < rows) {
-            next = Source::read(x, first_block + (row + kDistance) * columns);
-          }
-          if (real_column && row < rows) {
-            const Nvfp4Block result = quantize_nvfp4_block<Config>(block, factors.of_row(row));
-            store_codes(codes, first_block + row * columns, result);
-            scale_bytes |= result.scale << (8 * i);
-          }
+      for (int i = 0; i < kRows; ++i) {
+        const int64 row = first + i * kDistance;
+        block[i] = {};
+        if (real_column && row < rows) {
+          block[i] = Source::read(x, first_block + row * columns);
         }
       }
-      store_scales<kLayout, kRows>(batch_scales, scale_bytes, first, rows, column, all_columns);
+#pragma unroll
+      for (int i = 0; i < kRows; ++i) {
+        const int64 row = first + i * kDistance;
+        if (real_column && row < rows) {
+          const Nvfp4Block result = quantize_nvfp4_block<Config>(block[i], factors.of_row(row));
+          store_codes(codes, first_block + row * columns, result);
+          scale_bytes |= result.scale << (8 * i);
+        }
+      }
+    } else {
+      // Much code for a block: one copy of it, with the next block on its way.
+      typename Source::Block next = {};
+      if (real_column && first < rows) {
+        next = Source::read(x, first_block + first * columns);
+      }
+#pragma unroll 1
+      for (int i = 0; i < kRows; ++i) {
+        const int64 row = first + i * kDistance;
+        const typename Source::Block block = next;
+        if (i + 1 < kRows && real_column && row + kDistance < rows) {
+          next = Source::read(x, first_block + (row + kDistance) * columns);
+        }
+        if (real_column && row < rows) {
+          const Nvfp4Block result = quantize_nvfp4_block<Config>(block, factors.of_row(row));
+          store_codes(codes, first_block + row * columns, result);
+          scale_bytes |= result.scale << (8 * i);
+        }
+      }
+    }
+    uint8* const batch_scales = scales + batch * padded_rows<kLayout>(rows) * all_columns;
+    store_scales<kLayout, kRows>(batch_scales, scale_bytes, first, rows, column, all_columns);
+    group += gridDim.y;
+    if (group >= groups) {
+      group = blockIdx.y;
+      batch += gridDim.z;
     }
   }
 }

@@ -1,11 +1,10 @@
 #include "reference/compare.hpp"
 
 #include <algorithm>
-#include <cmath>
 #include <cstdio>
 #include <stdexcept>
 
-#include "reference/ftz.hpp"
+#include "reference/near_tie.hpp"
 
 namespace fourge::reference {
 namespace {
@@ -33,25 +32,6 @@ std::string expected_found(unsigned expected, unsigned found) {
 unsigned code_at(const std::vector<std::uint8_t>& codes, std::size_t element) {
   const unsigned byte = codes[element / 2];
   return element % 2 == 0 ? byte & 0xFU : byte >> 4;
-}
-
-// Whether |element * multiplier|, without rounding, is so close to the tie between two neighbouring
-// codes that an approximate reciprocal may land on either side.
-bool near_tie(float element, float multiplier, unsigned expected, unsigned found) {
-  const bool same_sign = (expected & 8U) == (found & 8U);
-  const unsigned low = std::min(expected & 7U, found & 7U);
-  const unsigned high = std::max(expected & 7U, found & 7U);
-  if (!same_sign || high != low + 1) {
-    return false;
-  }
-  // At most 11 and 24 significant bits: the product is exact in double.
-  const double product = std::fabs(static_cast<double>(ftz::flush(element)) *
-                                   static_cast<double>(ftz::flush(multiplier)));
-  const double tie = (static_cast<double>(decode_e2m1(static_cast<std::uint8_t>(low))) +
-                      static_cast<double>(decode_e2m1(static_cast<std::uint8_t>(high)))) /
-                     2;
-  const double unit = std::ldexp(1.0, std::ilogb(tie) - 23);
-  return std::fabs(product - tie) <= 4 * unit;  // false for NaN
 }
 
 void note(CompareReport& report, const std::string& difference) {

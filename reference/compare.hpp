@@ -13,6 +13,7 @@ struct CompareReport {
   std::uint64_t scale_differences = 0;  // bytes of the scale buffer, padding included
   std::uint64_t code_differences = 0;   // elements, the excused ones not counted
   std::uint64_t excused_codes = 0;      // elements, fast mode only
+  std::uint64_t excused_blocks = 0;     // fast mode with other reciprocals (nvfp4_quantize.hpp)
   std::string first;                    // the first difference in words; empty if there is none
 
   bool ok() const noexcept { return scale_differences == 0 && code_differences == 0; }

@@ -73,22 +73,30 @@ float total_error(std::span<const std::uint16_t, kNvfp4Block> x, ElementType typ
 FourOverSixBlock quantize_4over6_block(std::span<const std::uint16_t, kNvfp4Block> x,
                                        ElementType type, float global_scale, MathMode math,
                                        const FourOverSix& config, float row_maximum) noexcept {
+  return quantize_4over6_block(x, type, global_scale, ftz::rcp(global_scale), math, config,
+                               row_maximum);
+}
+
+FourOverSixBlock quantize_4over6_block(std::span<const std::uint16_t, kNvfp4Block> x,
+                                       ElementType type, float global_scale,
+                                       float inverse_global_scale, MathMode math,
+                                       const FourOverSix& config, float row_maximum) noexcept {
   const float maximum = magnitude_maximum(x, type);
   if (ftz::is_zero(maximum)) {
     return {};
   }
-  const ErrorContext context{config, global_scale, ftz::rcp(global_scale), ftz::flush(row_maximum)};
+  const ErrorContext context{config, global_scale, inverse_global_scale, ftz::flush(row_maximum)};
   const float unrounded_6 = scale_of_6(maximum, global_scale, math);
   const float unrounded_4 = ftz::mul(unrounded_6, 1.5F);
-  const float inverse = context.inverse_global_scale;
-  const Nvfp4Block candidate_6 = make_candidate(x, type, unrounded_6, inverse, math);
-  const Nvfp4Block candidate_4 = make_candidate(x, type, unrounded_4, inverse, math);
+  const Nvfp4Block candidate_6 = make_candidate(x, type, unrounded_6, inverse_global_scale, math);
+  const Nvfp4Block candidate_4 = make_candidate(x, type, unrounded_4, inverse_global_scale, math);
 
   FourOverSixBlock result;
   result.error_6 = total_error(x, type, candidate_6, context);
   result.error_4 = total_error(x, type, candidate_4, context);
   result.chose_4 = result.error_4 < result.error_6;
   result.chosen = result.chose_4 ? candidate_4 : candidate_6;
+  result.other = result.chose_4 ? candidate_6 : candidate_4;
   return result;
 }
 

@@ -31,6 +31,7 @@ struct FourOverSix {
 
 struct FourOverSixBlock {
   Nvfp4Block chosen;
+  Nvfp4Block other;
   bool chose_4 = false;
   float error_4 = 0;
   float error_6 = 0;
@@ -40,6 +41,12 @@ struct FourOverSixBlock {
 // error's formula; 0 for a tensor scale.
 FourOverSixBlock quantize_4over6_block(std::span<const std::uint16_t, kNvfp4Block> x,
                                        ElementType type, float global_scale, MathMode math,
+                                       const FourOverSix& config, float row_maximum) noexcept;
+
+// The same with a given 1 / global_scale, for those who know how a device rounds it.
+FourOverSixBlock quantize_4over6_block(std::span<const std::uint16_t, kNvfp4Block> x,
+                                       ElementType type, float global_scale,
+                                       float inverse_global_scale, MathMode math,
                                        const FourOverSix& config, float row_maximum) noexcept;
 
 // As quantize_nvfp4().
