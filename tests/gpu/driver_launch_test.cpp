@@ -14,19 +14,23 @@ namespace {
 thread_local std::size_t allocations = 0;
 }
 
-// Counts what the calling thread allocates.
-void* operator new(std::size_t size) {
+// Counts what the calling thread allocates. Not inlined: where only one of new and delete is, g++ 12
+// takes the pair for mismatched.
+#define FOURGE_NOINLINE __attribute__((noinline))
+FOURGE_NOINLINE void* operator new(std::size_t size) {
   ++allocations;
   if (void* memory = std::malloc(size == 0 ? 1 : size)) return memory;
   throw std::bad_alloc();
 }
-void* operator new(std::size_t size, const std::nothrow_t&) noexcept {
+FOURGE_NOINLINE void* operator new(std::size_t size, const std::nothrow_t&) noexcept {
   ++allocations;
   return std::malloc(size == 0 ? 1 : size);
 }
-void operator delete(void* memory) noexcept { std::free(memory); }
-void operator delete(void* memory, std::size_t) noexcept { std::free(memory); }
-void operator delete(void* memory, const std::nothrow_t&) noexcept { std::free(memory); }
+FOURGE_NOINLINE void operator delete(void* memory) noexcept { std::free(memory); }
+FOURGE_NOINLINE void operator delete(void* memory, std::size_t) noexcept { std::free(memory); }
+FOURGE_NOINLINE void operator delete(void* memory, const std::nothrow_t&) noexcept {
+  std::free(memory);
+}
 
 namespace fourge::tests {
 namespace {
