@@ -1,5 +1,7 @@
 #include <fourge/error.hpp>
+#include <fourge/fp8_quantize.hpp>
 #include <fourge/kernel_spec.hpp>
+#include <fourge/mx_quantize.hpp>
 #include <fourge/nvfp4_activation_quantize.hpp>
 #include <fourge/nvfp4_quantize.hpp>
 #include <fourge/op_definition.hpp>
@@ -10,9 +12,9 @@ namespace fourge {
 
 std::span<const OpDefinition* const> all_ops() {
   static const OpDefinition* const ops[] = {
-      &nvfp4_quantize_op(),
-      &nvfp4_quantize_grouped_op(),
-      &silu_and_mul_nvfp4_quantize_op(),
+      &nvfp4_quantize_op(),       &nvfp4_quantize_grouped_op(), &silu_and_mul_nvfp4_quantize_op(),
+      &mxfp4_quantize_op(),       &mxfp8_quantize_op(),         &fp8_quantize_1x128_op(),
+      &fp8_quantize_128x128_op(),
   };
   return ops;
 }

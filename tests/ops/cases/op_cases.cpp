@@ -1,5 +1,7 @@
 #include "tests/ops/cases/op_cases.hpp"
 
+#include "tests/ops/cases/fp8_quantize_cases.hpp"
+#include "tests/ops/cases/mx_quantize_cases.hpp"
 #include "tests/ops/cases/nvfp4_activation_cases.hpp"
 #include "tests/ops/cases/nvfp4_quantize_cases.hpp"
 
@@ -10,6 +12,10 @@ std::span<const OpCases> all_op_cases() {
       {"nvfp4_quantize", visit_nvfp4_quantize_calls},
       {"nvfp4_quantize_grouped", visit_nvfp4_quantize_grouped_calls},
       {"silu_and_mul_nvfp4_quantize", visit_silu_and_mul_calls},
+      {"mxfp4_quantize", visit_mxfp4_quantize_calls},
+      {"mxfp8_quantize", visit_mxfp8_quantize_calls},
+      {"fp8_quantize_1x128", visit_fp8_quantize_1x128_calls},
+      {"fp8_quantize_128x128", visit_fp8_quantize_128x128_calls},
   };
   return kCases;
 }

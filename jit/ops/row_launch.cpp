@@ -1,0 +1,36 @@
+#include "jit/ops/row_launch.hpp"
+
+#include <fourge/error.hpp>
+
+#include <fmt/format.h>
+#include <algorithm>
+
+namespace fourge::jit {
+
+std::int64_t round_up(std::int64_t value, std::int64_t multiple) {
+  return (value + multiple - 1) / multiple * multiple;
+}
+
+ScaleExtent scale_extent(std::string_view layout, std::int64_t rows, std::int64_t columns) {
+  if (layout == "linear") {
+    return {rows, columns};
+  }
+  if (layout == "128x4" || layout == "8x4") {
+    return {round_up(rows, layout == "128x4" ? 128 : 8), round_up(columns, 4)};
+  }
+  throw Error(ErrorKind::invalid_spec,
+              fmt::format("unknown scale layout \"{}\"; known: linear, 128x4, 8x4", layout));
+}
+
+LaunchShape row_launch(std::int64_t units, std::int64_t rows, std::int64_t rows_per_group) {
+  constexpr std::int64_t kMostGridY = 65535;
+  const auto threads = std::min<std::int64_t>(kRowLaunchThreads, round_up(units, 32));
+  const std::int64_t groups = (rows + rows_per_group - 1) / rows_per_group;
+  LaunchShape shape;
+  shape.block[0] = static_cast<std::uint32_t>(threads);
+  shape.grid[0] = static_cast<std::uint32_t>((units + threads - 1) / threads);
+  shape.grid[1] = static_cast<std::uint32_t>(std::min(kMostGridY, groups));
+  return shape;
+}
+
+}  // namespace fourge::jit

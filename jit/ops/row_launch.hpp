@@ -1,0 +1,34 @@
+// Launches in which a thread takes one unit of columns in a group of rows: grid x runs over the
+// columns, y strides over the groups.
+#pragma once
+
+#include <fourge/op_definition.hpp>
+
+#include <cstdint>
+#include <string_view>
+
+namespace fourge::jit {
+
+inline constexpr int kRowLaunchThreads = 128;
+
+inline constexpr AxisValue kTokensPerCtaValues[] = {{"1", "1", "one row at a time"},
+                                                    {"2", "2", "two rows at a time"},
+                                                    {"4", "4", "four rows at a time"}};
+inline constexpr Axis kTokensPerCtaAxis = {
+    "tpc", "kTokensPerCta", "rows (tokens) a CTA takes at a time; same bits", kTokensPerCtaValues};
+
+std::int64_t round_up(std::int64_t value, std::int64_t multiple);
+
+// A matrix of block scales with its padding.
+struct ScaleExtent {
+  std::int64_t rows;
+  std::int64_t columns;
+};
+
+// Throws Error(invalid_spec) for a layout text that is not "linear", "128x4" or "8x4".
+ScaleExtent scale_extent(std::string_view layout, std::int64_t rows, std::int64_t columns);
+
+// Whole warps, at most kRowLaunchThreads, for this many units in a row and rows > 0.
+LaunchShape row_launch(std::int64_t units, std::int64_t rows, std::int64_t rows_per_group);
+
+}  // namespace fourge::jit
