@@ -34,6 +34,6 @@ enum class FourOverSix {
   mse256fast
 };
 
-constexpr float kFloatMax = 3.4028234663852886e38f;
+inline constexpr float kFloatMax = 3.4028234663852886e38f;
 
 }  // namespace fourge_device
