@@ -104,6 +104,11 @@ KernelSpec make_spec(const RunOptions& options, const std::string& text, Target 
   if (spec.op().name != Nvfp4QuantizeArgs::kOp) {
     refuse(fmt::format("fourge run knows {}, not {}", Nvfp4QuantizeArgs::kOp, spec.op().name));
   }
+  if (spec.get("in") == "e4m3" || spec.get("scale") != "tensor" || spec.get("4over6") != "off") {
+    refuse(
+        fmt::format("fourge run knows in=bf16 and in=f16 with scale=tensor and 4over6=off, not {}",
+                    spec.text()));
+  }
   return spec;
 }
 

@@ -17,9 +17,10 @@ void define(CLI::App& app, CommandLine& line) {
   app.set_version_flag("--version", "fourge " FOURGE_VERSION);
   app.require_subcommand(1);
   app.footer(
-      std::string("\nA kernel spec is written as\n"
-                  "  nvfp4_quantize[in=bf16,layout=128x4,scale=tensor,math=exact,tpc=1]@sm_90a"
-                  "\nAxes left out are at their default; `fourge variants` lists them.\n\n") +
+      std::string(
+          "\nA kernel spec is written as\n"
+          "  nvfp4_quantize[in=bf16,layout=128x4,scale=tensor,math=exact,tpc=1,4over6=off]@sm_90a"
+          "\nAxes left out are at their default; `fourge variants` lists them.\n\n") +
       kExitCodeHelp);
   add_common_options(app, line.common);
   add_run(app, line);

@@ -10,7 +10,7 @@ using namespace fourge::tests;
 
 namespace {
 constexpr const char* kSpec =
-    "nvfp4_quantize[in=bf16,layout=128x4,scale=tensor,math=exact,tpc=1]@sm_90a";
+    "nvfp4_quantize[in=bf16,layout=128x4,scale=tensor,math=exact,tpc=1,4over6=off]@sm_90a";
 }
 
 TEST_CASE("cli: inspect --source is exactly what the library generates") {

@@ -14,8 +14,14 @@ using namespace fourge::tests;
 namespace {
 
 // Six variants.
-const std::vector<std::string> kPrewarm{"prewarm", "--op",       "nvfp4_quantize", "--target",
-                                        "sm_90a",  "--variants", "in=bf16,tpc=1",  "--json"};
+const std::vector<std::string> kPrewarm{"prewarm",
+                                        "--op",
+                                        "nvfp4_quantize",
+                                        "--target",
+                                        "sm_90a",
+                                        "--variants",
+                                        "in=bf16,tpc=1,scale=tensor,4over6=off",
+                                        "--json"};
 
 std::vector<std::string> prewarm_with(const std::vector<std::string>& more) {
   std::vector<std::string> arguments = kPrewarm;
@@ -74,14 +80,16 @@ TEST_CASE("cli: prewarm compiles every variant once, and a second run nothing") 
   CHECK(second.json().at("compiled") == 0);
   CHECK(second.json().at("from_cache") == 6);
 
-  const CommandResult plain = sandbox.run(
-      {"prewarm", "--op", "nvfp4_quantize", "--target", "sm_90a", "--variants", "in=bf16,tpc=1"});
+  const CommandResult plain =
+      sandbox.run({"prewarm", "--op", "nvfp4_quantize", "--target", "sm_90a", "--variants",
+                   "in=bf16,tpc=1,scale=tensor,4over6=off"});
   CHECK(plain.exit_code == 0);
   CHECK(plain.out.find("nothing to compile: 6 of 6") != std::string::npos);
   CHECK(plain.out.find('\x1b') == std::string::npos);
 
-  const CommandResult more = sandbox.run({"prewarm", "--op", "nvfp4_quantize", "--target", "sm_90a",
-                                          "--variants", "in=bf16,layout=8x4"});
+  const CommandResult more =
+      sandbox.run({"prewarm", "--op", "nvfp4_quantize", "--target", "sm_90a", "--variants",
+                   "in=bf16,layout=8x4,scale=tensor,4over6=off"});
   CHECK(more.exit_code == 0);
   CHECK(more.out.find("6 variants: 4 compiled, 2 from cache, 0 failed in ") != std::string::npos);
 }
@@ -130,7 +138,7 @@ TEST_CASE("cli: prewarm into a directory that cannot be written fails") {
   write_text(sandbox.path("file"), "no directory");
   const CommandResult result =
       sandbox.run({"prewarm", "--op", "nvfp4_quantize", "--target", "sm_90a", "--variants",
-                   "in=bf16,tpc=1,layout=linear,math=exact", "--cache-dir",
+                   "in=bf16,tpc=1,layout=linear,math=exact,scale=tensor,4over6=off", "--cache-dir",
                    sandbox.path("file/cache"), "--json"});
   CHECK(result.exit_code == 5);
   CHECK(result.json().at("failed") == 1);

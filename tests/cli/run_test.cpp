@@ -92,7 +92,7 @@ TEST_CASE("cli: run quantizes a file into files") {
   CHECK(report.at("global_scale") == 448.0);
   CHECK(report.at("global_scale_given") == true);
   CHECK(report.at("spec") ==
-        "nvfp4_quantize[in=bf16,layout=128x4,scale=tensor,math=exact,tpc=1]@sm_90a");
+        "nvfp4_quantize[in=bf16,layout=128x4,scale=tensor,math=exact,tpc=1,4over6=off]@sm_90a");
   CHECK(report.at("kernel").at("launch_ms").size() == 1);
   // Nothing but the two files, and with the mode of any other file.
   CHECK(names_in(shared().path("output")) == std::vector<std::string>{"q.npy", "sf.npy"});

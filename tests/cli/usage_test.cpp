@@ -92,9 +92,9 @@ TEST_CASE("cli: variants lists axes and legal specs") {
   CHECK(!op.at("variants").empty());
   CHECK(op.at("variants").size() <= combinations);
 
-  const CommandResult some =
-      sandbox.run({"variants", "--op", "nvfp4_quantize", "--target", "sm_90a,sm_80,sm_90a",
-                   "--variants", "math=exact,in=bf16,in=f16,layout=8x4,tpc=1", "--json"});
+  const CommandResult some = sandbox.run(
+      {"variants", "--op", "nvfp4_quantize", "--target", "sm_90a,sm_80,sm_90a", "--variants",
+       "math=exact,in=bf16,in=f16,layout=8x4,tpc=1,scale=tensor,4over6=off", "--json"});
   const auto specs = some.json().at("ops").at(0).at("variants");
   REQUIRE(specs.size() == 4);
   CHECK(specs.at(0).get<std::string>().find("layout=8x4") != std::string::npos);

@@ -1,4 +1,4 @@
-// Every legal variant on the device against the reference.
+// Every basic variant of nvfp4_quantize (see basic_nvfp4_variants()) on the device against the reference.
 #include <map>
 #include <string>
 #include <utility>
@@ -6,6 +6,7 @@
 #include "tests/gpu/gpu_fixture.hpp"
 #include "tests/support/catch.hpp"
 #include "tests/support/patterns.hpp"
+#include "tests/support/variant_sample.hpp"
 #include "tests/support/vectors.hpp"
 
 namespace fourge::tests {
@@ -54,7 +55,7 @@ TEST_CASE("every variant equals the reference on all shapes and patterns", "[var
   EqualAcrossTokensPerCta equal;
   std::uint64_t calls = 0;
   std::uint64_t excused = 0;
-  for (const KernelSpec& spec : legal_variants(nvfp4_quantize_op(), gpu.target())) {
+  for (const KernelSpec& spec : basic_nvfp4_variants(gpu.target())) {
     const Kernel kernel = gpu.runtime().prepare(spec);
     for (const auto& shape : kShapes) {
       for (const Pattern pattern : all_patterns()) {
@@ -91,7 +92,7 @@ TEST_CASE("every exact variant reproduces the known-answer vectors", "[variants]
   Gpu& gpu = Gpu::get();
   const auto cases = load_vectors();
   int checked = 0;
-  for (const KernelSpec& spec : legal_variants(nvfp4_quantize_op(), gpu.target())) {
+  for (const KernelSpec& spec : basic_nvfp4_variants(gpu.target())) {
     if (spec.get("math") != "exact") continue;
     const Kernel kernel = gpu.runtime().prepare(spec);
     for (const VectorCase& known : cases) {

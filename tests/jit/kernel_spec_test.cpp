@@ -13,7 +13,8 @@ using fourge::Target;
 namespace {
 
 constexpr const char* kDefault =
-    "nvfp4_quantize[in=bf16,layout=linear,scale=tensor,math=exact,tpc=1]@sm_90a";
+    "nvfp4_quantize[in=bf16,layout=linear,scale=tensor,math=exact,tpc=1,4over6=off]"
+    "@sm_90a";
 
 std::string message_of(const std::string& text) {
   try {
@@ -51,7 +52,7 @@ TEST_CASE("axes may come in any order, and defaults may be left out", "[spec]") 
   CHECK(KernelSpec::parse("nvfp4_quantize@sm_90a").text() == kDefault);
   CHECK(KernelSpec::parse("nvfp4_quantize[]@sm_90a").text() == kDefault);
   CHECK(KernelSpec::parse(" nvfp4_quantize [ tpc = 2 , in=f16 ] @ sm_80 ").text() ==
-        "nvfp4_quantize[in=f16,layout=linear,scale=tensor,math=exact,tpc=2]@sm_80");
+        "nvfp4_quantize[in=f16,layout=linear,scale=tensor,math=exact,tpc=2,4over6=off]@sm_80");
   CHECK(KernelSpec::parse("nvfp4_quantize", Target::parse("sm_90a")).text() == kDefault);
   CHECK(KernelSpec::parse("nvfp4_quantize@sm_89", Target::parse("sm_90a")).target().text() ==
         "sm_89");
@@ -61,9 +62,10 @@ TEST_CASE("bad specs are refused by name", "[spec]") {
   CHECK(mentions(message_of("nvfp5_quantize@sm_90a"), "unknown op \"nvfp5_quantize\""));
   CHECK(mentions(message_of("nvfp5_quantize@sm_90a"), "known ops: nvfp4_quantize"));
   CHECK(mentions(message_of("nvfp4_quantize[shape=3]@sm_90a"), "no axis \"shape\""));
-  CHECK(mentions(message_of("nvfp4_quantize[shape=3]@sm_90a"), "in, layout, scale, math, tpc"));
+  CHECK(mentions(message_of("nvfp4_quantize[shape=3]@sm_90a"),
+                 "in, layout, scale, math, tpc, 4over6"));
   CHECK(mentions(message_of("nvfp4_quantize[in=fp8]@sm_90a"), "no value \"fp8\""));
-  CHECK(mentions(message_of("nvfp4_quantize[in=fp8]@sm_90a"), "bf16, f16"));
+  CHECK(mentions(message_of("nvfp4_quantize[in=fp8]@sm_90a"), "bf16, f16, e4m3"));
   CHECK(mentions(message_of("nvfp4_quantize[tpc=3]@sm_90a"), "1, 2, 4"));
   CHECK(mentions(message_of("nvfp4_quantize[in=bf16,in=f16]@sm_90a"), "given twice"));
   CHECK(mentions(message_of("nvfp4_quantize"), "names no target"));

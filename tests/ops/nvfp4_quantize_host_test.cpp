@@ -1,4 +1,4 @@
-// Every legal variant of nvfp4_quantize, executed on the host from the same source that NVRTC gets,
+// Every basic variant of nvfp4_quantize (see basic_nvfp4_variants()), executed on the host from the same source that NVRTC gets,
 // against the independent CPU reference: byte for byte in exact mode, by the near-tie rule in fast
 // mode.
 #include <fourge/nvfp4_quantize.hpp>
@@ -9,6 +9,7 @@
 #include "tests/support/aligned_buffer.hpp"
 #include "tests/support/catch.hpp"
 #include "tests/support/patterns.hpp"
+#include "tests/support/variant_sample.hpp"
 #include "tests/support/vectors.hpp"
 
 #include <algorithm>
@@ -78,8 +79,9 @@ void check(const HostKernel& kernel, const Nvfp4Problem& problem, ScaleFrom from
 // The variants for one target; the instruction paths of sm_100a run by emulation of the
 // instruction.
 std::vector<HostKernel> kernels_for(const char* target) {
-  return runtime().prepare_host(
-      fourge::legal_variants(fourge::nvfp4_quantize_op(), Target::parse(target)));
+  const auto specs = fourge::tests::basic_nvfp4_variants(Target::parse(target));
+  REQUIRE(specs.size() == 36);
+  return runtime().prepare_host(specs);
 }
 
 constexpr std::array<std::array<std::int64_t, 2>, 6> kShapes{

@@ -1,5 +1,7 @@
 #include "tests/support/variant_sample.hpp"
 
+#include <fourge/nvfp4_quantize.hpp>
+
 #include <cstdlib>
 #include <random>
 #include <set>
@@ -42,6 +44,16 @@ std::vector<KernelSpec> variants_for(const OpDefinition& op, std::span<const Tar
     all.insert(all.end(), some.begin(), some.end());
   }
   return all;
+}
+
+std::vector<KernelSpec> basic_nvfp4_variants(const Target& target) {
+  std::vector<KernelSpec> basic;
+  for (const KernelSpec& spec : legal_variants(nvfp4_quantize_op(), target)) {
+    if (spec.get("scale") == "tensor" && spec.get("4over6") == "off" && spec.get("in") != "e4m3") {
+      basic.push_back(spec);
+    }
+  }
+  return basic;
 }
 
 std::vector<KernelSpec> pairwise_sample(const std::vector<KernelSpec>& all, std::uint64_t seed) {

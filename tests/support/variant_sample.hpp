@@ -12,6 +12,10 @@ namespace fourge::tests {
 // The legal variants of an op for all the targets given.
 std::vector<KernelSpec> variants_for(const OpDefinition& op, std::span<const Target> targets);
 
+// The variants of nvfp4_quantize with one scale for a tensor of 16-bit elements and without 4over6: the
+// ones that are tested completely, where others are sampled.
+std::vector<KernelSpec> basic_nvfp4_variants(const Target& target);
+
 // Greedy all-pairs cover of `all`, which must be of one op.
 std::vector<KernelSpec> pairwise_sample(const std::vector<KernelSpec>& all, std::uint64_t seed);
 

@@ -1,6 +1,6 @@
 // What to compute: an operation, one value for each of its axes, and a target. A small value type with
 // one canonical text form that parses back:
-//   nvfp4_quantize[in=bf16,layout=128x4,scale=tensor,math=exact,tpc=1]@sm_90a
+//   nvfp4_quantize[in=bf16,layout=128x4,scale=tensor,math=exact,tpc=1,4over6=off]@sm_90a
 // Text may name axes in any order and leave out those at their default; the canonical text names all,
 // in the order of the op's definition.
 #pragma once
