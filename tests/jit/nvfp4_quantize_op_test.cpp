@@ -33,17 +33,22 @@ Nvfp4QuantizeArgs good_args() {
 
 const KernelSpec kSpec = KernelSpec::parse("nvfp4_quantize[layout=128x4]@sm_90a");
 
-std::string refusal_of(const std::function<void(Nvfp4QuantizeArgs&)>& change) {
+std::string refusal_of(const KernelSpec& spec,
+                       const std::function<void(Nvfp4QuantizeArgs&)>& change) {
   Nvfp4QuantizeArgs args = good_args();
   change(args);
   try {
-    kSpec.op().check_args(kSpec, &args);
+    spec.op().check_args(spec, &args);
   } catch (const Error& error) {
     CHECK(error.kind() == fourge::ErrorKind::invalid_argument);
-    CHECK(std::string(error.what()).find(kSpec.text()) == 0);
+    CHECK(std::string(error.what()).find(spec.text()) == 0);
     return error.what();
   }
   return "accepted";
+}
+
+std::string refusal_of(const std::function<void(Nvfp4QuantizeArgs&)>& change) {
+  return refusal_of(kSpec, change);
 }
 
 bool mentions(const std::string& text, const std::string& part) {
@@ -91,6 +96,82 @@ TEST_CASE("bad arguments are refused by name", "[nvfp4_quantize]") {
     CHECK(mentions(refusal_of([bad](auto& a) { a.global_scale_value = bad; }),
                    "must be positive and finite"));
   }
+}
+
+TEST_CASE("scales of rows lie in memory", "[nvfp4_quantize]") {
+  for (const char* text :
+       {"nvfp4_quantize[scale=row]@sm_90a", "nvfp4_quantize[scale=row_inv]@sm_90a"}) {
+    const KernelSpec spec = KernelSpec::parse(text);
+    CHECK(mentions(refusal_of(spec, [](auto&) {}), "global_scale is a null pointer"));
+    CHECK(mentions(refusal_of(spec, [](auto& a) { a.global_scale = at<const float>(0x4002); }),
+                   "global_scale is 0x4002"));
+    CHECK(refusal_of(spec, [](auto& a) { a.rows = 0; }) == "accepted");
+    // The value is not looked at.
+    CHECK(refusal_of(spec, [](auto& a) {
+            a.global_scale = at<const float>(0x4000);
+            a.global_scale_value = 0.0F;
+          }) == "accepted");
+  }
+}
+
+TEST_CASE("an inverse scale must have a reciprocal", "[nvfp4_quantize]") {
+  const KernelSpec spec = KernelSpec::parse("nvfp4_quantize[scale=tensor_inv]@sm_90a");
+  for (const float bad :
+       {0.0F, -1.0F, 1e-38F, 1e38F, std::nanf(""), std::numeric_limits<float>::infinity()}) {
+    INFO(bad);
+    CHECK(mentions(refusal_of(spec, [bad](auto& a) { a.global_scale_value = bad; }),
+                   "must lie between 2^-126 and 2^126"));
+  }
+  for (const float good : {0x1p-126F, 0.01F, 0x1p126F}) {
+    CHECK(refusal_of(spec, [good](auto& a) { a.global_scale_value = good; }) == "accepted");
+  }
+}
+
+TEST_CASE("batches", "[nvfp4_quantize]") {
+  CHECK(mentions(refusal_of([](auto& a) { a.batches = -1; }), "batches is -1"));
+  CHECK(mentions(refusal_of([](auto& a) { a.batches = std::int64_t{1} << 45; }), "2^47"));
+  CHECK(refusal_of([](auto& a) { a.batches = 0; }) == "accepted");
+  Nvfp4QuantizeArgs args = good_args();
+  args.batches = 0;
+  CHECK(kSpec.op().launch_shape(kSpec, &args, {132}).empty);
+  args.batches = 70000;
+  CHECK(kSpec.op().launch_shape(kSpec, &args, {132}).grid[2] == 65535);
+  args.batches = 3;
+  CHECK(kSpec.op().launch_shape(kSpec, &args, {132}).grid[2] == 3);
+  const auto regions = kSpec.op().regions(kSpec, &args);
+  CHECK(regions[0].bytes == 3 * 5 * 64 * 2);
+  CHECK(regions[1].bytes == 3 * 5 * 32);
+  CHECK(regions[2].bytes == 3 * 128 * 4);
+}
+
+TEST_CASE("regions follow the input's type and the scale's form", "[nvfp4_quantize]") {
+  const KernelSpec spec = KernelSpec::parse("nvfp4_quantize[in=e4m3,math=fast,scale=row]@sm_90a");
+  Nvfp4QuantizeArgs args = good_args();
+  args.global_scale = at<const float>(0x4000);
+  args.batches = 2;
+  const auto regions = spec.op().regions(spec, &args);
+  REQUIRE(regions.size() == 4);
+  CHECK(regions[0].bytes == 2 * 5 * 64);
+  CHECK(regions[3].bytes == 5 * 4);  // one for each row, not for each batch
+}
+
+TEST_CASE("E4M3 input has neither exact math nor 4over6", "[nvfp4_quantize]") {
+  const auto message_of = [](const char* text) -> std::string {
+    try {
+      KernelSpec::parse(text).check();
+    } catch (const Error& error) {
+      CHECK(error.kind() == fourge::ErrorKind::invalid_spec);
+      return error.what();
+    }
+    return "accepted";
+  };
+  CHECK(mentions(message_of("nvfp4_quantize[in=e4m3]@sm_90a"), "in=e4m3 has no math=exact"));
+  CHECK(mentions(message_of("nvfp4_quantize[in=e4m3,math=fast,4over6=mse256]@sm_90a"),
+                 "4over6=mse256 needs in=bf16 or in=f16"));
+  CHECK(message_of("nvfp4_quantize[in=e4m3,math=fast]@sm_90a") == "accepted");
+  CHECK(
+      fourge::legal_variants(fourge::nvfp4_quantize_op(), fourge::Target::parse("sm_90a")).size() ==
+      2 * 3 * 4 * 2 * 3 * 9 + 3 * 4 * 3);
 }
 
 TEST_CASE("scale buffer sizes", "[nvfp4_quantize]") {
