@@ -8,6 +8,7 @@
 #include "device/e4m3_words.cuh"
 #include "device/fp8_block.cuh"
 #include "device/reduce.cuh"
+#include "device/store_words.cuh"
 #include "device/words_max.cuh"
 
 namespace fourge_device {

@@ -1,12 +1,14 @@
 // fp8_quantize_1x128: see fourge/fp8_quantize.hpp for the contract.
 //
-// A thread takes 16 elements of each of kTokensPerCta rows, an octet of lanes a block of 128. Grid x
-// runs over the columns, y strides over the groups of rows.
+// A thread takes 16 elements of each of kTokensPerCta rows, an octet of lanes a block of 128 of each.
+// Lane i of an octet computes the scale of the i-th row's block for all. Grid x runs over the columns,
+// y strides over the groups of rows.
 #pragma once
 
 #include "device/e4m3_words.cuh"
 #include "device/fp8_block.cuh"
 #include "device/octet.cuh"
+#include "device/store_words.cuh"
 #include "device/words_max.cuh"
 
 namespace fourge_device {
@@ -24,6 +26,7 @@ FOURGE_INLINE void fp8_quantize_1x128_kernel(const void* x, uint8* data, float* 
   }
 
   wait_for_predecessor<Config>();
+  const int lane = static_cast<int>(threadIdx.x & 7u);
   const int64 all_rows = fp8_scale_rows<kStorage>(rows);
   const int64 groups = (all_rows + kRows - 1) / kRows;
   for (int64 group = blockIdx.y; group < groups; group += gridDim.y) {
@@ -37,19 +40,26 @@ FOURGE_INLINE void fp8_quantize_1x128_kernel(const void* x, uint8* data, float* 
                                                     ((first + i) * units + unit) * 32);
       }
     }
-    uint32 scale_bits[kRows];
+    uint32 max_bits = 0;
 #pragma unroll
     for (int i = 0; i < kRows; ++i) {
-      const uint32 max_bits = octet_max(maximum_of<Config::kInput>(block[i]).bits);
-      const auto factors = fp8_factors<Config>(value_of_bits<Config::kInput>(max_bits), eps);
-      scale_bits[i] = first + i < rows ? float_bits(factors.scale) : 0u;
+      const uint32 of_row = octet_max(maximum_of<Config::kInput>(block[i]).bits);
+      max_bits = lane % kRows == i ? of_row : max_bits;
+    }
+    const auto factors = fp8_factors<Config>(value_of_bits<Config::kInput>(max_bits), eps);
+#pragma unroll
+    for (int i = 0; i < kRows; ++i) {
+      const float reciprocal = octet_broadcast(factors.reciprocal, i);
       if (unit < units && first + i < rows) {
         uint32 codes[4];
-        encode_e4m3x16<Config, E4m3Nan::nan>(block[i][0], factors.reciprocal, codes);
+        encode_e4m3x16<Config, E4m3Nan::nan>(block[i][0], reciprocal, codes);
         store_words(data + ((first + i) * units + unit) * 16, codes);
       }
     }
-    store_fp8_scales<kStorage, kRows>(scales, scale_bits, first, all_rows, unit / 8, columns);
+    if (lane < kRows && first + lane < all_rows) {
+      store(scales + fp8_scale_offset<kStorage>(first + lane, all_rows, unit / 8, columns),
+            first + lane < rows ? factors.scale : 0.0f);
+    }
   }
 }
 

@@ -20,13 +20,31 @@ struct Mxfp4Format {
     }
     if constexpr (!Config::kCvtE2m1) {
       if (scale.unusual) {
-#pragma unroll
-        for (int i = 0; i < kWords; ++i) {
-          codes[i] = repair_nan_codes<Config>(codes[i], block.half[i / 2].w, i % 2 * 4, scale.o);
-        }
+        repair(block, scale.o, codes);
       }
     }
     return scale.byte;
+  }
+
+ private:
+  // Rolled, since it is rarely needed: words and codes move up to the first.
+  static FOURGE_INLINE void repair(Block32 block, float o, uint32 (&codes)[kWords]) {
+    auto& w = block.half[0].w;
+#pragma unroll 1
+    for (int i = 0; i < kWords; ++i) {
+      const uint32 repaired = repair_nan_codes<Config>(codes[0], w, 0, o);
+#pragma unroll
+      for (int k = 0; k < kWords - 1; ++k) {
+        codes[k] = codes[k + 1];
+      }
+      codes[kWords - 1] = repaired;
+#pragma unroll
+      for (int k = 0; k < 4; ++k) {
+        w[k] = w[k + 4];
+        w[k + 4] = block.half[1].w[k];
+        block.half[1].w[k] = block.half[1].w[k + 4];
+      }
+    }
   }
 };
 

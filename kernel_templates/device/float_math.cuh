@@ -71,6 +71,13 @@ FOURGE_INLINE float reciprocal(float a) {
   return Config::kMath == MathMode::exact ? rcp_rn(a) : rcp_approx(a);
 }
 
+// RN(a / n) for n = 6, 448, 1536 or 2688 and inverse = RN(1 / n), as long as nothing is subnormal: the
+// remainder, which is exact, corrects the first quotient.
+FOURGE_INLINE float divide_by_constant(float a, float n, float inverse) {
+  const float quotient = mul_rn(a, inverse);
+  return fma_rn(fma_rn(quotient, -n, a), inverse, quotient);
+}
+
 FOURGE_INLINE bool is_nan(float a) { return (float_bits(a) & 0x7FFFFFFFu) > 0x7F800000u; }
 
 }  // namespace fourge_device

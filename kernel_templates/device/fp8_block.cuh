@@ -1,7 +1,7 @@
 // The scale of a block-FP8 block, and where 1x128 scales lie.
 #pragma once
 
-#include "device/store_words.cuh"
+#include "device/float_math.cuh"
 #include "device/ue8m0.cuh"
 
 namespace fourge_device {
@@ -14,10 +14,20 @@ struct Fp8Factors {
   float reciprocal;  // elements are multiplied by it
 };
 
+// RN(a / 448), a not NaN, if that is a normal number. Instructions for division would bring a call.
+FOURGE_INLINE float divide_by_448(float a) {
+  const bool tiny = a < 8.6736174e-19f;  // 2^-60
+  const float up = tiny ? 18446744073709551616.0f : 1.0f;
+  const float down = tiny ? 5.4210108624275222e-20f : 1.0f;
+  constexpr float kInverse = 0.0022321429569274187f;
+  const float quotient = mul_rn(divide_by_constant(mul_rn(a, up), 448.0f, kInverse), down);
+  return a > kFloatMax ? a : quotient;
+}
+
 // eps is large enough for a scale that is not subnormal. An infinite amax gives reciprocal 0.
 template <class Config>
 FOURGE_INLINE Fp8Factors fp8_factors(float amax, float eps) {
-  const float scale = div_rn(max_num(amax, eps), 448.0f);
+  const float scale = divide_by_448(max_num(amax, eps));
   if constexpr (Config::kScale == Fp8Scale::pow2) {
     const uint32 code = encode_ue8m0_up<Config>(scale);
     return {float_from_bits(code << 23), ue8m0_reciprocal(code)};
@@ -31,25 +41,10 @@ FOURGE_INLINE int64 fp8_scale_rows(int64 rows) {
   return kStorage == Fp8Storage::transposed ? (rows + 3) / 4 * 4 : rows;
 }
 
-// Stores the scales of one column of blocks and the rows first to first + kRows - 1. All lanes of an
-// octet, which the block belongs to, call with the same bits. Transposed, all_rows (padding included)
-// is a multiple of kRows, and one lane stores them at once; otherwise each lane stores one.
-template <Fp8Storage kStorage, int kRows>
-FOURGE_INLINE void store_fp8_scales(float* scales, const uint32 (&bits)[kRows], int64 first,
-                                    int64 all_rows, int64 column, int64 columns) {
-  const uint32 lane = threadIdx.x & 7u;
-  if constexpr (kStorage == Fp8Storage::transposed) {
-    if (lane == 0) {
-      store_words(scales + column * all_rows + first, bits);
-    }
-  } else {
-#pragma unroll
-    for (int i = 0; i < kRows; ++i) {
-      if (lane == static_cast<uint32>(i) && first + i < all_rows) {
-        store(scales + (first + i) * columns + column, float_from_bits(bits[i]));
-      }
-    }
-  }
+// Where the scale of a row's block lies; all_rows includes the padding.
+template <Fp8Storage kStorage>
+FOURGE_INLINE int64 fp8_scale_offset(int64 row, int64 all_rows, int64 column, int64 columns) {
+  return kStorage == Fp8Storage::transposed ? column * all_rows + row : row * columns + column;
 }
 
 }  // namespace fourge_device

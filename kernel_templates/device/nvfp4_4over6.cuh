@@ -28,13 +28,6 @@ FOURGE_INLINE constexpr bool uses_fast_error(FourOverSix choice) {
          choice == FourOverSix::mae256fast || choice == FourOverSix::mse256fast;
 }
 
-// RN(a / n) for n = 6, 1536 or 2688 and inverse = RN(1 / n), as long as nothing is subnormal: the
-// remainder, which is exact, corrects the first quotient.
-FOURGE_INLINE float divide_by_constant(float a, float n, float inverse) {
-  const float quotient = mul_rn(a, inverse);
-  return fma_rn(fma_rn(quotient, -n, a), inverse, quotient);
-}
-
 // RN(amax / 6), any magnitude.
 FOURGE_INLINE float sixth_of(float amax) {
   const bool tiny = amax < 8.6736174e-19f;  // 2^-60

@@ -1,19 +1,26 @@
-// Maxima over eight neighbouring lanes.
+// Exchange among eight neighbouring lanes, an aligned octet; all of them call.
 #pragma once
 
 #include "device/types.cuh"
 
 namespace fourge_device {
 
-// All eight lanes of an aligned octet call; each gets the result.
+FOURGE_INLINE uint32 octet_mask() { return 0xFFu << (threadIdx.x & 24u); }
+
+// Every lane gets the maximum.
 FOURGE_INLINE uint32 octet_max(uint32 value) {
-  const uint32 mask = 0xFFu << (threadIdx.x & 24u);
+  const uint32 mask = octet_mask();
 #pragma unroll
   for (int distance = 1; distance < 8; distance *= 2) {
     const uint32 other = __shfl_xor_sync(mask, value, distance);
     value = value > other ? value : other;
   }
   return value;
+}
+
+// Every lane gets what one of them has.
+FOURGE_INLINE float octet_broadcast(float value, int lane) {
+  return __shfl_sync(octet_mask(), value, lane, 8);
 }
 
 }  // namespace fourge_device
