@@ -1,7 +1,7 @@
 // Entries as files below one directory, shared by any number of threads and processes.
 //
-//   ROOT/v1/SHARD/NAME.fourge           one entry (cache/entry.hpp); SHARD and NAME as in
-//   cache/key.hpp ROOT/v1/SHARD/NAME.fourge.*.tmp     an entry being written; never looked up
+//   ROOT/v1/SHARD/NAME.fourge           one entry (cache/entry.hpp); SHARD, NAME: cache/key.hpp
+//   ROOT/v1/SHARD/NAME.fourge.*.tmp     an entry being written; never looked up
 //   ROOT/v1/quarantine/                 bad entries (cache/quarantine.hpp)
 //
 // No lock is taken: an entry appears whole by rename, or not at all, and is verified at every read.

@@ -8,8 +8,8 @@
 //   request  = digest of what was asked                 CacheKey::request
 //   full     = digest that names the entry              CacheKey::full
 //   record   = byte*record_length                       CacheKey::record, JSON; not interpreted
-//   here digest   = SHA-256 of all bytes before it, then of the payload payload  =
-//   byte*payload_length                      to the end of the file
+//   digest   = SHA-256 of all bytes before it, then of the payload
+//   payload  = byte*payload_length                      to the end of the file
 //
 // header_length counts the header only (68 + record_length) and is at most kMaximumHeaderBytes.
 // Every byte is covered: a flipped byte, a cut and an appended byte are all detected.

@@ -43,7 +43,7 @@ class FOURGE_API KernelSpec {
   // Throws Error(invalid_spec) with the reason if the combination is illegal.
   void check() const;
 
-  std::string text() const;              // with "@target"
+  std::string text() const;  // with "@target"
   std::string text_without_target() const;
   // The name of the kernel's entry: a C identifier made of the op and the axis values.
   std::string entry_name() const;

@@ -87,6 +87,7 @@ FOURGE_API std::span<const OpDefinition* const> all_ops();
 // Throws Error(invalid_spec) with the known names.
 FOURGE_API const OpDefinition& find_op(std::string_view name);
 // Every legal combination of axis values, for one target.
-FOURGE_API std::vector<KernelSpec> legal_variants(const OpDefinition& op, const class Target& target);
+FOURGE_API std::vector<KernelSpec> legal_variants(const OpDefinition& op,
+                                                  const class Target& target);
 
 }  // namespace fourge

@@ -38,8 +38,8 @@ struct Artifact {
   std::string key;                   // hex
   std::string key_record;            // JSON: the fields the key was made of
   std::vector<std::byte> cubin;
-  Origin origin;                     // where this process got it from
-  std::chrono::nanoseconds took;     // look-up, or compile and publish
+  Origin origin;                  // where this process got it from
+  std::chrono::nanoseconds took;  // look-up, or compile and publish
 };
 
 class FOURGE_API Runtime {

@@ -7,19 +7,19 @@
 namespace fourge {
 
 struct Stats {
-  std::uint64_t memory_hits = 0;   // prepare()/build() answered from memory
-  std::uint64_t disk_hits = 0;     // answered by a verified entry on disk
-  std::uint64_t compiles = 0;      // NVRTC runs that succeeded
+  std::uint64_t memory_hits = 0;  // prepare()/build() answered from memory
+  std::uint64_t disk_hits = 0;    // answered by a verified entry on disk
+  std::uint64_t compiles = 0;     // NVRTC runs that succeeded
   std::uint64_t compile_failures = 0;
-  std::uint64_t waits = 0;         // waited for another thread or process that compiled the same key
-  std::uint64_t heals = 0;         // bad entries set aside and rebuilt
-  std::uint64_t miss_absent = 0;   // misses by cause
-  std::uint64_t miss_format = 0;   // another format version
-  std::uint64_t miss_key = 0;      // an entry that is not the one its name claims
+  std::uint64_t waits = 0;        // waited for another thread or process that compiled the same key
+  std::uint64_t heals = 0;        // bad entries set aside and rebuilt
+  std::uint64_t miss_absent = 0;  // misses by cause
+  std::uint64_t miss_format = 0;  // another format version
+  std::uint64_t miss_key = 0;     // an entry that is not the one its name claims
   std::uint64_t miss_corrupt = 0;  // length or digest wrong
   std::uint64_t miss_unreadable = 0;
   std::uint64_t publish_failures = 0;
-  std::uint64_t loads = 0;         // libraries loaded into the driver
+  std::uint64_t loads = 0;  // libraries loaded into the driver
   std::uint64_t compile_nanoseconds = 0;
 };
 

@@ -22,15 +22,15 @@ enum class TargetSuffix : std::uint8_t {
 // Which instructions a target has. Read off by compiling one-instruction kernels with NVRTC 13.0.
 // Where a fact is false, generated sources take the software path, which gives the same bits.
 struct TargetFeatures {
-  bool cvt_e2m1 = false;       // cvt.rn.satfinite.e2m1x2.f32
-  bool cvt_e4m3 = false;       // cvt.rn.satfinite.e4m3x2.f32
-  bool cvt_ue8m0 = false;      // cvt.rp.satfinite.ue8m0x2.f32
-  bool redux_f32 = false;      // redux.sync.max.abs.f32
-  bool load_256 = false;       // ld.global.v8.b32
-  bool max3_f32 = false;       // three-operand max.f32
-  bool mul_f32x2 = false;      // mul.f32x2
+  bool cvt_e2m1 = false;         // cvt.rn.satfinite.e2m1x2.f32
+  bool cvt_e4m3 = false;         // cvt.rn.satfinite.e4m3x2.f32
+  bool cvt_ue8m0 = false;        // cvt.rp.satfinite.ue8m0x2.f32
+  bool redux_f32 = false;        // redux.sync.max.abs.f32
+  bool load_256 = false;         // ld.global.v8.b32
+  bool max3_f32 = false;         // three-operand max.f32
+  bool mul_f32x2 = false;        // mul.f32x2
   bool grid_dependency = false;  // griddepcontrol (programmatic dependent launch)
-  bool bulk_copy = false;      // cp.async.bulk
+  bool bulk_copy = false;        // cp.async.bulk
   bool wgmma = false;
   bool setmaxnreg = false;
   friend bool operator==(const TargetFeatures&, const TargetFeatures&) = default;
