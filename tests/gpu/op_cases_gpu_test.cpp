@@ -76,9 +76,39 @@ void run_op(const OpCases& cases, CallSize size, std::size_t most) {
   WARN(cases.op << ": " << specs.size() << " variants, " << calls << " calls");
 }
 
+std::size_t total_bytes(const OpCall& call) {
+  std::size_t bytes = 0;
+  for (const OpBuffer& buffer : call.buffers) {
+    bytes += buffer.bytes.size();
+  }
+  return bytes;
+}
+
 }  // namespace
 
-TEST_CASE("every operation's calls on the device equal the reference", "[ops][sanitize]") {
+TEST_CASE("a few small calls of every operation, for the sanitizer", "[ops][sanitize]") {
+  constexpr std::size_t kSpecs = 6;
+  constexpr std::size_t kCalls = 10;
+  Gpu& gpu = Gpu::get();
+  for (const OpCases& cases : all_op_cases()) {
+    const auto specs = sampled(legal_variants(find_op(cases.op), gpu.target()), kSpecs, kSeed);
+    for (std::size_t i = 0; i < specs.size() && i < kSpecs; ++i) {
+      const Kernel kernel = gpu.runtime().prepare(specs[i]);
+      std::size_t calls = 0;
+      cases.visit(specs[i], CallSize::small, [&](const OpCall& call) {
+        if (total_bytes(call) > 65536 || ++calls > kCalls) {
+          return;
+        }
+        const std::string difference = run_on_gpu(gpu, kernel, call);
+        INFO(difference);
+        CHECK(difference.empty());
+      });
+      CHECK(calls > 0);
+    }
+  }
+}
+
+TEST_CASE("every operation's calls on the device equal the reference", "[ops]") {
   for (const OpCases& cases : all_op_cases()) {
     DYNAMIC_SECTION(cases.op) { run_op(cases, CallSize::small, kMostVariants); }
   }
