@@ -28,3 +28,8 @@ write_basic_package_version_file(${PROJECT_BINARY_DIR}/fourgeConfigVersion.cmake
   COMPATIBILITY SameMinorVersion)
 install(FILES ${PROJECT_BINARY_DIR}/fourgeConfig.cmake ${PROJECT_BINARY_DIR}/fourgeConfigVersion.cmake
   DESTINATION ${fourge_package_directory})
+
+# The command finds a shared library beside it, wherever both were installed.
+if(TARGET fourge_cli AND NOT fourge_type STREQUAL "STATIC_LIBRARY")
+  set_target_properties(fourge_cli PROPERTIES INSTALL_RPATH "$ORIGIN/../${CMAKE_INSTALL_LIBDIR}")
+endif()
