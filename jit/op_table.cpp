@@ -4,6 +4,7 @@
 #include <fourge/mx_quantize.hpp>
 #include <fourge/nvfp4_activation_quantize.hpp>
 #include <fourge/nvfp4_quantize.hpp>
+#include <fourge/nvfp4_quantize_per_token.hpp>
 #include <fourge/op_definition.hpp>
 
 #include <fmt/format.h>
@@ -12,9 +13,9 @@ namespace fourge {
 
 std::span<const OpDefinition* const> all_ops() {
   static const OpDefinition* const ops[] = {
-      &nvfp4_quantize_op(),       &nvfp4_quantize_grouped_op(), &silu_and_mul_nvfp4_quantize_op(),
-      &mxfp4_quantize_op(),       &mxfp8_quantize_op(),         &fp8_quantize_1x128_op(),
-      &fp8_quantize_128x128_op(),
+      &nvfp4_quantize_op(),       &nvfp4_quantize_grouped_op(),   &silu_and_mul_nvfp4_quantize_op(),
+      &mxfp4_quantize_op(),       &mxfp8_quantize_op(),           &fp8_quantize_1x128_op(),
+      &fp8_quantize_128x128_op(), &nvfp4_quantize_per_token_op(),
   };
   return ops;
 }

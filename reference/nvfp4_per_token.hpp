@@ -8,6 +8,7 @@
 #include <optional>
 #include <vector>
 
+#include "reference/compare.hpp"
 #include "reference/nvfp4.hpp"
 #include "reference/nvfp4_4over6.hpp"
 
@@ -31,5 +32,13 @@ struct PerTokenOutput {
 PerTokenOutput quantize_nvfp4_per_token(const Nvfp4Problem& problem, float global_scale_inverse,
                                         const std::optional<FourOverSix>& config,
                                         unsigned threads = 1);
+
+// Exact mode: every byte must be equal. Fast mode: token scales must be equal, and a block is right by
+// the rule of compare() in nvfp4_quantize.hpp. In rows that are not `written` (one entry a row), and in
+// the padding of the scales, every byte must be equal in fast mode too.
+CompareReport compare_per_token(const Nvfp4Problem& problem, float global_scale_inverse,
+                                const std::optional<FourOverSix>& config,
+                                const std::vector<bool>& written, const PerTokenOutput& expected,
+                                const PerTokenOutput& found);
 
 }  // namespace fourge::reference

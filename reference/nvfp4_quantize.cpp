@@ -20,8 +20,9 @@ bool is_inverse_form(ScaleForm form) {
   return form == ScaleForm::tensor_inverse || form == ScaleForm::row_inverse;
 }
 
-// 1 / value, off by some units in the last place. Zeros and infinities are never off.
-float reciprocal(float value, int units) {
+}  // namespace
+
+float reciprocal(float value, int units) noexcept {
   const float exact = ftz::rcp(value);
   if (exact == 0.0F || !std::isfinite(exact)) {
     return exact;
@@ -29,8 +30,6 @@ float reciprocal(float value, int units) {
   return ftz::flush(std::bit_cast<float>(std::bit_cast<std::uint32_t>(exact) +
                                          static_cast<std::uint32_t>(units)));
 }
-
-}  // namespace
 
 std::size_t code_offset(const QuantizeProblem& problem, const BlockPlace& place) noexcept {
   const std::int64_t row = place.batch * problem.rows + place.row;

@@ -3,6 +3,9 @@
 
 #include <array>
 #include <cstdint>
+#include <functional>
+#include <span>
+#include <string>
 
 #include "reference/nvfp4_quantize.hpp"
 
@@ -29,8 +32,24 @@ struct QuantizedBlock {
   float error_6 = 0;
 };
 
+// 1 / value, off by some units in the last place. Zeros and infinities are never off.
+float reciprocal(float value, int units) noexcept;
+
 QuantizedBlock quantize_block(const QuantizeProblem& problem, const BlockPlace& place,
                               const ReciprocalErrors& errors) noexcept;
+
+using BlockCodes = std::span<const std::uint8_t, kNvfp4Block / 2>;
+BlockCodes codes_at(const std::vector<std::uint8_t>& codes, std::size_t offset);
+
+// Whether fast mode may give this block, where make(errors) is what such reciprocals make; counts what
+// it had to excuse. The rule is in nvfp4_quantize.hpp.
+bool fast_block_is_right(const std::function<QuantizedBlock(const ReciprocalErrors&)>& make,
+                         unsigned scale, BlockCodes codes, CompareReport& report);
+
+// How many codes differ, and the difference in words.
+std::uint64_t differing_codes(BlockCodes a, BlockCodes b);
+std::string describe(const BlockPlace& place, unsigned want_scale, unsigned scale, BlockCodes want,
+                     BlockCodes codes);
 
 // Where the block's codes and its scale lie in the output.
 std::size_t code_offset(const QuantizeProblem& problem, const BlockPlace& place) noexcept;

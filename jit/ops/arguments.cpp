@@ -67,10 +67,23 @@ void check_global_scale(const KernelSpec& spec, float value) {
   }
 }
 
-void check_inverse_global_scale(const KernelSpec& spec, float value) {
+void check_inverse_scale(const KernelSpec& spec, std::string_view name, float value,
+                         std::string_view usual) {
   if (!(value >= 0x1p-126F && value <= 0x1p126F)) {
-    refuse(spec, fmt::format("global_scale_value is {}; as the inverse of the encode scale it must "
-                             "lie between 2^-126 and 2^126 (usually amax / (448 * 6))",
+    refuse(spec, fmt::format("{} is {}; as the inverse of the encode scale it must lie between "
+                             "2^-126 and 2^126 (usually {})",
+                             name, value, usual));
+  }
+}
+
+void check_inverse_global_scale(const KernelSpec& spec, float value) {
+  check_inverse_scale(spec, "global_scale_value", value, "amax / (448 * 6)");
+}
+
+void check_decode_scale(const KernelSpec& spec, float value) {
+  if (!(value >= 0.0F) || std::isinf(value)) {
+    refuse(spec, fmt::format("global_scale_value is {}; the decode scale must be finite and not "
+                             "negative (usually amax / (448 * 6))",
                              value));
   }
 }

@@ -23,7 +23,13 @@ void check_extent(const KernelSpec& spec, std::int64_t rows, std::int64_t cols);
 void check_batches(const KernelSpec& spec, std::int64_t batches, std::int64_t rows,
                    std::int64_t cols);
 void check_global_scale(const KernelSpec& spec, float value);
-// 1/G: between 2^-126 and 2^126, so that its reciprocal is a positive, finite, normal number.
+// 1/G: between 2^-126 and 2^126, so that its reciprocal is a positive, finite, normal number. usual
+// says what it usually is.
+void check_inverse_scale(const KernelSpec& spec, std::string_view name, float value,
+                         std::string_view usual);
+// The same for the argument global_scale_value.
 void check_inverse_global_scale(const KernelSpec& spec, float value);
+// A decode scale g: finite and not negative (0 is that of a tensor of zeros).
+void check_decode_scale(const KernelSpec& spec, float value);
 
 }  // namespace fourge::jit

@@ -43,4 +43,20 @@ FOURGE_INLINE uint32 cta_max(uint32 value, SharedArray<uint32, 32>& scratch) {
   return result;
 }
 
+// The same with one barrier: successive calls take slots 0 and 1 in turn. A warp alone needs none, so
+// that several rows of threads (threadIdx.y) may then call on their own.
+FOURGE_INLINE uint32 cta_max_alternating(uint32 value, SharedArray<uint32, 64>& scratch, int slot) {
+  const int warps = static_cast<int>(blockDim.x >> 5);
+  const int lane = static_cast<int>(threadIdx.x & 31u);
+  const uint32 own = warp_max(value);
+  if (warps == 1) {
+    return own;
+  }
+  if (lane == 0) {
+    scratch.set(32 * slot + static_cast<int>(threadIdx.x >> 5), own);
+  }
+  __syncthreads();
+  return warp_max(lane < warps ? scratch.get(32 * slot + lane) : 0u);
+}
+
 }  // namespace fourge_device

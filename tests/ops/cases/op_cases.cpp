@@ -3,6 +3,7 @@
 #include "tests/ops/cases/fp8_quantize_cases.hpp"
 #include "tests/ops/cases/mx_quantize_cases.hpp"
 #include "tests/ops/cases/nvfp4_activation_cases.hpp"
+#include "tests/ops/cases/nvfp4_per_token_cases.hpp"
 #include "tests/ops/cases/nvfp4_quantize_cases.hpp"
 
 namespace fourge::tests {
@@ -16,6 +17,7 @@ std::span<const OpCases> all_op_cases() {
       {"mxfp8_quantize", visit_mxfp8_quantize_calls},
       {"fp8_quantize_1x128", visit_fp8_quantize_1x128_calls},
       {"fp8_quantize_128x128", visit_fp8_quantize_128x128_calls},
+      {"nvfp4_quantize_per_token", visit_nvfp4_per_token_calls},
   };
   return kCases;
 }

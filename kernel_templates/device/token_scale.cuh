@@ -1,0 +1,33 @@
+// The scale of a row (token), from its largest magnitude.
+#pragma once
+
+#include "device/nvfp4_block.cuh"
+
+namespace fourge_device {
+
+struct TokenScale {
+  float encode;  // G: multiplies block maxima
+  float decode;  // what is stored
+};
+
+// given: 1 / (448 * 6) or 1 / (256 * 6). A row of zeros (subnormals count as zero) has token scale 0
+// in every mode; its G only keeps block scales at zero.
+template <class Config>
+FOURGE_INLINE TokenScale token_scale(float row_maximum, float given) {
+  TokenScale scale;
+  if constexpr (Config::kMath == MathMode::exact) {
+    const float ratio = min_num(div_rn(rcp_rn(given), row_maximum), kFloatMax);
+    scale.encode = is_zero(ratio) ? 1.0f : ratio;
+    scale.decode = rcp_rn(scale.encode);
+  } else {
+    scale.decode = mul_rn(row_maximum, given);
+    scale.encode = rcp_approx(scale.decode);
+  }
+  if (is_zero(row_maximum)) {
+    scale.encode = kFourOverSixOf<Config> == FourOverSix::off ? kFloatMax : 0.0f;
+    scale.decode = 0.0f;
+  }
+  return scale;
+}
+
+}  // namespace fourge_device

@@ -1,0 +1,169 @@
+#include <fourge/error.hpp>
+#include <fourge/kernel_spec.hpp>
+#include <fourge/nvfp4_quantize_per_token.hpp>
+
+#include "tests/support/catch.hpp"
+
+#include <functional>
+#include <limits>
+
+using fourge::Error;
+using fourge::KernelSpec;
+using Args = fourge::Nvfp4QuantizePerTokenArgs;
+
+namespace {
+
+// Never read: only addresses and shapes are looked at.
+template <class T>
+T* at(std::uintptr_t address) {
+  return reinterpret_cast<T*>(address);
+}
+
+Args good_args() {
+  Args args;
+  args.x = at<void>(0x1000);
+  args.codes = at<std::uint8_t>(0x2000);
+  args.scales = at<std::uint8_t>(0x3000);
+  args.token_scales = at<float>(0x4000);
+  args.rows = 5;
+  args.cols = 64;
+  return args;
+}
+
+std::string refusal_of(const std::string& axes, const std::function<void(Args&)>& change) {
+  const auto spec = KernelSpec::parse("nvfp4_quantize_per_token[" + axes + "]@sm_90a");
+  Args args = good_args();
+  change(args);
+  try {
+    spec.op().check_args(spec, &args);
+  } catch (const Error& error) {
+    CHECK(error.kind() == fourge::ErrorKind::invalid_argument);
+    return error.what();
+  }
+  return "accepted";
+}
+
+bool refused(const char* part, const std::function<void(Args&)>& change,
+             const std::string& axes = "in=bf16") {
+  const std::string text = refusal_of(axes, change);
+  INFO(text);
+  return text.find(part) != std::string::npos;
+}
+
+fourge::LaunchShape launch(const std::string& axes, const Args& args, int multiprocessors = 132) {
+  const auto spec = KernelSpec::parse("nvfp4_quantize_per_token[" + axes + "]@sm_90a");
+  return spec.op().launch_shape(spec, &args, {multiprocessors});
+}
+
+}  // namespace
+
+TEST_CASE("per token: bad arguments are refused by name", "[per-token]") {
+  CHECK(refused("accepted", [](Args&) {}));
+  CHECK(refused("x is a null pointer", [](Args& a) { a.x = nullptr; }));
+  CHECK(refused("x is", [](Args& a) { a.x = at<void>(0x1010); }));
+  CHECK(refused("codes is", [](Args& a) { a.codes = at<std::uint8_t>(0x2008); }));
+  CHECK(refused("scales is a null pointer", [](Args& a) { a.scales = nullptr; }));
+  CHECK(refused("token_scales is a null pointer", [](Args& a) { a.token_scales = nullptr; }));
+  CHECK(refused("token_scales is", [](Args& a) { a.token_scales = at<float>(0x4002); }));
+  CHECK(refused("row_map is", [](Args& a) { a.row_map = at<std::int32_t>(0x5001); }));
+  CHECK(refused("mapped_rows is -1", [](Args& a) {
+    a.row_map = at<std::int32_t>(0x5000);
+    a.mapped_rows = -1;
+  }));
+  CHECK(refused("accepted", [](Args& a) { a.mapped_rows = -1; }));
+  CHECK(refused("rows is -3", [](Args& a) { a.rows = -3; }));
+  CHECK(refused("cols is 24", [](Args& a) { a.cols = 24; }));
+  CHECK(refused("cols is 0", [](Args& a) { a.cols = 0; }));
+  CHECK(refused("2^47", [](Args& a) { a.rows = std::int64_t{1} << 50; }));
+}
+
+TEST_CASE("per token: the inverse scale must have a reciprocal", "[per-token]") {
+  constexpr float kInfinity = std::numeric_limits<float>::infinity();
+  constexpr float kNan = std::numeric_limits<float>::quiet_NaN();
+  for (const float bad : {0.0F, -1.0F, kInfinity, kNan, 1e-40F}) {
+    CHECK(refused("global_scale_inverse is", [bad](Args& a) { a.global_scale_inverse = bad; }));
+  }
+  CHECK(refused("accepted", [](Args& a) { a.global_scale_inverse = 1.0F / 1536.0F; }));
+}
+
+TEST_CASE("per token: with nothing to do, pointers are not looked at", "[per-token]") {
+  const auto forget = [](Args& a) {
+    a.x = nullptr;
+    a.codes = nullptr;
+    a.scales = nullptr;
+    a.token_scales = nullptr;
+  };
+  CHECK(refused("accepted", [&](Args& a) {
+    forget(a);
+    a.rows = 0;
+  }));
+  CHECK(refused("accepted", [&](Args& a) {
+    forget(a);
+    a.row_map = at<std::int32_t>(0x5000);
+  }));
+  Args args = good_args();
+  args.row_map = at<std::int32_t>(0x5000);
+  CHECK(launch("in=f16", args).empty);
+  args.row_map = nullptr;
+  args.rows = 0;
+  CHECK(launch("in=f16", args).empty);
+}
+
+TEST_CASE("per token: a row that does not fit into registers is refused by name", "[per-token]") {
+  const auto wide = [](std::int64_t cols) { return [cols](Args& a) { a.cols = cols; }; };
+  CHECK(refused("accepted", wide(32768), "row=registers"));
+  CHECK(refused("row=registers holds at most 32768 columns, use row=looped", wide(32784),
+                "row=registers"));
+  CHECK(refused("accepted", wide(8192), "row=registers1"));
+  CHECK(refused("row=registers1 holds at most 8192 columns", wide(8208), "row=registers1"));
+  CHECK(refused("accepted", wide(1 << 20), "row=looped"));
+  CHECK_THROWS_AS(fourge::nvfp4_per_token_most_columns("paper"), Error);
+}
+
+TEST_CASE("per token: the launch covers every row, padding included", "[per-token]") {
+  Args args = good_args();
+  args.rows = 129;
+  args.cols = 7168;
+  auto shape = launch("layout=linear", args);
+  CHECK(shape.grid[0] == 129);
+  CHECK(shape.block[0] == 128);
+  CHECK(shape.block[1] == 1);
+  CHECK(launch("layout=128x4", args).grid[0] == 256);
+  CHECK(launch("layout=8x4", args).grid[0] == 136);
+  CHECK(launch("row=registers1", args).block[0] == 448);
+  args.cols = 65536;
+  CHECK(launch("row=looped", args).block[0] == 512);
+  args.cols = 2048;
+  args.rows = 1000;
+  shape = launch("layout=linear", args);  // a warp a row
+  CHECK(shape.block[0] == 32);
+  CHECK(shape.block[1] == 4);
+  CHECK(shape.grid[0] == 250);
+  args.rows = 527;
+  CHECK(launch("layout=linear", args).block[1] == 1);
+  args.rows = 528;
+  CHECK(launch("layout=linear", args).block[1] == 4);
+  args.row_map = at<std::int32_t>(0x5000);
+  args.mapped_rows = 7;
+  CHECK(launch("layout=128x4", args).grid[0] == 7);
+  args.row_map = nullptr;
+  args.cols = 16;
+  args.rows = std::int64_t{1} << 40;
+  CHECK(launch("layout=linear", args, 1).grid[0] == 2147483647);
+}
+
+TEST_CASE("per token: the regions are exact", "[per-token]") {
+  const auto spec = KernelSpec::parse("nvfp4_quantize_per_token[layout=128x4]@sm_90a");
+  Args args = good_args();
+  auto regions = spec.op().regions(spec, &args);
+  REQUIRE(regions.size() == 4);
+  CHECK(regions[0].bytes == 5 * 64 * 2);
+  CHECK(regions[1].bytes == 5 * 32);
+  CHECK(regions[2].bytes == 512);
+  CHECK(regions[3].bytes == 20);
+  args.row_map = at<std::int32_t>(0x5000);
+  args.mapped_rows = 3;
+  regions = spec.op().regions(spec, &args);
+  REQUIRE(regions.size() == 5);
+  CHECK(regions[4].bytes == 12);
+}

@@ -1,0 +1,199 @@
+// nvfp4_quantize_per_token by host execution: the known-answer vectors for every configuration and
+// layout, zero rows, and that the ways to hold a row give the same bits.
+#include <fourge/nvfp4_quantize.hpp>
+#include <fourge/nvfp4_quantize_per_token.hpp>
+#include <fourge/runtime.hpp>
+
+#include "reference/nvfp4_per_token.hpp"
+#include "tests/support/aligned_buffer.hpp"
+#include "tests/support/catch.hpp"
+#include "tests/support/four_over_six.hpp"
+#include "tests/support/patterns.hpp"
+#include "tests/support/vectors.hpp"
+
+#include <algorithm>
+#include <bit>
+#include <cstring>
+
+namespace fourge::tests {
+namespace {
+
+using reference::ElementType;
+using reference::PerTokenOutput;
+
+constexpr const char* kConfigs[] = {"off",        "mae448",     "mse448",     "mae256",    "mse256",
+                                    "mae448fast", "mse448fast", "mae256fast", "mse256fast"};
+constexpr const char* kTargets[] = {"sm_80", "sm_90a", "sm_100a"};
+constexpr float kInverse448 = 1.0F / 2688.0F;
+
+Runtime& runtime() {
+  static Runtime instance;
+  return instance;
+}
+
+PerTokenOutput run(const HostKernel& kernel, std::span<const std::uint16_t> x, std::int64_t rows,
+                   std::int64_t cols, float inverse) {
+  const AlignedBuffer input(x.data(), x.size_bytes());
+  AlignedBuffer codes(x.size() / 2, 0xA5);
+  AlignedBuffer scales(nvfp4_scale_bytes(kernel.spec().get("layout"), rows, cols), 0xA5);
+  AlignedBuffer token_scales(static_cast<std::size_t>(rows) * sizeof(float), 0xA5);
+  Nvfp4QuantizePerTokenArgs args;
+  args.x = input.data();
+  args.codes = codes.data();
+  args.scales = scales.data();
+  args.token_scales = reinterpret_cast<float*>(token_scales.data());
+  args.global_scale_inverse = inverse;
+  args.rows = rows;
+  args.cols = cols;
+  kernel.launch(args);
+  PerTokenOutput output{{codes.bytes(), scales.bytes()},
+                        std::vector<float>(static_cast<std::size_t>(rows))};
+  std::memcpy(output.token_scales.data(), token_scales.data(),
+              output.token_scales.size() * sizeof(float));
+  return output;
+}
+
+std::vector<std::uint32_t> bits_of(const std::vector<float>& values) {
+  std::vector<std::uint32_t> bits;
+  for (const float value : values) {
+    bits.push_back(std::bit_cast<std::uint32_t>(value));
+  }
+  return bits;
+}
+
+bool same_bits(const PerTokenOutput& a, const PerTokenOutput& b) {
+  return a.blocks.codes == b.blocks.codes && a.blocks.scales == b.blocks.scales &&
+         bits_of(a.token_scales) == bits_of(b.token_scales);
+}
+
+std::string vector_name(const KernelSpec& spec) {
+  const auto config = four_over_six_of(spec);
+  if (!config) {
+    return "nvfp4";
+  }
+  return std::string("4over6-") +
+         (config->metric == reference::ErrorMetric::mae ? "mae-" : "mse-") +
+         std::to_string(config->e4m3_max) +
+         (config->error_math == reference::ErrorMath::strict ? "-exact" : "-fp16err");
+}
+
+// Every configuration and type, with the ways to hold a row in turn; every layout, or each in turn.
+std::vector<KernelSpec> vector_specs(const char* target, bool every_layout) {
+  constexpr const char* kRows[] = {"registers", "registers1", "looped"};
+  constexpr const char* kLayouts[] = {"linear", "128x4", "8x4"};
+  std::vector<KernelSpec> specs;
+  std::size_t turn = 0;
+  for (const char* type : {"bf16", "f16"}) {
+    for (const char* config : kConfigs) {
+      ++turn;
+      for (std::size_t layout = 0; layout < (every_layout ? 3 : 1); ++layout) {
+        specs.push_back(KernelSpec::parse(std::string("nvfp4_quantize_per_token[in=") + type +
+                                          ",layout=" + kLayouts[(turn + layout) % 3] +
+                                          ",row=" + kRows[(turn / 3 + layout) % 3] +
+                                          ",4over6=" + config + "]@" + target));
+      }
+    }
+  }
+  return specs;
+}
+
+std::vector<std::uint8_t> placed(const VectorCase& vector, const std::vector<std::uint8_t>& linear,
+                                 std::string_view layout) {
+  const reference::ScaleMatrix matrix(reference::parse_scale_layout(layout), vector.rows,
+                                      vector.cols / 16);
+  std::vector<std::uint8_t> bytes(matrix.bytes());
+  for (std::int64_t r = 0; r < matrix.rows(); ++r) {
+    for (std::int64_t c = 0; c < matrix.cols(); ++c) {
+      bytes[matrix.offset(r, c)] = linear[static_cast<std::size_t>(r * matrix.cols() + c)];
+    }
+  }
+  return bytes;
+}
+
+}  // namespace
+
+TEST_CASE("the known-answer vectors per token, every configuration and layout", "[per-token]") {
+  const auto cases = load_vectors();
+  REQUIRE(cases.size() == 60);
+  int results = 0;
+  for (const char* target : kTargets) {
+    for (const HostKernel& kernel :
+         runtime().prepare_host(vector_specs(target, target == kTargets[1]))) {
+      const KernelSpec& spec = kernel.spec();
+      for (const auto& vector : cases) {
+        if (reference::to_string(vector.type) != spec.get("in")) {
+          continue;
+        }
+        INFO(spec.text() << " " << vector.name());
+        const auto& answer = vector.result(vector_name(spec), "token");
+        const PerTokenOutput found =
+            run(kernel, vector.x, vector.rows, vector.cols, answer.global_scale_inverse);
+        CHECK(found.blocks.codes == answer.codes);
+        CHECK(found.blocks.scales == placed(vector, answer.scales, spec.get("layout")));
+        CHECK(bits_of(found.token_scales) == bits_of(answer.token_scales));
+        ++results;
+      }
+    }
+  }
+  CHECK(results == (3 + 1 + 1) * 9 * 60);
+}
+
+TEST_CASE("a row of zeros or of subnormals has scales of zero in every mode", "[per-token]") {
+  // +0, -0, bf16 subnormals, NaN, and one ordinary row.
+  constexpr std::int64_t kCols = 64;
+  std::vector<std::uint16_t> x(5 * kCols, 0);
+  std::fill_n(x.begin() + kCols, kCols, std::uint16_t{0x8000});
+  std::fill_n(x.begin() + 2 * kCols, kCols, std::uint16_t{0x807F});
+  std::fill_n(x.begin() + 3 * kCols, kCols, std::uint16_t{0x7FC0});
+  std::fill_n(x.begin() + 4 * kCols, kCols, std::uint16_t{0x3F80});
+  for (const char* math : {"exact", "fast"}) {
+    for (const char* config : {"off", "mae448", "mse256fast"}) {
+      for (const char* target : kTargets) {
+        const auto kernel =
+            runtime().prepare_host(KernelSpec::parse(std::string("nvfp4_quantize_per_token[math=") +
+                                                     math + ",4over6=" + config + "]@" + target));
+        INFO(kernel.spec().text());
+        const bool off = std::string(config) == "off";
+        const auto found = run(kernel, x, 5, kCols, kInverse448);
+        const std::uint8_t expected[] = {0x00, 0x88, 0x88, 0x77};
+        for (std::size_t row = 0; row < 4; ++row) {
+          CHECK(std::bit_cast<std::uint32_t>(found.token_scales[row]) == 0);
+          const auto codes = found.blocks.codes.begin() + static_cast<std::ptrdiff_t>(row * 32);
+          CHECK(std::count(codes, codes + 32, off ? expected[row] : 0) == 32);
+          CHECK(found.blocks.scales[row * 4] == 0);
+        }
+        CHECK(found.token_scales[4] == kInverse448);
+        CHECK(found.blocks.scales[16] == 0x7E);
+      }
+    }
+  }
+}
+
+TEST_CASE("however a row is held, the bits are the same", "[per-token]") {
+  for (const char* rest : {"layout=linear", "layout=128x4,4over6=mae448", "layout=8x4,math=fast"}) {
+    std::vector<HostKernel> kernels;
+    for (const char* row : {"registers", "registers1", "looped"}) {
+      kernels.push_back(runtime().prepare_host(KernelSpec::parse(
+          std::string("nvfp4_quantize_per_token[row=") + row + "," + rest + "]@sm_90a")));
+    }
+    for (const std::int64_t cols : {16, 48, 512, 528, 2048, 2064, 4112, 8192}) {
+      const auto x =
+          make_input(Pattern::random, ElementType::bf16, 3, cols, static_cast<std::uint64_t>(cols));
+      const auto first = run(kernels[0], x, 3, cols, kInverse448);
+      INFO(rest << " " << cols);
+      CHECK(same_bits(first, run(kernels[1], x, 3, cols, kInverse448)));
+      CHECK(same_bits(first, run(kernels[2], x, 3, cols, kInverse448)));
+    }
+  }
+}
+
+TEST_CASE("a row that is too long for its variant is refused at the launch", "[per-token]") {
+  const auto kernel =
+      runtime().prepare_host(KernelSpec::parse("nvfp4_quantize_per_token[row=registers1]@sm_90a"));
+  Nvfp4QuantizePerTokenArgs args;
+  args.rows = 1;
+  args.cols = 8208;
+  CHECK_THROWS_AS(kernel.launch(args), Error);
+}
+
+}  // namespace fourge::tests
