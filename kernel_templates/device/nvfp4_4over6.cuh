@@ -190,8 +190,8 @@ FOURGE_INLINE Nvfp4Block quantize_nvfp4_block_4over6(const Words8& x,
   FourOverSixCandidate<Config, kOwnRow> six(bytes >> 8, f);
 
   Nvfp4Block block;
-  const bool ordinary = finite && mul_rn(amax, four.o) < 7.0f && mul_rn(amax, six.o) < 7.0f &&
-                        row_is_ordinary<Config>(f);
+  // The encoding at 4 scales by less, or to 3 at most where the other's block scale underflowed.
+  const bool ordinary = finite && mul_rn(amax, six.o) < 7.0f && row_is_ordinary<Config>(f);
   if (ordinary) {
     sum_ordinary_errors<Config>(x, f, four, six, block.codes);
     if constexpr (!Config::kCvtE2m1) {
