@@ -1,11 +1,15 @@
 #include "reference/nvfp4_per_token.hpp"
 
+#include <algorithm>
 #include <bit>
+#include <cmath>
 #include <limits>
+#include <stdexcept>
 #include <string>
 
 #include "reference/ftz.hpp"
 #include "tests/support/catch.hpp"
+#include "tests/support/patterns.hpp"
 #include "tests/support/vectors.hpp"
 
 namespace reference = fourge::reference;
@@ -108,4 +112,118 @@ TEST_CASE("per-token NVFP4 equals the known answers, 4over6 included", "[per-tok
     }
   }
   CHECK(results == 60 * 9);
+}
+
+namespace {
+
+// A problem with its answer, and what a device gives whose G is off by some units in the last place.
+struct Judged {
+  std::vector<std::uint16_t> x;
+  reference::Nvfp4Problem problem;
+  std::optional<FourOverSix> config;
+  reference::PerTokenOutput expected;
+  std::vector<bool> written;
+
+  Judged(MathMode math, std::optional<FourOverSix> four_over_six)
+      : x(fourge::tests::make_input(fourge::tests::Pattern::random, ElementType::bf16, 40, 208, 5)),
+        config(four_over_six),
+        written(40, true) {
+    // In rows 1 to 5, block maxima of 17, 19, ... 28ths of the row's: their scales are ties of E4M3, up
+    // to rounding.
+    for (std::size_t row = 1; row <= 5; ++row) {
+      for (std::size_t block = 0; block < 6; ++block) {
+        const std::size_t peak = row * 208 + block * 16;
+        const auto unit = static_cast<float>(2 * row - 1);
+        std::fill_n(x.begin() + static_cast<std::ptrdiff_t>(peak), 16, std::uint16_t{0x3F80});
+        x[peak] =
+            reference::from_float(ElementType::bf16, unit * static_cast<float>(17 + 2 * block));
+      }
+      x[row * 208 + 96] =
+          reference::from_float(ElementType::bf16, 28.0F * static_cast<float>(2 * row - 1));
+    }
+    problem = {x, ElementType::bf16, 40, 208, 0.0F, math, reference::ScaleLayout::tiled_128x4};
+    expected = quantize_nvfp4_per_token(problem, kInverse448, config);
+  }
+
+  reference::CompareReport compare(const reference::PerTokenOutput& found) const {
+    return compare_per_token(problem, kInverse448, config, written, expected, found);
+  }
+
+  reference::PerTokenOutput with_encode_scales_off_by(double factor) const {
+    reference::PerTokenOutput output = expected;
+    for (std::int64_t row = 0; row < problem.rows; ++row) {
+      const auto r = static_cast<std::size_t>(row);
+      if (expected.token_scales[r] == 0.0F) {
+        continue;
+      }
+      const float encode =
+          static_cast<float>(factor / static_cast<double>(expected.token_scales[r]));
+      const float maximum =
+          reference::magnitude_maximum(std::span(x).subspan(r * 208, 208), ElementType::bf16);
+      for (std::int64_t block = 0; block < 13; ++block) {
+        const auto elements = block_of(problem, row, block);
+        const auto made =
+            config ? quantize_4over6_block(elements, ElementType::bf16, encode, problem.math,
+                                           *config, maximum)
+                         .chosen
+                   : quantize_nvfp4_block(elements, ElementType::bf16, encode, problem.math);
+        store_block(problem, row, block, made, output.blocks);
+      }
+    }
+    return output;
+  }
+};
+
+}  // namespace
+
+TEST_CASE("comparison per token: every byte counts in exact mode", "[per-token]") {
+  const Judged exact(MathMode::exact, std::nullopt);
+  CHECK(exact.compare(exact.expected).ok());
+  CHECK(exact.compare(exact.expected).blocks == 40 * 13);
+  auto found = exact.expected;
+  found.blocks.codes[104 * 3 + 9] ^= 0x10;
+  CHECK(exact.compare(found).code_differences == 1);
+  CHECK(exact.compare(found).first.find("row 3, block 1") != std::string::npos);
+  found = exact.expected;
+  found.blocks.scales[2] ^= 1;
+  CHECK(exact.compare(found).scale_differences == 1);
+}
+
+TEST_CASE("comparison per token: token scales, padding and unwritten rows count in fast mode too",
+          "[per-token]") {
+  Judged fast(MathMode::fast, std::nullopt);
+  auto found = fast.expected;
+  found.token_scales[7] = std::nextafter(found.token_scales[7], 1.0F);
+  CHECK(fast.compare(found).first.find("row 7: expected token scale") == 0);
+  found = fast.expected;
+  const auto matrix = fast.problem.scale_matrix();
+  found.blocks.scales[matrix.offset(39, 13)] = 1;
+  CHECK(fast.compare(found).scale_differences == 1);
+  found = fast.expected;
+  found.blocks.scales[matrix.offset(100, 0)] = 1;
+  CHECK(fast.compare(found).first.find("scale padding") == 0);
+  // A row that must not be written, and is, with what would be right for it.
+  found = fast.expected;
+  fast.written[5] = false;
+  fast.expected.blocks.codes[104 * 5] = 0xA5;
+  CHECK_FALSE(fast.compare(found).ok());
+  found.token_scales.pop_back();
+  CHECK_THROWS_AS(fast.compare(found), std::invalid_argument);
+}
+
+TEST_CASE("comparison per token: G a unit off is excused in fast mode, more is not",
+          "[per-token]") {
+  for (const auto& config : {std::optional<FourOverSix>(), std::optional(FourOverSix{}),
+                             std::optional(FourOverSix{ErrorMetric::mse, 256, ErrorMath::fast})}) {
+    const Judged fast(MathMode::fast, config);
+    std::uint64_t excused = 0;
+    for (const double factor : {1.0 + 0x1p-24, 1.0 - 0x1p-24}) {
+      const auto report = fast.compare(fast.with_encode_scales_off_by(factor));
+      INFO(report.first);
+      CHECK(report.ok());
+      excused += report.excused_blocks;
+    }
+    CHECK(excused > 0);
+    CHECK_FALSE(fast.compare(fast.with_encode_scales_off_by(1.02)).ok());
+  }
 }
