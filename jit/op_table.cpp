@@ -1,3 +1,5 @@
+#include <fourge/amax.hpp>
+#include <fourge/dequantize.hpp>
 #include <fourge/error.hpp>
 #include <fourge/fp8_quantize.hpp>
 #include <fourge/kernel_spec.hpp>
@@ -6,6 +8,7 @@
 #include <fourge/nvfp4_quantize.hpp>
 #include <fourge/nvfp4_quantize_per_token.hpp>
 #include <fourge/op_definition.hpp>
+#include <fourge/scale_interleave.hpp>
 
 #include <fmt/format.h>
 
@@ -15,7 +18,9 @@ std::span<const OpDefinition* const> all_ops() {
   static const OpDefinition* const ops[] = {
       &nvfp4_quantize_op(),       &nvfp4_quantize_grouped_op(),   &silu_and_mul_nvfp4_quantize_op(),
       &mxfp4_quantize_op(),       &mxfp8_quantize_op(),           &fp8_quantize_1x128_op(),
-      &fp8_quantize_128x128_op(), &nvfp4_quantize_per_token_op(),
+      &fp8_quantize_128x128_op(), &nvfp4_quantize_per_token_op(), &row_amax_op(),
+      &global_scale_op(),         &scale_interleave_op(),         &scale_deinterleave_op(),
+      &nvfp4_dequantize_op(),     &mxfp4_dequantize_op(),         &mxfp8_dequantize_op(),
   };
   return ops;
 }

@@ -9,6 +9,16 @@ inline constexpr AxisValue kInput16Values[] = {
     {"bf16", "fourge_device::ElementType::bf16", "bfloat16 input"},
     {"f16", "fourge_device::ElementType::f16", "IEEE half input"}};
 
+inline constexpr AxisValue kInputFloatValues[] = {
+    kInput16Values[0],
+    kInput16Values[1],
+    {"f32", "fourge_device::ElementType::f32", "IEEE single input"}};
+
+inline constexpr AxisValue kOutputFloatValues[] = {
+    {"f32", "fourge_device::ElementType::f32", "IEEE single output"},
+    {"bf16", "fourge_device::ElementType::bf16", "bfloat16 output"},
+    {"f16", "fourge_device::ElementType::f16", "IEEE half output"}};
+
 inline constexpr AxisValue kScaleLayoutValues[] = {
     {"linear", "fourge_device::ScaleLayout::linear", "row-major block scales, no padding"},
     {"128x4", "fourge_device::ScaleLayout::tiled_128x4", "tiles of 128 rows by 4 columns"},
@@ -38,6 +48,9 @@ inline constexpr Axis kFourOverSixAxis = {"4over6", "kFourOverSix",
                                           kFourOverSixValues};
 
 inline constexpr Axis kInput16Axis = {"in", "kInput", "element type of x", kInput16Values};
+inline constexpr Axis kInputFloatAxis = {"in", "kInput", "element type of x", kInputFloatValues};
+inline constexpr Axis kOutputFloatAxis = {"out", "kOutput", "element type of the output",
+                                          kOutputFloatValues};
 inline constexpr Axis kScaleLayoutAxis = {"layout", "kLayout", "layout of the block scales",
                                           kScaleLayoutValues};
 inline constexpr Axis kMathAxis = {"math", "kMath", "arithmetic", kMathValues};

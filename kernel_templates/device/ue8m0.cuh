@@ -36,4 +36,10 @@ FOURGE_INLINE float ue8m0_reciprocal(uint32 code) {
   return code >= 254u ? 0.0f : float_from_bits((254u - code) << 23);
 }
 
+// Exact: 2^-127, a subnormal, for 0; NaN for 255.
+FOURGE_INLINE float decode_ue8m0(uint32 code) {
+  const uint32 bits = code == 0 ? 0x00400000u : code << 23;
+  return float_from_bits(code == 255u ? 0x7FFFFFFFu : bits);
+}
+
 }  // namespace fourge_device

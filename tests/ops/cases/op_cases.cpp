@@ -1,10 +1,13 @@
 #include "tests/ops/cases/op_cases.hpp"
 
+#include "tests/ops/cases/amax_cases.hpp"
+#include "tests/ops/cases/dequantize_cases.hpp"
 #include "tests/ops/cases/fp8_quantize_cases.hpp"
 #include "tests/ops/cases/mx_quantize_cases.hpp"
 #include "tests/ops/cases/nvfp4_activation_cases.hpp"
 #include "tests/ops/cases/nvfp4_per_token_cases.hpp"
 #include "tests/ops/cases/nvfp4_quantize_cases.hpp"
+#include "tests/ops/cases/scale_interleave_cases.hpp"
 
 namespace fourge::tests {
 
@@ -18,6 +21,13 @@ std::span<const OpCases> all_op_cases() {
       {"fp8_quantize_1x128", visit_fp8_quantize_1x128_calls},
       {"fp8_quantize_128x128", visit_fp8_quantize_128x128_calls},
       {"nvfp4_quantize_per_token", visit_nvfp4_per_token_calls},
+      {"row_amax", visit_row_amax_calls},
+      {"global_scale", visit_global_scale_calls},
+      {"scale_interleave", visit_scale_interleave_calls},
+      {"scale_deinterleave", visit_scale_deinterleave_calls},
+      {"nvfp4_dequantize", visit_nvfp4_dequantize_calls},
+      {"mxfp4_dequantize", visit_mxfp4_dequantize_calls},
+      {"mxfp8_dequantize", visit_mxfp8_dequantize_calls},
   };
   return kCases;
 }
