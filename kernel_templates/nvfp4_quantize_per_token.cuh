@@ -1,9 +1,9 @@
 // nvfp4_quantize_per_token: see fourge/nvfp4_quantize_per_token.hpp for the contract.
 //
 // blockDim.x threads share a row; with 32 of them, a CTA takes blockDim.y rows, which then need no
-// barrier. A thread takes kBlocksPerThread blocks, blockDim.x apart, at a time: a chunk. A row of one
-// chunk stays in registers; a longer one is read twice, the second time from its end, so that what was
-// read last is still in registers and what was read shortly before is in a cache.
+// barrier. A thread takes every blockDim.x-th block, kBlocksPerThread at a time: a chunk. A row of one
+// chunk stays in registers. A looped row is read twice: in chunks for its maximum, and from its end,
+// where the caches still have it, block by block.
 #pragma once
 
 #include "device/nvfp4_block.cuh"
@@ -14,7 +14,6 @@
 
 namespace fourge_device {
 
-// The blocks of a row that a thread has at a time, and whether a row has more of them.
 enum class RowHolding { registers, registers1, looped };
 
 template <class Config>
@@ -25,86 +24,126 @@ template <class Config>
 struct TokenRow {
   static constexpr ScaleLayout kLayout = Config::kLayout;
   static constexpr int kBlocks = kBlocksPerThread<Config>;
+  using Factors = Nvfp4Factors<Config, true>;
 
   int64 row;
   int64 columns;
   int64 all_columns;  // with the layout's padding
 
-  // A thread's first column in a chunk; its others are blockDim.x apart.
-  FOURGE_INLINE int64 first_column(int64 chunk) const {
-    return chunk * kBlocks * blockDim.x + threadIdx.x;
+  FOURGE_INLINE Words8 load_block(const void* x, int64 column) const {
+    return load_words8<Config::kLoad256>(static_cast<const char*>(x) +
+                                         (row * columns + column) * 32);
   }
 
+  // From column `first` on, blockDim.x apart; zeros beyond the row.
   FOURGE_INLINE void load_chunk(const void* x, int64 first, Words8 (&blocks)[kBlocks]) const {
-    const char* const source = static_cast<const char*>(x) + row * columns * 32;
 #pragma unroll
     for (int i = 0; i < kBlocks; ++i) {
       const int64 column = first + i * static_cast<int64>(blockDim.x);
       blocks[i] = {};
       if (column < columns) {
-        blocks[i] = load_words8<Config::kLoad256>(source + column * 32);
+        blocks[i] = load_block(x, column);
       }
     }
   }
 
   // Byte i of `bytes` is the scale of the thread's i-th column, zero in padding. All threads call.
   FOURGE_INLINE void store_scales(uint8* scales, int64 first, uint32 bytes) const {
-    if constexpr (kBlocks == 4) {
-      // Four lanes exchange their bytes, so that each stores four neighbouring columns.
-      if (kLayout != ScaleLayout::linear || (columns & 3) == 0) {
-        const uint32 lane = threadIdx.x & 31u;
-        const uint32 quad_lane = lane & 3u;
-        const uint32 word = transpose_quad(bytes, lane);
-        const int64 column = first - quad_lane + quad_lane * static_cast<int64>(blockDim.x);
-        if (column < all_columns) {
-          store(reinterpret_cast<uint32*>(scales + scale_offset<kLayout>(row, column, all_columns)),
-                word);
-        }
-        return;
-      }
-    }
-#pragma unroll
-    for (int i = 0; i < kBlocks; ++i) {
-      const int64 column = first + i * static_cast<int64>(blockDim.x);
+    // Four lanes exchange their bytes, so that each stores four neighbouring columns.
+    if (kBlocks == 4 && (kLayout != ScaleLayout::linear || (columns & 3) == 0)) {
+      const uint32 lane = threadIdx.x & 31u;
+      const uint32 quad_lane = lane & 3u;
+      const uint32 word = transpose_quad(bytes, lane);
+      const int64 column = first - quad_lane + quad_lane * static_cast<int64>(blockDim.x);
       if (column < all_columns) {
-        store(scales + scale_offset<kLayout>(row, column, all_columns),
-              static_cast<uint8>(bytes >> (8 * i)));
+        store(reinterpret_cast<uint32*>(scales + scale_offset<kLayout>(row, column, all_columns)),
+              word);
+      }
+    } else {
+#pragma unroll
+      for (int i = 0; i < kBlocks; ++i) {
+        const int64 column = first + i * static_cast<int64>(blockDim.x);
+        if (column < all_columns) {
+          store(scales + scale_offset<kLayout>(row, column, all_columns),
+                static_cast<uint8>(bytes >> (8 * i)));
+        }
       }
     }
   }
 
-  FOURGE_INLINE void quantize_chunk(Words8 (&blocks)[kBlocks], int64 first,
-                                    const Nvfp4Factors<Config, true>& factors, uint8* codes,
-                                    uint8* scales) const {
-    uint64* const target = reinterpret_cast<uint64*>(codes) + row * columns;
+  FOURGE_INLINE void store_codes(uint8* codes, int64 column, const Nvfp4Block& block) const {
+    store(reinterpret_cast<uint64*>(codes) + row * columns + column,
+          block.codes[0] | (static_cast<uint64>(block.codes[1]) << 32));
+  }
+
+  // Of blocks without NaN and infinities, whose factors are finite: unrolled.
+  FOURGE_INLINE uint32 quantize_finite(const Words8 (&blocks)[kBlocks], int64 first,
+                                       const Factors& factors, uint8* codes) const {
     uint32 bytes = 0;
-    if constexpr (Config::kFourOverSix == FourOverSix::off) {
 #pragma unroll
-      for (int i = 0; i < kBlocks; ++i) {
-        const int64 column = first + i * static_cast<int64>(blockDim.x);
-        if (column < columns) {
-          const Nvfp4Block result = quantize_nvfp4_block<Config>(blocks[i], factors);
-          store(target + column, result.codes[0] | (static_cast<uint64>(result.codes[1]) << 32));
-          bytes |= result.scale << (8 * i);
-        }
-      }
-    } else {
-      // Much code for a block: one copy of it, and the blocks move up to the first.
-#pragma unroll 1
-      for (int i = 0; i < kBlocks; ++i) {
-        const int64 column = first + i * static_cast<int64>(blockDim.x);
-        if (column < columns) {
-          const Nvfp4Block result = quantize_nvfp4_block<Config>(blocks[0], factors);
-          store(target + column, result.codes[0] | (static_cast<uint64>(result.codes[1]) << 32));
-          bytes |= result.scale << (8 * i);
-        }
-#pragma unroll
-        for (int k = 0; k + 1 < kBlocks; ++k) {
-          blocks[k] = blocks[k + 1];
-        }
+    for (int i = 0; i < kBlocks; ++i) {
+      const int64 column = first + i * static_cast<int64>(blockDim.x);
+      if (column < columns) {
+        const Nvfp4Block result = quantize_nvfp4_block_plain<Config, true>(blocks[i], factors);
+        store_codes(codes, column, result);
+        bytes |= result.scale << (8 * i);
       }
     }
-    store_scales(scales, first, bytes);
+    return bytes;
+  }
+
+  // Of any blocks. Much code for a block, so one copy of it: the blocks move up to the first.
+  FOURGE_INLINE uint32 quantize_any(Words8 (&blocks)[kBlocks], int64 first, const Factors& factors,
+                                    uint8* codes) const {
+    uint32 bytes = 0;
+#pragma unroll 1
+    for (int i = 0; i < kBlocks; ++i) {
+      const int64 column = first + i * static_cast<int64>(blockDim.x);
+      if (column < columns) {
+        const Nvfp4Block result = quantize_nvfp4_block<Config>(blocks[0], factors);
+        store_codes(codes, column, result);
+        bytes |= result.scale << (8 * i);
+      }
+#pragma unroll
+      for (int k = 0; k + 1 < kBlocks; ++k) {
+        blocks[k] = blocks[k + 1];
+      }
+    }
+    return bytes;
+  }
+
+  // The whole row, read once more.
+  FOURGE_INLINE void quantize_again(const void* x, const Factors& factors, uint8* codes,
+                                    uint8* scales) const {
+    const int64 threads = blockDim.x;
+    const int64 chunks = (all_columns + threads * kBlocks - 1) / (threads * kBlocks);
+    int64 column = (chunks * kBlocks - 1) * threads + threadIdx.x;
+    int left_in_chunk = kBlocks;
+    uint32 bytes = 0;
+    Words8 next = {};
+    if (column < columns) {
+      next = load_block(x, column);
+    }
+#pragma unroll 1
+    while (column >= 0) {
+      const Words8 block = next;
+      const int64 before = column - threads;
+      if (before >= 0 && before < columns) {
+        next = load_block(x, before);
+      }
+      bytes <<= 8;
+      if (column < columns) {
+        const Nvfp4Block result = quantize_nvfp4_block<Config>(block, factors);
+        store_codes(codes, column, result);
+        bytes |= result.scale;
+      }
+      if (--left_in_chunk == 0) {
+        store_scales(scales, column, bytes);
+        bytes = 0;
+        left_in_chunk = kBlocks;
+      }
+      column = before;
+    }
   }
 
   // A row of padding: zero in every column. All of the row's threads call.
@@ -115,6 +154,36 @@ struct TokenRow {
     }
   }
 };
+
+// maximum_of() with a NaN skipped in a loop: it is rare, and the code would be long.
+template <class Config>
+FOURGE_INLINE WordsMaximum row_chunk_maximum(const Words8 (&blocks)[kBlocksPerThread<Config>]) {
+  constexpr int kBlocks = kBlocksPerThread<Config>;
+  constexpr uint32 kInfinity = Packed16<Config::kInput>::kInfinity;
+  uint32 bits = 0;
+#pragma unroll
+  for (int i = 0; i < kBlocks; ++i) {
+    bits = max_u32(bits, block_max_bits<Config::kInput>(blocks[i].w));
+  }
+  const bool unusual = bits >= kInfinity;
+  if (bits > kInfinity) {
+    bits = 0;
+    Words8 rest[kBlocks];
+#pragma unroll
+    for (int i = 0; i < kBlocks; ++i) {
+      rest[i] = blocks[i];
+    }
+#pragma unroll 1
+    for (int i = 0; i < kBlocks; ++i) {
+      bits = max_u32(bits, block_max_bits_skip_nan<Config::kInput>(rest[0].w));
+#pragma unroll
+      for (int k = 0; k + 1 < kBlocks; ++k) {
+        rest[k] = rest[k + 1];
+      }
+    }
+  }
+  return {bits, unusual};
+}
 
 template <class Config>
 FOURGE_INLINE void nvfp4_quantize_per_token_kernel(const void* x, uint8* codes, uint8* scales,
@@ -147,21 +216,17 @@ FOURGE_INLINE void nvfp4_quantize_per_token_kernel(const void* x, uint8* codes, 
     }
 
     Words8 blocks[kBlocks];
-    int64 first = row.first_column(0);
-    row.load_chunk(x, first, blocks);
-    uint32 largest = maximum_of<Config::kInput>(blocks).bits;
-    int64 chunk = 0;
-    if constexpr (Config::kRow == RowHolding::looped) {
-      const int64 chunks = (row.all_columns + kBlocks * blockDim.x - 1) / (kBlocks * blockDim.x);
+    WordsMaximum maximum = {0, false};
+    const int64 chunk = kBlocks * static_cast<int64>(blockDim.x);
+    int64 first = threadIdx.x;
 #pragma unroll 1
-      while (chunk + 1 < chunks) {
-        ++chunk;
-        row.load_chunk(x, row.first_column(chunk), blocks);
-        largest = max_u32(largest, maximum_of<Config::kInput>(blocks).bits);
-      }
-      first = row.first_column(chunk);
-    }
-    largest = cta_max_alternating(largest, scratch, slot);
+    do {
+      row.load_chunk(x, first, blocks);
+      const WordsMaximum more = row_chunk_maximum<Config>(blocks);
+      maximum = {max_u32(maximum.bits, more.bits), more.unusual};
+      first += chunk;
+    } while (Config::kRow == RowHolding::looped && first < columns);
+    const uint32 largest = cta_max_alternating(maximum.bits, scratch, slot);
     slot ^= 1;
 
     const float row_maximum = value_of_bits<Config::kInput>(largest);
@@ -170,15 +235,17 @@ FOURGE_INLINE void nvfp4_quantize_per_token_kernel(const void* x, uint8* codes, 
     if (threadIdx.x == 0) {
       store(token_scales + row.row, scale.decode);
     }
-    row.quantize_chunk(blocks, first, factors, codes, scales);
     if constexpr (Config::kRow == RowHolding::looped) {
-#pragma unroll 1
-      while (chunk > 0) {
-        --chunk;
-        first = row.first_column(chunk);
-        row.load_chunk(x, first, blocks);
-        row.quantize_chunk(blocks, first, factors, codes, scales);
-      }
+      row.quantize_again(x, factors, codes, scales);
+    } else if constexpr (Config::kFourOverSix != FourOverSix::off || kBlocks == 1) {
+      row.store_scales(scales, threadIdx.x, row.quantize_any(blocks, threadIdx.x, factors, codes));
+    } else {
+      // In fast mode a large G makes infinite factors; with less than 2^117, S / G is a normal number.
+      const bool finite =
+          !maximum.unusual && (Config::kMath == MathMode::exact || scale.encode < 0x1p117f);
+      const uint32 bytes = finite ? row.quantize_finite(blocks, threadIdx.x, factors, codes)
+                                  : row.quantize_any(blocks, threadIdx.x, factors, codes);
+      row.store_scales(scales, threadIdx.x, bytes);
     }
   }
 }

@@ -32,10 +32,14 @@ struct BlockMaximum {
   bool unusual;  // there is a NaN or an infinity
 };
 
-template <class Config>
+// kFinite: the caller knows that there is neither.
+template <class Config, bool kFinite = false>
 FOURGE_INLINE BlockMaximum block_maximum(const Words8& x) {
   using P = Packed16<Config::kInput>;
   uint32 max_bits = block_max_bits<Config::kInput>(x.w);
+  if constexpr (kFinite) {
+    return {value_of_bits<Config::kInput>(max_bits), false};
+  }
   const bool unusual = max_bits >= P::kInfinity;
   if (max_bits > P::kInfinity) {
     max_bits = block_max_bits_skip_nan<Config::kInput>(x.w);
@@ -43,11 +47,12 @@ FOURGE_INLINE BlockMaximum block_maximum(const Words8& x) {
   return {value_of_bits<Config::kInput>(max_bits), unusual};
 }
 
-template <class Config>
+// kFinite: the caller knows that o is finite too.
+template <class Config, bool kFinite = false>
 FOURGE_INLINE void encode_block(const Words8& x, float o, bool unusual, Nvfp4Block& block) {
   block.codes[0] = encode_e2m1x8<Config>(x.w[0], x.w[1], x.w[2], x.w[3], o);
   block.codes[1] = encode_e2m1x8<Config>(x.w[4], x.w[5], x.w[6], x.w[7], o);
-  if constexpr (!Config::kCvtE2m1) {
+  if constexpr (!Config::kCvtE2m1 && !kFinite) {
     if (unusual || o > kFloatMax) {
       block.codes[0] = repair_nan_codes<Config>(block.codes[0], x.w, 0, o);
       block.codes[1] = repair_nan_codes<Config>(block.codes[1], x.w, 4, o);
@@ -55,10 +60,10 @@ FOURGE_INLINE void encode_block(const Words8& x, float o, bool unusual, Nvfp4Blo
   }
 }
 
-template <class Config, bool kOwnRow>
+template <class Config, bool kFinite = false, bool kOwnRow = false>
 FOURGE_INLINE Nvfp4Block quantize_nvfp4_block_plain(const Words8& x,
                                                     const Nvfp4Factors<Config, kOwnRow>& f) {
-  const BlockMaximum maximum = block_maximum<Config>(x);
+  const BlockMaximum maximum = block_maximum<Config, kFinite>(x);
   const float amax = maximum.value;
   float s;
   if constexpr (Config::kMath == MathMode::exact) {
@@ -69,7 +74,7 @@ FOURGE_INLINE Nvfp4Block quantize_nvfp4_block_plain(const Words8& x,
   Nvfp4Block block;
   block.scale = encode_e4m3<Config>(s);
   const float o = nvfp4_output_scale<Config>(amax, decode_e4m3_magnitude(block.scale), f.decode);
-  encode_block<Config>(x, o, maximum.unusual, block);
+  encode_block<Config, kFinite>(x, o, maximum.unusual, block);
   return block;
 }
 
