@@ -148,6 +148,7 @@ struct TokenRow {
 
   // A row of padding: zero in every column. All of the row's threads call.
   FOURGE_INLINE void store_padding(uint8* scales) const {
+#pragma unroll 1
     for (int64 column = threadIdx.x * 4; column < all_columns; column += blockDim.x * 4) {
       store(reinterpret_cast<uint32*>(scales + scale_offset<kLayout>(row, column, all_columns)),
             0u);

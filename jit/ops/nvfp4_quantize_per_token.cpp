@@ -29,7 +29,7 @@ constexpr AxisValue kRowValues[] = {
     {"registers1", "fourge_device::RowHolding::registers1",
      "one block a thread in registers, for few or short rows; at most 8192 columns"},
     {"looped", "fourge_device::RowHolding::looped",
-     "any number of columns; what the registers do not hold is read twice"}};
+     "any number of columns; a row is read twice, the second time from a cache"}};
 
 constexpr Axis kAxes[] = {
     jit::kInput16Axis,

@@ -24,7 +24,7 @@
 // Axis row says how a row is held between the two looks at it:
 //   registers   four blocks a thread, up to 512 threads a row: cols <= 32768, longer ones are refused
 //   registers1  one block a thread, for few or short rows: cols <= 8192
-//   looped      any length; a row longer than 32768 is read a second time, from the caches if it fits
+//   looped      any length; a row is read a second time, from the caches if it fits; fewer registers
 // Axis 4over6 is as in nvfp4_quantize.hpp; "fast" there is about the error only. All values of axis row
 // give the same bits.
 //
