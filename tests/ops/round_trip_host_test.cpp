@@ -5,6 +5,7 @@
 #include <fourge/dequantize.hpp>
 #include <fourge/mx_quantize.hpp>
 #include <fourge/nvfp4_quantize.hpp>
+#include <fourge/nvfp4_quantize_per_token.hpp>
 #include <fourge/runtime.hpp>
 #include <fourge/scale_interleave.hpp>
 
@@ -33,6 +34,10 @@ constexpr const char* kFourOverSix[] = {"off",        "mae448",     "mse448",
                                         "mae256fast", "mae448fast", "mse256fast"};
 constexpr std::uint64_t kTrips = 60;
 
+// Where NVFP4's global scales come from: one of the tensor, one a row made beforehand, or made by the
+// quantizer itself.
+enum class Scaling { tensor, row, token };
+
 // What a trip draws from its seed. Few enough combinations occur that kernels are shared.
 struct Trip {
   explicit Trip(std::uint64_t trip_seed) : seed(trip_seed), random(trip_seed) {
@@ -41,8 +46,8 @@ struct Trip {
     out = kOutputs[(seed / 3) % 3];
     tpc = kTpc[(seed / 2) % 3];
     four_over_six = kFourOverSix[seed % std::size(kFourOverSix)];
-    per_row = (seed / 4) % 2 == 1;
-    batches = per_row ? 1 : between(1, 3);
+    scaling = static_cast<Scaling>((seed / 4) % 3);
+    batches = scaling == Scaling::tensor ? between(1, 3) : 1;
     rows = between(1, 40);
     blocks = between(1, 12);
     padding = between(0, 2);
@@ -56,11 +61,12 @@ struct Trip {
   }
   std::size_t output_bytes() const { return out == "f32" ? 4 : 2; }
   bool range_256() const { return four_over_six.find("256") != std::string::npos; }
+  float inverse_range() const { return 1.0F / (range_256() ? 1536.0F : 2688.0F); }
 
   std::uint64_t seed;
   std::mt19937_64 random;
   std::string in, layout, out, tpc, four_over_six;
-  bool per_row = false;
+  Scaling scaling = Scaling::tensor;
   std::int64_t batches = 1;
   std::int64_t rows = 0;
   std::int64_t blocks = 0;
@@ -68,17 +74,22 @@ struct Trip {
 
   std::string target() const { return seed % 4 == 0 ? "@sm_100a" : "@sm_90a"; }
   std::string max_spec() const {
-    return per_row ? "row_amax[in=" + in + "]" + target()
-                   : "global_scale[in=" + in + ",range=" + (range_256() ? "256" : "448") + "]" +
-                         target();
+    return scaling == Scaling::tensor
+               ? "global_scale[in=" + in + ",range=" + (range_256() ? "256" : "448") + "]" +
+                     target()
+               : "row_amax[in=" + in + "]" + target();
   }
   std::string nvfp4_quantize_spec() const {
     return "nvfp4_quantize[in=" + in + ",layout=linear,4over6=" + four_over_six +
-           ",scale=" + (per_row ? "row_inv" : "tensor") + "]" + target();
+           ",scale=" + (scaling == Scaling::row ? "row_inv" : "tensor") + "]" + target();
+  }
+  std::string per_token_spec() const {
+    return "nvfp4_quantize_per_token[in=" + in + ",layout=" + layout + ",4over6=" + four_over_six +
+           "]" + target();
   }
   std::string nvfp4_dequantize_spec() const {
     return "nvfp4_dequantize[out=" + out + ",layout=" + layout + ",tpc=" + tpc +
-           ",scale=" + (per_row ? "row" : "tensor_inv") + "]" + target();
+           ",scale=" + (scaling == Scaling::tensor ? "tensor_inv" : "row") + "]" + target();
   }
   std::string interleave_spec() const {
     return "scale_interleave[layout=" + layout + "]" + target();
@@ -89,7 +100,13 @@ struct Trip {
            "]" + target();
   }
   std::vector<std::string> specs() const {
-    std::vector<std::string> list{max_spec(), nvfp4_quantize_spec(), nvfp4_dequantize_spec()};
+    std::vector<std::string> list{nvfp4_dequantize_spec()};
+    if (scaling == Scaling::token) {
+      list.push_back(per_token_spec());
+    } else {
+      list.push_back(max_spec());
+      list.push_back(nvfp4_quantize_spec());
+    }
     for (const char* format : {"mxfp4", "mxfp8"}) {
       list.push_back(mx_spec(format, "quantize"));
       list.push_back(mx_spec(format, "dequantize"));
@@ -168,11 +185,11 @@ struct Tensor {
 // all trips and cleared by nobody but the kernel.
 void make_scales(const Trip& trip, const Tensor& tensor, const AlignedBuffer& x,
                  AlignedBuffer& scales) {
-  if (trip.per_row) {
+  if (trip.scaling == Scaling::row) {
     RowAmaxArgs args;
     args.x = x.data();
     args.amax = floats(scales);
-    args.scale = 1.0F / (trip.range_256() ? 1536.0F : 2688.0F);
+    args.scale = trip.inverse_range();
     args.rows = tensor.rows;
     args.cols = tensor.cols;
     kernel(trip.max_spec()).launch(args);
@@ -221,40 +238,64 @@ std::string violation(const Trip& trip, RoundTrip found, const Tensor& tensor,
   return find_violation(found);
 }
 
+// Codes, block scales in the trip's layout, and global scales as the dequantizer takes them.
+struct Quantized {
+  AlignedBuffer codes;
+  AlignedBuffer block_scales;
+  AlignedBuffer scales;
+};
+
+Quantized quantize_nvfp4(const Trip& trip, const Tensor& tensor) {
+  const AlignedBuffer x = tensor.buffer();
+  AlignedBuffer scales(
+      (trip.scaling == Scaling::tensor ? 1 : static_cast<std::size_t>(trip.rows)) * sizeof(float),
+      0xA5);
+  AlignedBuffer codes(tensor.bits.size() / 2, 0xA5);
+  if (trip.scaling == Scaling::token) {
+    AlignedBuffer block_scales(nvfp4_scale_bytes(trip.layout, trip.rows, tensor.cols), 0xA5);
+    Nvfp4QuantizePerTokenArgs args;
+    args.x = x.data();
+    args.codes = codes.data();
+    args.scales = block_scales.data();
+    args.token_scales = floats(scales);
+    args.global_scale_inverse = trip.inverse_range();
+    args.rows = trip.rows;
+    args.cols = tensor.cols;
+    kernel(trip.per_token_spec()).launch(args);
+    return {std::move(codes), std::move(block_scales), std::move(scales)};
+  }
+  make_scales(trip, tensor, x, scales);
+  AlignedBuffer linear(tensor.bits.size() / 16, 0xA5);
+  Nvfp4QuantizeArgs args;
+  args.x = x.data();
+  args.codes = codes.data();
+  args.scales = linear.data();
+  args.global_scale = floats(scales);
+  args.rows = trip.rows;
+  args.cols = tensor.cols;
+  args.batches = trip.batches;
+  kernel(trip.nvfp4_quantize_spec()).launch(args);
+  return {std::move(codes), laid_out(trip, trip.blocks, std::move(linear)), std::move(scales)};
+}
+
 std::string nvfp4_trip(const Trip& trip) {
   const Tensor tensor(trip, 16 * trip.blocks);
-  const AlignedBuffer x = tensor.buffer();
-  AlignedBuffer scales((trip.per_row ? static_cast<std::size_t>(trip.rows) : 1) * 4, 0xA5);
-  make_scales(trip, tensor, x, scales);
-
-  AlignedBuffer codes(tensor.bits.size() / 2, 0xA5);
-  AlignedBuffer linear(tensor.bits.size() / 16, 0xA5);
-  Nvfp4QuantizeArgs quantize;
-  quantize.x = x.data();
-  quantize.codes = codes.data();
-  quantize.scales = linear.data();
-  quantize.global_scale = floats(scales);
-  quantize.rows = trip.rows;
-  quantize.cols = tensor.cols;
-  quantize.batches = trip.batches;
-  kernel(trip.nvfp4_quantize_spec()).launch(quantize);
-
-  const AlignedBuffer block_scales = laid_out(trip, trip.blocks, std::move(linear));
+  Quantized quantized = quantize_nvfp4(trip, tensor);
   AlignedBuffer out(tensor.bits.size() * trip.output_bytes(), 0xA5);
-  Nvfp4DequantizeArgs dequantize;
-  dequantize.codes = codes.data();
-  dequantize.scales = block_scales.data();
-  dequantize.out = out.data();
-  dequantize.global_scale = floats(scales);
-  dequantize.rows = trip.rows;
-  dequantize.cols = tensor.cols;
-  dequantize.batches = trip.batches;
-  kernel(trip.nvfp4_dequantize_spec()).launch(dequantize);
+  Nvfp4DequantizeArgs args;
+  args.codes = quantized.codes.data();
+  args.scales = quantized.block_scales.data();
+  args.out = out.data();
+  args.global_scale = floats(quantized.scales);
+  args.rows = trip.rows;
+  args.cols = tensor.cols;
+  args.batches = trip.batches;
+  kernel(trip.nvfp4_dequantize_spec()).launch(args);
 
-  std::vector<float> encode(scales.bytes().size() / 4);
-  std::memcpy(encode.data(), scales.data(), encode.size() * 4);
+  std::vector<float> encode(quantized.scales.bytes().size() / sizeof(float));
+  std::memcpy(encode.data(), quantized.scales.data(), encode.size() * sizeof(float));
   for (float& scale : encode) {
-    scale = trip.per_row ? reference::ftz::rcp(scale) : scale;
+    scale = trip.scaling == Scaling::tensor ? scale : reference::ftz::rcp(scale);
   }
   RoundTrip found;
   found.four_over_six = trip.four_over_six != "off";
@@ -262,7 +303,7 @@ std::string nvfp4_trip(const Trip& trip) {
   found.rows = trip.rows;
   found.padded_cols = tensor.cols;
   found.encode_scales = encode;
-  return violation(trip, found, tensor, block_scales, out);
+  return violation(trip, found, tensor, quantized.block_scales, out);
 }
 
 std::string mx_trip(const Trip& trip, bool eight_bits) {

@@ -61,7 +61,8 @@ BlockScale nvfp4_scale(const RoundTrip& trip, const Place& place, std::uint8_t b
     return std::fabs(found - wanted) <= std::max(wanted * 0x1p-4, 0x1p-10) * kSlack;
   };
   const double six = amax * g / 6;
-  return {found / g, fits(six) || (trip.four_over_six && fits(six * 1.5))};
+  const bool in_range = six <= 448 * kSlack;
+  return {found / g, in_range && (fits(six) || (trip.four_over_six && fits(six * 1.5)))};
 }
 
 BlockScale mx_scale(BlockFormat format, std::uint8_t byte, double amax) {

@@ -29,8 +29,8 @@ struct RoundTrip {
 
 // "" or the first violation. Checked are
 //  - for each block, that its scale is the one that its largest magnitude asks for: within half a unit
-//    of E4M3 (NVFP4), or the smallest power of two under which the maximum fits (MX), as far as that is a
-//    normal number;
+//    of E4M3 and not beyond its range (NVFP4), or the smallest power of two under which the maximum
+//    fits (MX), as far as that is a normal number;
 //  - for each element, that it is off by no more than half a step of the element format where it lies,
 //    times the scale, and half a unit of the output type.
 std::string find_violation(const RoundTrip& trip);
