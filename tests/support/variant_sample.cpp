@@ -80,8 +80,9 @@ std::vector<KernelSpec> pairwise_sample(const std::vector<KernelSpec>& all, std:
     for (int tries = 0; tries < 50; ++tries) {
       consider(static_cast<std::size_t>(random() % all.size()));
     }
-    for (std::size_t i = 0; best_gain == 0; ++i) {
-      consider(i);
+    std::size_t next = 0;
+    while (best_gain == 0) {
+      consider(next++);
     }
     for_each_pair(values[best], [&](const Pair& pair) { open.erase(pair); });
     sample.push_back(all[best]);
