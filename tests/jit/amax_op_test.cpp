@@ -4,6 +4,7 @@
 #include <fourge/kernel_spec.hpp>
 #include <fourge/scale_interleave.hpp>
 
+#include "tests/jit/op_args.hpp"
 #include "tests/support/catch.hpp"
 
 #include <functional>
@@ -20,11 +21,11 @@ using Deinterleave = fourge::ScaleDeinterleaveArgs;
 
 namespace {
 
-// Never read: only addresses and shapes are looked at.
-template <class T>
-T* at(std::uintptr_t address) {
-  return reinterpret_cast<T*>(address);
-}
+using fourge::tests::at;
+using fourge::tests::launch;
+using fourge::tests::mentions;
+using fourge::tests::refusal_with_axes;
+using fourge::tests::regions;
 
 Row row_args() { return {at<void>(0x1000), at<float>(0x2000), nullptr, 1.0F, 5, 64, 0}; }
 Tensor tensor_args() {
@@ -36,17 +37,8 @@ Args scale_args() {
 }
 
 template <class Args>
-std::string refusal_of(Args args, const std::function<void(Args&)>& change) {
-  const KernelSpec spec = KernelSpec::parse(std::string(Args::kOp) + "@sm_90a");
-  change(args);
-  try {
-    spec.op().check_args(spec, &args);
-  } catch (const Error& error) {
-    CHECK(error.kind() == fourge::ErrorKind::invalid_argument);
-    CHECK(std::string(error.what()).find(spec.text()) != std::string::npos);
-    return error.what();
-  }
-  return "accepted";
+std::string refusal_of(const Args& args, const std::function<void(Args&)>& change) {
+  return refusal_with_axes("", args, change);
 }
 
 std::string row_refusal(const std::function<void(Row&)>& change) {
@@ -54,22 +46,6 @@ std::string row_refusal(const std::function<void(Row&)>& change) {
 }
 std::string tensor_refusal(const std::function<void(Tensor&)>& change) {
   return refusal_of(tensor_args(), change);
-}
-
-bool mentions(const std::string& text, const std::string& part) {
-  return text.find(part) != std::string::npos;
-}
-
-template <class Args>
-LaunchShape launch(const char* text, const Args& args) {
-  const KernelSpec spec = KernelSpec::parse(text);
-  return spec.op().launch_shape(spec, &args, {132});
-}
-
-template <class Args>
-std::vector<BufferRegion> regions(const char* text, const Args& args) {
-  const KernelSpec spec = KernelSpec::parse(text);
-  return spec.op().regions(spec, &args);
 }
 
 template <class Args>

@@ -4,6 +4,7 @@
 #include <fourge/mx_quantize.hpp>
 #include <fourge/nvfp4_quantize.hpp>
 
+#include "tests/jit/op_args.hpp"
 #include "tests/support/catch.hpp"
 
 #include <functional>
@@ -19,14 +20,14 @@ using Mxfp8 = fourge::Mxfp8DequantizeArgs;
 
 namespace {
 
+using fourge::tests::at;
+using fourge::tests::launch;
+using fourge::tests::mentions;
+using fourge::tests::refusal_with_axes;
+using fourge::tests::regions;
+
 constexpr float kInfinity = std::numeric_limits<float>::infinity();
 constexpr float kNan = std::numeric_limits<float>::quiet_NaN();
-
-// Never read: only addresses and shapes are looked at.
-template <class T>
-T* at(std::uintptr_t address) {
-  return reinterpret_cast<T*>(address);
-}
 
 Nvfp4 nvfp4_args() {
   return {at<std::uint8_t>(0x1000),
@@ -45,46 +46,15 @@ Mxfp8 mxfp8_args() {
   return {at<std::uint8_t>(0x1000), at<std::uint8_t>(0x2000), at<void>(0x3000), 5, 64, 128};
 }
 
-template <class Args>
-std::string refusal_of(const std::string& axes, Args args,
-                       const std::function<void(Args&)>& change) {
-  const KernelSpec spec = KernelSpec::parse(std::string(Args::kOp) + axes + "@sm_90a");
-  change(args);
-  try {
-    spec.op().check_args(spec, &args);
-  } catch (const Error& error) {
-    CHECK(error.kind() == fourge::ErrorKind::invalid_argument);
-    CHECK(std::string(error.what()).find(spec.text()) != std::string::npos);
-    return error.what();
-  }
-  return "accepted";
-}
-
 std::string nvfp4_refusal(const std::function<void(Nvfp4&)>& change,
                           const std::string& axes = "[scale=tensor]") {
-  return refusal_of(axes, nvfp4_args(), change);
+  return refusal_with_axes(axes, nvfp4_args(), change);
 }
 std::string mxfp4_refusal(const std::function<void(Mxfp4&)>& change) {
-  return refusal_of("", mxfp4_args(), change);
+  return refusal_with_axes("", mxfp4_args(), change);
 }
 std::string mxfp8_refusal(const std::function<void(Mxfp8&)>& change) {
-  return refusal_of("", mxfp8_args(), change);
-}
-
-bool mentions(const std::string& text, const std::string& part) {
-  return text.find(part) != std::string::npos;
-}
-
-template <class Args>
-LaunchShape launch(const char* text, const Args& args) {
-  const KernelSpec spec = KernelSpec::parse(text);
-  return spec.op().launch_shape(spec, &args, {132});
-}
-
-template <class Args>
-std::vector<BufferRegion> regions(const char* text, const Args& args) {
-  const KernelSpec spec = KernelSpec::parse(text);
-  return spec.op().regions(spec, &args);
+  return refusal_with_axes("", mxfp8_args(), change);
 }
 
 }  // namespace

@@ -3,6 +3,7 @@
 #include <fourge/kernel_spec.hpp>
 #include <fourge/mx_quantize.hpp>
 
+#include "tests/jit/op_args.hpp"
 #include "tests/support/catch.hpp"
 
 #include <functional>
@@ -19,11 +20,11 @@ using Tile = fourge::Fp8Quantize128x128Args;
 
 namespace {
 
-// Never read: only addresses and shapes are looked at.
-template <class T>
-T* at(std::uintptr_t address) {
-  return reinterpret_cast<T*>(address);
-}
+using fourge::tests::at;
+using fourge::tests::launch;
+using fourge::tests::mentions;
+using fourge::tests::refusal_with_axes;
+using fourge::tests::regions;
 
 Mxfp4 mxfp4_args() {
   return {at<void>(0x1000), at<std::uint8_t>(0x2000), at<std::uint8_t>(0x3000), 5, 64};
@@ -37,17 +38,8 @@ Args fp8_args() {
 }
 
 template <class Args>
-std::string refusal_of(Args args, const std::function<void(Args&)>& change) {
-  const KernelSpec spec = KernelSpec::parse(std::string(Args::kOp) + "@sm_90a");
-  change(args);
-  try {
-    spec.op().check_args(spec, &args);
-  } catch (const Error& error) {
-    CHECK(error.kind() == fourge::ErrorKind::invalid_argument);
-    CHECK(std::string(error.what()).find(spec.text()) != std::string::npos);
-    return error.what();
-  }
-  return "accepted";
+std::string refusal_of(const Args& args, const std::function<void(Args&)>& change) {
+  return refusal_with_axes("", args, change);
 }
 
 std::string mxfp4_refusal(const std::function<void(Mxfp4&)>& change) {
@@ -55,22 +47,6 @@ std::string mxfp4_refusal(const std::function<void(Mxfp4&)>& change) {
 }
 std::string mxfp8_refusal(const std::function<void(Mxfp8&)>& change) {
   return refusal_of(mxfp8_args(), change);
-}
-
-bool mentions(const std::string& text, const std::string& part) {
-  return text.find(part) != std::string::npos;
-}
-
-template <class Args>
-LaunchShape launch(const char* text, const Args& args) {
-  const KernelSpec spec = KernelSpec::parse(text);
-  return spec.op().launch_shape(spec, &args, {132});
-}
-
-template <class Args>
-std::vector<BufferRegion> regions(const char* text, const Args& args) {
-  const KernelSpec spec = KernelSpec::parse(text);
-  return spec.op().regions(spec, &args);
 }
 
 template <class Args>
