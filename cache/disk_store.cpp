@@ -17,11 +17,11 @@ constexpr int kPublishAttempts = 4;
 
 }  // namespace
 
-DiskStore::DiskStore(std::string root, FileSystem& files)
-    : root_(std::move(root)),
-      version_directory_(fmt::format("{}/v{}", root_, kEntryFormat)),
+DiskStore::DiskStore(std::string root, FileSystem& files, TrustPolicy trust)
+    : root_{std::move(root), trust},
+      version_directory_(fmt::format("{}/v{}", root_.path, kEntryFormat)),
       files_(files),
-      quarantine_(version_directory_ + "/quarantine", files) {}
+      quarantine_(root_, version_directory_ + "/quarantine", files) {}
 
 std::string DiskStore::shard_directory(const CacheKey& key) const {
   return version_directory_ + '/' + key.shard();
@@ -63,12 +63,12 @@ LookupResult DiskStore::lookup_request(const CacheKey& key) noexcept {
 LookupResult DiskStore::checked_lookup_request(const CacheKey& key) {
   LookupResult result;
   const std::string directory = shard_directory(key);
-  const auto names = files_.list_directory(directory);
+  const auto names = files_.list_directory(in_root(directory));
   const std::string request = key.request.hex();
   std::chrono::system_clock::time_point newest;
   for (const std::string& name : names.ok() ? names.value : std::vector<std::string>()) {
     if (!is_entry_file_name(name) || !name.starts_with(request.substr(0, 16))) continue;
-    const auto file = files_.read_file(directory + '/' + name, kMaximumEntryBytes);
+    const auto file = files_.read_file(in_root(directory + '/' + name), kMaximumEntryBytes);
     if (!file.ok() || (result.entry && file.value.status.modified <= newest)) continue;
     ParseResult parsed = parse_entry(file.value.bytes, nullptr);
     if (parsed.entry && parsed.entry->request_hex == request && parsed.entry->file_name() == name) {
@@ -90,7 +90,7 @@ LookupResult DiskStore::checked_lookup(const CacheKey& key) {
     return result;
   }
   const std::string path = path_of(key);
-  const IoResult<FileContents> file = files_.read_file(path, kMaximumEntryBytes);
+  const IoResult<FileContents> file = files_.read_file(in_root(path), kMaximumEntryBytes);
   if (file.error == ENOENT) {
     result.detail = "there is no " + path;
     return result;
@@ -104,7 +104,7 @@ LookupResult DiskStore::checked_lookup(const CacheKey& key) {
     }
     failure = {parsed.cause, fmt::format("{}: {}", path, parsed.detail), file.value.status};
   } else {
-    failure = judge_unreadable(path, file.error);
+    failure = judge_unreadable(path, file);
   }
   result.cause = failure.cause;
   result.detail = std::move(failure.detail);
@@ -114,15 +114,20 @@ LookupResult DiskStore::checked_lookup(const CacheKey& key) {
 }
 
 // A file that can never be an entry is bad; one that the system does not let us read may be good.
-DiskStore::Failure DiskStore::judge_unreadable(const std::string& path, int error) {
-  Failure failure{MissCause::unreadable,
-                  fmt::format("{} cannot be read: {}", path, describe_errno(error)), std::nullopt};
-  const IoResult<FileStatus> status = files_.status(path);
+DiskStore::Failure DiskStore::judge_unreadable(const std::string& path,
+                                               const IoResult<FileContents>& file) {
+  if (!file.refused.empty()) return {MissCause::untrusted, file.refused, std::nullopt};
+  Failure failure{MissCause::unreadable, fmt::format("{} cannot be read: {}", path, file.reason()),
+                  std::nullopt};
+  const IoResult<FileStatus> status = files_.status(in_root(path));
   if (!status.ok()) return failure;
+  if (std::string refused = distrust(root_.trust, status.value, path); !refused.empty()) {
+    return {MissCause::untrusted, std::move(refused), std::nullopt};
+  }
   if (status.value.type != FileType::regular) {
     failure.detail = fmt::format("{} is {}, not an entry", path, to_string(status.value.type));
     failure.judged = status.value;
-  } else if (error == EFBIG) {
+  } else if (file.error == EFBIG) {
     failure.cause = MissCause::corrupt;
     failure.detail = fmt::format("{} has {} bytes, more than any entry", path, status.value.size);
     failure.judged = status.value;
@@ -145,9 +150,9 @@ PublishResult DiskStore::publish(const CacheKey& key, std::span<const std::byte>
 }
 
 PublishResult DiskStore::checked_publish(const CacheKey& key, std::span<const std::byte> payload) {
-  const auto failed = [](const char* what, const std::string& path, int error) {
+  const auto failed = [](const char* what, const std::string& path, const IoStatus& status) {
     return PublishResult{false, false,
-                         fmt::format("cannot {} {}: {}", what, path, describe_errno(error))};
+                         fmt::format("cannot {} {}: {}", what, path, status.reason())};
   };
   if (!enabled()) return {false, false, "no cache directory is set"};
   const std::string encoded = encode_entry(key, payload);
@@ -159,28 +164,31 @@ PublishResult DiskStore::checked_publish(const CacheKey& key, std::span<const st
   const std::string directory = shard_directory(key);
   const std::string path = path_of(key);
 
+  if (std::string refused = untrusted_obstacle(key); !refused.empty()) {
+    return {false, false, std::move(refused)};
+  }
   PublishResult last;
   for (int attempt = 0; attempt < kPublishAttempts; ++attempt) {
     const std::string temporary = directory + '/' + make_temporary_name(key.file_name());
-    const IoStatus written = files_.write_new_file(temporary, bytes);
+    const IoStatus written = files_.write_new_file(in_root(temporary), bytes);
     if (!written.ok()) {
-      last = failed("write", temporary, written.error);
+      last = failed("write", temporary, written);
       if (written.error == EEXIST) continue;
       if (written.error != ENOENT) return last;
-      const IoStatus made = files_.make_directories(directory);
-      if (!made.ok()) return failed("create the directory", directory, made.error);
+      const IoStatus made = files_.make_directories(in_root(directory));
+      if (!made.ok()) return failed("create the directory", directory, made);
       continue;
     }
-    const IoStatus renamed = files_.rename(temporary, path);
+    const IoStatus renamed = files_.rename(in_root(temporary), in_root(path));
     if (renamed.ok()) {
-      const IoStatus synced = files_.sync_directory(directory);
+      const IoStatus synced = files_.sync_directory(in_root(directory));
       if (synced.ok()) return {true, false, {}};
-      return {true, false, failed("sync", directory, synced.error).detail};
+      return {true, false, failed("sync", directory, synced).detail};
     }
-    static_cast<void>(files_.remove(temporary));
-    last = failed("rename a new entry to", path, renamed.error);
+    static_cast<void>(files_.remove(in_root(temporary)));
+    last = failed("rename a new entry to", path, renamed);
     // Losing is success, but only if what the winner left is whole.
-    const IoResult<FileContents> winner = files_.read_file(path, kMaximumEntryBytes);
+    const IoResult<FileContents> winner = files_.read_file(in_root(path), kMaximumEntryBytes);
     if (winner.ok() && parse_entry(winner.value.bytes, &key).entry) return {true, true, {}};
     // ENOENT: the temporary file or its directory was swept away meanwhile.
     if (renamed.error != ENOENT && !remove_obstacle(key)) return last;
@@ -188,9 +196,17 @@ PublishResult DiskStore::checked_publish(const CacheKey& key, std::span<const st
   return last;
 }
 
+// A rename would remove what lies in the entry's place.
+std::string DiskStore::untrusted_obstacle(const CacheKey& key) {
+  const std::string path = path_of(key);
+  const IoResult<FileStatus> status = files_.status(in_root(path));
+  if (!status.ok()) return status.refused;
+  return distrust(root_.trust, status.value, path);
+}
+
 // A directory in the entry's place stops a rename, unlike a file or a link.
 bool DiskStore::remove_obstacle(const CacheKey& key) {
-  const IoResult<FileStatus> status = files_.status(path_of(key));
+  const IoResult<FileStatus> status = files_.status(in_root(path_of(key)));
   return status.ok() && status.value.type == FileType::directory &&
          quarantine_.set_aside(shard_directory(key), key.file_name(), MissCause::unreadable,
                                status.value);

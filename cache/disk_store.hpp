@@ -4,6 +4,9 @@
 //   ROOT/v1/SHARD/NAME.fourge.*.tmp     an entry being written; never looked up
 //   ROOT/v1/quarantine/                 bad entries (cache/quarantine.hpp)
 //
+// Whose files are believed: cache/trust.hpp. What is not trusted is neither used nor moved nor
+// removed, and nothing is written beside it.
+//
 // No lock is taken: an entry appears whole by rename, or not at all, and is verified at every read.
 // Writers of the same key write the same bytes, so it does not matter who wins. Nothing is created
 // before the first publish. Thread-safe.
@@ -17,12 +20,14 @@
 #include <optional>
 #include <span>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "cache/entry.hpp"
 #include "cache/file_system.hpp"
 #include "cache/key.hpp"
 #include "cache/quarantine.hpp"
+#include "cache/trust.hpp"
 
 namespace fourge::cache {
 
@@ -76,15 +81,17 @@ struct ClearReport {
 class DiskStore {
  public:
   // The file system must outlive the store.
-  explicit DiskStore(std::string root, FileSystem& files = posix_file_system());
+  explicit DiskStore(std::string root, FileSystem& files = posix_file_system(),
+                     TrustPolicy trust = {});
 
-  const std::string& root() const noexcept { return root_; }
-  bool enabled() const noexcept { return !root_.empty(); }
+  const std::string& root() const noexcept { return root_.path; }
+  const TrustPolicy& trust() const noexcept { return root_.trust; }
+  bool enabled() const noexcept { return !root_.path.empty(); }
   std::string path_of(const CacheKey& key) const;
   const std::string& quarantine_directory() const noexcept { return quarantine_.directory(); }
 
   // Never throws. A bad entry is set aside and is a miss. What merely cannot be read at the moment
-  // (an I/O error, no permission) is a miss and stays.
+  // (an I/O error, no permission) is a miss and stays, and so is and does what is not trusted.
   LookupResult lookup(const CacheKey& key) noexcept;
 
   // For a process without a compiler, which cannot know the full key: the newest good entry of the same
@@ -120,18 +127,21 @@ class DiskStore {
     std::optional<FileStatus> judged;  // set if the file itself is bad
   };
 
+  FilePath in_root(std::string path) const { return {root_, std::move(path)}; }
   std::string shard_directory(const CacheKey& key) const;
   LookupResult checked_lookup(const CacheKey& key);
   LookupResult checked_lookup_request(const CacheKey& key);
   PublishResult checked_publish(const CacheKey& key, std::span<const std::byte> payload);
   bool remove_obstacle(const CacheKey& key);
-  Failure judge_unreadable(const std::string& path, int error);
+  // Of what read_file() did not give.
+  Failure judge_unreadable(const std::string& path, const IoResult<FileContents>& file);
+  std::string untrusted_obstacle(const CacheKey& key);
   std::vector<std::string> shards();
   std::vector<EntryFile> entry_files();
   Inspection inspect(const EntryFile& file);
   void clear_directory(const std::string& directory, ClearReport& report);
 
-  std::string root_;
+  Root root_;
   std::string version_directory_;
   FileSystem& files_;
   Quarantine quarantine_;

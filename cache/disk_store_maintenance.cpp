@@ -22,14 +22,14 @@ bool is_stale(std::chrono::system_clock::time_point modified) {
   return age > kStaleTemporaryAge || age < -kStaleTemporaryAge;
 }
 
-std::vector<std::string> list_or_throw(FileSystem& files, const std::string& directory) {
+std::vector<std::string> list_or_throw(FileSystem& files, const FilePath& directory) {
   IoResult<std::vector<std::string>> listed = files.list_directory(directory);
   if (listed.error == ENOENT) return {};
   if (!listed.ok()) {
     throw Error(ErrorKind::io,
                 fmt::format("cannot read the cache directory {}: {}; check that it is a directory "
                             "and yours, or choose another cache directory",
-                            directory, describe_errno(listed.error)));
+                            directory.text(), listed.reason()));
   }
   return std::move(listed.value);
 }
@@ -39,10 +39,10 @@ std::vector<std::string> list_or_throw(FileSystem& files, const std::string& dir
 std::vector<std::string> DiskStore::shards() {
   std::vector<std::string> directories;
   if (!enabled()) return directories;
-  for (const std::string& name : list_or_throw(files_, version_directory_)) {
+  for (const std::string& name : list_or_throw(files_, in_root(version_directory_))) {
     if (name.size() != kShardDigits || !is_lower_hex(name)) continue;
     std::string path = version_directory_ + '/' + name;
-    const IoResult<FileStatus> status = files_.status(path);
+    const IoResult<FileStatus> status = files_.status(in_root(path));
     if (status.ok() && status.value.type == FileType::directory) {
       directories.push_back(std::move(path));
     }
@@ -53,7 +53,7 @@ std::vector<std::string> DiskStore::shards() {
 std::vector<DiskStore::EntryFile> DiskStore::entry_files() {
   std::vector<EntryFile> found;
   for (const std::string& directory : shards()) {
-    for (std::string& name : list_or_throw(files_, directory)) {
+    for (std::string& name : list_or_throw(files_, in_root(directory))) {
       if (is_entry_file_name(name)) found.push_back({directory, std::move(name)});
     }
   }
@@ -65,10 +65,10 @@ DiskStore::Inspection DiskStore::inspect(const EntryFile& file) {
   EntryInfo& info = result.info;
   info.path = file.directory + '/' + file.name;
   info.key_hex = file.name.substr(kKeyPosition, kKeyDigits);
-  const IoResult<FileContents> contents = files_.read_file(info.path, kMaximumEntryBytes);
+  const IoResult<FileContents> contents = files_.read_file(in_root(info.path), kMaximumEntryBytes);
   if (!contents.ok()) {
     if (contents.error == ENOENT) return result;  // removed since it was listed
-    Failure failure = judge_unreadable(info.path, contents.error);
+    Failure failure = judge_unreadable(info.path, contents);
     info.cause = failure.cause;
     info.detail = std::move(failure.detail);
     if (failure.judged) {
@@ -132,23 +132,30 @@ ClearReport DiskStore::clear() {
   if (!enabled()) return report;
   for (const std::string& directory : shards()) clear_directory(directory, report);
   clear_directory(quarantine_.directory(), report);
-  static_cast<void>(files_.remove(version_directory_));  // stays if anything is in it
+  static_cast<void>(files_.remove(in_root(version_directory_)));  // stays if anything is in it
   return report;
 }
 
 void DiskStore::clear_directory(const std::string& directory, ClearReport& report) {
-  for (const std::string& name : list_or_throw(files_, directory)) {
+  for (const std::string& name : list_or_throw(files_, in_root(directory))) {
     const bool is_entry = is_entry_file_name(name);
     const bool is_temporary = is_temporary_name(name);
     if (!is_entry && !is_temporary && !Quarantine::is_quarantine_name(name)) continue;
     const std::string path = directory + '/' + name;
-    const IoResult<FileStatus> status = files_.status(path);
+    const IoResult<FileStatus> status = files_.status(in_root(path));
     if (status.error == ENOENT) continue;
     if (is_temporary && status.ok() && !is_stale(status.value.modified)) continue;
-    const IoStatus removed = files_.remove(path);
+    if (status.ok()) {
+      std::string refused = distrust(root_.trust, status.value, path);
+      if (!refused.empty()) {
+        report.left.push_back(std::move(refused));
+        continue;
+      }
+    }
+    const IoStatus removed = files_.remove(in_root(path));
     if (removed.error == ENOENT) continue;
     if (!removed.ok()) {
-      report.left.push_back(fmt::format("{}: {}", path, describe_errno(removed.error)));
+      report.left.push_back(fmt::format("{}: {}", path, removed.reason()));
       continue;
     }
     std::size_t& count =
@@ -156,7 +163,7 @@ void DiskStore::clear_directory(const std::string& directory, ClearReport& repor
     ++count;
     if (status.ok() && status.value.type == FileType::regular) report.bytes += status.value.size;
   }
-  static_cast<void>(files_.remove(directory));  // stays if anything is in it
+  static_cast<void>(files_.remove(in_root(directory)));  // stays if anything is in it
 }
 
 }  // namespace fourge::cache

@@ -29,16 +29,16 @@ std::string_view take_part(std::string_view& text) {
 
 }  // namespace
 
-Quarantine::Quarantine(std::string directory, FileSystem& files)
-    : directory_(std::move(directory)), files_(files) {}
+Quarantine::Quarantine(const Root& root, std::string directory, FileSystem& files)
+    : root_(root), directory_(std::move(directory)), files_(files) {}
 
 bool Quarantine::set_aside(const std::string& directory, const std::string& name, MissCause cause,
                            const FileStatus& judged) {
-  const std::string path = directory + '/' + name;
-  if (!files_.make_directories(directory_).ok()) return false;
+  const FilePath path = in_root(directory + '/' + name);
+  if (!files_.make_directories(in_root(directory_)).ok()) return false;
   const IoResult<FileStatus> before = files_.status(path);
   if (!before.ok() || !before.value.same_file(judged)) return false;
-  const std::string target = directory_ + '/' + make_name(name, cause);
+  const FilePath target = in_root(directory_ + '/' + make_name(name, cause));
   if (!files_.rename(path, target).ok()) return false;
   // Between the look and the move another process may have healed the entry: give its file back.
   const IoResult<FileStatus> after = files_.status(target);
@@ -67,7 +67,7 @@ bool Quarantine::is_quarantine_name(std::string_view name) noexcept {
 }
 
 void Quarantine::prune() {
-  IoResult<std::vector<std::string>> listed = files_.list_directory(directory_);
+  IoResult<std::vector<std::string>> listed = files_.list_directory(in_root(directory_));
   if (!listed.ok()) return;
   std::vector<std::string>& names = listed.value;  // sorted, that is by time
   names.erase(std::remove_if(names.begin(), names.end(),
@@ -77,7 +77,7 @@ void Quarantine::prune() {
   names.resize(names.size() - kQuarantineLimit);
   // What cannot be removed (a directory that somebody filled) stays and does no harm.
   for (const std::string& name : names) {
-    static_cast<void>(files_.remove(directory_ + '/' + name));
+    static_cast<void>(files_.remove(in_root(directory_ + '/' + name)));
   }
 }
 

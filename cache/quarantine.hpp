@@ -10,6 +10,7 @@
 #include <cstdint>
 #include <string>
 #include <string_view>
+#include <utility>
 
 #include "cache/entry.hpp"
 #include "cache/file_system.hpp"
@@ -20,8 +21,9 @@ inline constexpr std::size_t kQuarantineLimit = 32;
 
 class Quarantine {
  public:
-  // Touches nothing; the directory is created with the first bad entry.
-  Quarantine(std::string directory, FileSystem& files);
+  // Touches nothing; the directory, which lies below the root, is created with the first bad entry.
+  // Root and file system must outlive this.
+  Quarantine(const Root& root, std::string directory, FileSystem& files);
 
   const std::string& directory() const noexcept { return directory_; }
 
@@ -34,9 +36,11 @@ class Quarantine {
   static bool is_quarantine_name(std::string_view name) noexcept;
 
  private:
+  FilePath in_root(std::string path) const { return {root_, std::move(path)}; }
   std::string make_name(const std::string& name, MissCause cause);
   void prune();
 
+  const Root& root_;
   std::string directory_;
   FileSystem& files_;
   std::atomic<std::uint32_t> counter_{0};

@@ -15,6 +15,7 @@ namespace fs = std::filesystem;
 
 TemporaryDirectory::TemporaryDirectory()
     : path_((fs::temp_directory_path() / "fourge_test_XXXXXX").string()) {
+  ::umask(022);
   if (::mkdtemp(path_.data()) == nullptr) throw std::runtime_error("mkdtemp failed: " + path_);
 }
 
@@ -64,10 +65,18 @@ std::size_t count_files(const std::string& directory, std::string_view suffix) {
   return count;
 }
 
-unsigned mode_of(const std::string& path) {
+namespace {
+
+struct stat status_of(const std::string& path) {
   struct stat data {};
   if (::lstat(path.c_str(), &data) != 0) throw std::runtime_error("cannot stat " + path);
-  return data.st_mode & 07777U;
+  return data;
 }
+
+}  // namespace
+
+unsigned mode_of(const std::string& path) { return status_of(path).st_mode & 07777U; }
+
+unsigned group_of(const std::string& path) { return status_of(path).st_gid; }
 
 }  // namespace fourge::tests

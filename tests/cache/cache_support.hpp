@@ -12,7 +12,8 @@
 
 namespace fourge::tests {
 
-// An empty directory; removed with all that is in it.
+// An empty directory; removed with all that is in it. Sets the process's umask to 022: the store
+// does not believe what tests make with a laxer one.
 class TemporaryDirectory {
  public:
   TemporaryDirectory();
@@ -41,5 +42,6 @@ void write_all(const std::string& path, std::string_view content);
 bool exists(const std::string& path);  // links are not followed
 std::size_t count_files(const std::string& directory, std::string_view suffix);  // recursive
 unsigned mode_of(const std::string& path);
+unsigned group_of(const std::string& path);
 
 }  // namespace fourge::tests

@@ -62,7 +62,6 @@ void StartGate::open() { writer_.close(); }
 
 bool drop_root() {
   if (::geteuid() != 0) return true;
-  constexpr unsigned kNobody = 65534;
   return ::setgroups(0, nullptr) == 0 && ::setgid(kNobody) == 0 && ::setuid(kNobody) == 0;
 }
 

@@ -40,6 +40,8 @@ class StartGate {
   cache::FileDescriptor writer_;
 };
 
+// The user that root's children become, and its group.
+inline constexpr unsigned kNobody = 65534;
 // Children of root become nobody, so that permissions mean something to them. False if that failed.
 bool drop_root();
 

@@ -104,10 +104,15 @@ TEST_CASE("a directory that may be read but not written is a tier of its own") {
     ::chmod(item.path().c_str(), item.is_directory() ? 0555 : 0444);
   }
   ::chmod(root.c_str(), 0555);
+  const bool dropped = ::geteuid() == 0;
   ChildProcess reader([&] {
     if (!drop_root()) return 1;
-    DiskStore own(root);
+    cache::TrustPolicy tier;
+    tier.accept_root = true;
+    DiskStore own(root, cache::posix_file_system(), tier);
     if (!own.lookup(key).entry) return 2;
+    DiskStore strict(root);  // believes nobody else, not even the administrator
+    if (dropped && strict.lookup(key).cause != MissCause::untrusted) return 7;
     if (own.publish(make_key("two"), make_payload("two")).ok) return 3;
     if (own.publish(key, make_payload("one")).ok) return 4;
     const LookupResult bad = own.lookup(make_key("bad"));
@@ -131,6 +136,7 @@ TEST_CASE("an entry that may not be read is a miss and stays") {
   DiskStore store(root);
   REQUIRE(store.publish(key, make_payload("one")).ok);
   ::chmod(directory.path().c_str(), 0755);
+  if (::geteuid() == 0) REQUIRE(::chown(root.c_str(), kNobody, kNobody) == 0);
   ::chmod(root.c_str(), 0);
   ChildProcess reader([&] {
     if (!drop_root()) return 1;
@@ -141,6 +147,7 @@ TEST_CASE("an entry that may not be read is a miss and stays") {
   });
   const int status = reader.wait();
   ::chmod(root.c_str(), 0700);
+  REQUIRE(::chown(root.c_str(), ::geteuid(), ::getegid()) == 0);
   CHECK(status == 0);
   CHECK(store.lookup(key).entry);
 }

@@ -20,38 +20,39 @@ class FaultyFileSystem : public cache::PosixFileSystem {
 
   Hook hook;
 
-  cache::IoResult<cache::FileContents> read_file(const std::string& path,
+  cache::IoResult<cache::FileContents> read_file(const cache::FilePath& path,
                                                  std::size_t maximum_bytes) override {
-    if (const int error = hook(Operation::read, path); error != 0) return {{}, error};
+    if (const int error = hook(Operation::read, path.text()); error != 0) return {{}, error};
     return PosixFileSystem::read_file(path, maximum_bytes);
   }
-  cache::IoStatus write_new_file(const std::string& path,
+  cache::IoStatus write_new_file(const cache::FilePath& path,
                                  std::span<const std::byte> bytes) override {
-    if (const int error = hook(Operation::write, path); error != 0) return {error};
+    if (const int error = hook(Operation::write, path.text()); error != 0) return {error};
     return PosixFileSystem::write_new_file(path, bytes);
   }
-  cache::IoStatus rename(const std::string& from, const std::string& to) override {
-    if (const int error = hook(Operation::rename, to); error != 0) return {error};
+  cache::IoStatus rename(const cache::FilePath& from, const cache::FilePath& to) override {
+    if (const int error = hook(Operation::rename, to.text()); error != 0) return {error};
     return PosixFileSystem::rename(from, to);
   }
-  cache::IoStatus remove(const std::string& path) override {
-    if (const int error = hook(Operation::remove, path); error != 0) return {error};
+  cache::IoStatus remove(const cache::FilePath& path) override {
+    if (const int error = hook(Operation::remove, path.text()); error != 0) return {error};
     return PosixFileSystem::remove(path);
   }
-  cache::IoStatus make_directories(const std::string& path) override {
-    if (const int error = hook(Operation::make_directories, path); error != 0) return {error};
+  cache::IoStatus make_directories(const cache::FilePath& path) override {
+    if (const int error = hook(Operation::make_directories, path.text()); error != 0)
+      return {error};
     return PosixFileSystem::make_directories(path);
   }
-  cache::IoResult<std::vector<std::string>> list_directory(const std::string& path) override {
-    if (const int error = hook(Operation::list, path); error != 0) return {{}, error};
+  cache::IoResult<std::vector<std::string>> list_directory(const cache::FilePath& path) override {
+    if (const int error = hook(Operation::list, path.text()); error != 0) return {{}, error};
     return PosixFileSystem::list_directory(path);
   }
-  cache::IoStatus sync_directory(const std::string& path) override {
-    if (const int error = hook(Operation::sync, path); error != 0) return {error};
+  cache::IoStatus sync_directory(const cache::FilePath& path) override {
+    if (const int error = hook(Operation::sync, path.text()); error != 0) return {error};
     return PosixFileSystem::sync_directory(path);
   }
-  cache::IoResult<cache::FileStatus> status(const std::string& path) override {
-    if (const int error = hook(Operation::status, path); error != 0) return {{}, error};
+  cache::IoResult<cache::FileStatus> status(const cache::FilePath& path) override {
+    if (const int error = hook(Operation::status, path.text()); error != 0) return {{}, error};
     return PosixFileSystem::status(path);
   }
 };

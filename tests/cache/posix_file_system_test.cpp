@@ -33,8 +33,8 @@ class StutteringFileSystem : public PosixFileSystem {
   int interruptions = 0;
 
  protected:
-  int sys_open(const char* path, int flags, mode_t mode) override {
-    return fails("open") ? -1 : PosixFileSystem::sys_open(path, flags, mode);
+  int sys_openat(int at, const char* path, int flags, mode_t mode) override {
+    return fails("open") ? -1 : PosixFileSystem::sys_openat(at, path, flags, mode);
   }
   ssize_t sys_read(int descriptor, void* buffer, std::size_t count) override {
     if (fails("read")) return -1;
@@ -48,8 +48,8 @@ class StutteringFileSystem : public PosixFileSystem {
   int sys_fsync(int descriptor) override {
     return fails("fsync") ? -1 : PosixFileSystem::sys_fsync(descriptor);
   }
-  int sys_rename(const char* from, const char* to) override {
-    return fails("rename") ? -1 : PosixFileSystem::sys_rename(from, to);
+  int sys_renameat(int from_at, const char* from, int to_at, const char* to) override {
+    return fails("rename") ? -1 : PosixFileSystem::sys_renameat(from_at, from, to_at, to);
   }
 
  public:
