@@ -1,6 +1,7 @@
 // Every operation's calls on the device, in guarded buffers.
 #include "tests/gpu/gpu_fixture.hpp"
 #include "tests/ops/cases/op_cases.hpp"
+#include "tests/ops/cases/vector_calls.hpp"
 #include "tests/support/catch.hpp"
 #include "tests/support/variant_sample.hpp"
 
@@ -112,6 +113,23 @@ TEST_CASE("every operation's calls on the device equal the reference", "[ops]") 
   for (const OpCases& cases : all_op_cases()) {
     DYNAMIC_SECTION(cases.op) { run_op(cases, CallSize::small, kMostVariants); }
   }
+}
+
+TEST_CASE("the known-answer vectors on the device: 1080 results in every layout", "[vectors]") {
+  Gpu& gpu = Gpu::get();
+  std::size_t results = 0;
+  for (const KernelSpec& spec : vector_specs(gpu.target())) {
+    const Kernel kernel = gpu.runtime().prepare(spec);
+    visit_vector_calls(spec, [&](const OpCall& call) {
+      const std::string difference = run_on_gpu(gpu, kernel, call);
+      INFO(difference);
+      CHECK(difference.empty());
+      ++results;
+    });
+  }
+  WARN(gpu.target().text() << ": " << results << " = 3 layouts x " << results / 3
+                           << " results of the known-answer vectors");
+  CHECK(results == 3 * kVectorResults);
 }
 
 TEST_CASE("every operation's large calls on the device equal the reference", "[ops][large]") {

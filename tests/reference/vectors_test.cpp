@@ -6,6 +6,8 @@
 
 #include "reference/compare.hpp"
 #include "reference/nvfp4.hpp"
+#include "reference/nvfp4_per_token.hpp"
+#include "reference/nvfp4_quantize.hpp"
 #include "tests/support/catch.hpp"
 #include "tests/support/patterns.hpp"
 
@@ -61,6 +63,50 @@ TEST_CASE("NVFP4 with a tensor scale equals the known answers in every layout", 
       CHECK(output.scales == expected);
     }
   }
+}
+
+TEST_CASE("all 1080 results of the vectors", "[vectors]") {
+  std::size_t results = 0;
+  for (const auto& entry : cases()) {
+    for (const auto& answer : entry.results) {
+      INFO(entry.name() << " " << answer.config << " " << answer.scaling);
+      std::optional<reference::FourOverSix> config;
+      if (answer.config != "nvfp4") {
+        const auto has = [&](const char* part) {
+          return answer.config.find(part) != std::string::npos;
+        };
+        config = {has("-mse-") ? reference::ErrorMetric::mse : reference::ErrorMetric::mae,
+                  has("-256-") ? 256 : 448,
+                  has("-fp16err") ? reference::ErrorMath::fast : reference::ErrorMath::strict};
+      }
+      reference::Nvfp4Output found;
+      if (answer.scaling == "token") {
+        const reference::Nvfp4Problem problem{entry.x, entry.type, entry.rows, entry.cols};
+        auto output = quantize_nvfp4_per_token(problem, answer.global_scale_inverse, config);
+        CHECK(std::equal(
+            output.token_scales.begin(), output.token_scales.end(), answer.token_scales.begin(),
+            answer.token_scales.end(), [](float a, float b) {
+              return std::bit_cast<std::uint32_t>(a) == std::bit_cast<std::uint32_t>(b);
+            }));
+        found = std::move(output.blocks);
+      } else {
+        reference::QuantizeProblem problem;
+        problem.input = entry.type == reference::ElementType::bf16 ? reference::QuantizeInput::bf16
+                                                                   : reference::QuantizeInput::f16;
+        problem.x = entry.x;
+        problem.rows = entry.rows;
+        problem.cols = entry.cols;
+        problem.scales = std::span(&answer.global_scale, 1);
+        problem.four_over_six = config;
+        found = quantize(problem);
+      }
+      CHECK(found.codes == answer.codes);
+      CHECK(found.scales == answer.scales);
+      ++results;
+    }
+  }
+  WARN("the reference: " << results << " results of the known-answer vectors");
+  CHECK(results == 1080);
 }
 
 TEST_CASE("fast mode stays beside the known answers of exact mode", "[vectors]") {
