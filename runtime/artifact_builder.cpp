@@ -67,7 +67,11 @@ cache::CacheKey make_key(const KernelSpec& spec, std::string_view source,
 ArtifactBuilder::ArtifactBuilder(const Options& options, Counters& counters)
     : options_(options), counters_(counters) {
   if (!options_.cache_directory.empty()) {
-    store_.emplace(options_.cache_directory);
+    cache::TrustPolicy trust;
+    if (!options_.trusted_group.empty()) {
+      trust.group = cache::find_group(options_.trusted_group);
+    }
+    store_.emplace(options_.cache_directory, cache::posix_file_system(), trust);
   }
 }
 

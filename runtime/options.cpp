@@ -31,6 +31,7 @@ std::string default_cache_directory() {
 Options Options::from_environment() {
   Options options;
   options.cache_directory = default_cache_directory();
+  options.trusted_group = variable("FOURGE_CACHE_GROUP");
   options.runtime_directory = variable("XDG_RUNTIME_DIR");
   options.nvrtc_library = variable("FOURGE_NVRTC");
   options.cuda_home = variable("CUDA_HOME");

@@ -1,10 +1,12 @@
 // Whatever happens to the files of the cache, the kernel that comes out is the right one.
+#include <fourge/error.hpp>
 #include <fourge/runtime.hpp>
 
 #include "tests/runtime/scratch.hpp"
 #include "tests/support/catch.hpp"
 
 #include <sys/stat.h>
+#include <unistd.h>
 #include <fstream>
 #include <random>
 
@@ -138,4 +140,40 @@ TEST_CASE("without a usable lock directory everything still works", "[faults]") 
   Runtime runtime(options);
   CHECK(runtime.build(kSpec)->origin == Origin::compiled);
   CHECK(scratch.files(".fourge").size() == 1);
+}
+
+TEST_CASE("a cache that others may write is not used, is warned of once and stays", "[faults]") {
+  const Scratch scratch;
+  const GoodEntry good = make_entry(scratch);
+  REQUIRE(chmod(scratch.cache().c_str(), 0777) == 0);
+  LogLines log;
+  auto options = scratch.options();
+  options.log = log.sink();
+  Runtime runtime(options);
+  CHECK(runtime.build(kSpec)->origin == Origin::compiled);
+  CHECK(runtime.build(KernelSpec::parse("nvfp4_quantize[tpc=2]@sm_90a"))->origin ==
+        Origin::compiled);
+  CHECK(log.count(LogLevel::warn) == 1);
+  CHECK(log.all().find("mode 0777") != std::string::npos);
+  CHECK(log.all().find("chmod") != std::string::npos);
+  CHECK(read(good.path) == good.bytes);
+  CHECK(scratch.files(".fourge").size() == 1);
+
+  REQUIRE(chmod(scratch.cache().c_str(), 0770) == 0);
+  options.trusted_group = std::to_string(getegid());
+  CHECK(Runtime(options).build(kSpec)->origin == Origin::disk);
+}
+
+TEST_CASE("a group that does not exist is an error, not a private cache", "[faults]") {
+  const Scratch scratch;
+  auto options = scratch.options();
+  options.trusted_group = "no such group";
+  try {
+    Runtime runtime(options);
+    runtime.build(kSpec);
+    FAIL("the group was accepted");
+  } catch (const fourge::Error& error) {
+    CHECK(error.kind() == fourge::ErrorKind::invalid_argument);
+    CHECK(std::string(error.what()).find("no such group") != std::string::npos);
+  }
 }

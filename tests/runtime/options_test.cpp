@@ -62,9 +62,11 @@ TEST_CASE("the other variables", "[options]") {
   const Variable path("CUDA_PATH", "/cuda");
   const Variable run("XDG_RUNTIME_DIR", "/run/user/7");
   const Variable compiler("FOURGE_HOST_CXX", "clang++");
+  const Variable group("FOURGE_CACHE_GROUP", "staff");
   const auto options = fourge::Options::from_environment();
   CHECK(options.nvrtc_library == "/lib/nvrtc");
   CHECK(options.cuda_home == "/cuda");
   CHECK(options.runtime_directory == "/run/user/7");
   CHECK(options.host_compiler == "clang++");
+  CHECK(options.trusted_group == "staff");
 }

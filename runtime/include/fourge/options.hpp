@@ -16,6 +16,10 @@ enum class LogLevel { debug, info, warn, error };
 struct FOURGE_API Options {
   // Directory of the disk cache. Empty: no disk cache, compiled kernels live in memory only.
   std::string cache_directory;
+  // A group (name or number) whose members share cache_directory: what belongs to it may be written by
+  // it and owned by any of them. Empty: what others own or may write is not used, and a cache
+  // directory of others is neither read nor written. A Runtime is not made if there is no such group.
+  std::string trusted_group;
   // The host's directory for lock files of this user (XDG_RUNTIME_DIR). Empty: /tmp/fourge-UID.
   std::string runtime_directory;
   // Path of libnvrtc. Empty: search the loader's path, then CUDA_HOME, then /usr/local/cuda.
@@ -30,7 +34,7 @@ struct FOURGE_API Options {
   std::function<void(LogLevel, std::string_view)> log;
 
   // FOURGE_CACHE_DIR, else XDG_CACHE_HOME/fourge, else HOME/.cache/fourge ("" when none is set);
-  // XDG_RUNTIME_DIR;   // FOURGE_NVRTC; CUDA_HOME, else CUDA_PATH; FOURGE_HOST_CXX.
+  // FOURGE_CACHE_GROUP; XDG_RUNTIME_DIR; FOURGE_NVRTC; CUDA_HOME, else CUDA_PATH; FOURGE_HOST_CXX.
   static Options from_environment();
 };
 
