@@ -3,6 +3,7 @@
 #include <fourge/error.hpp>
 #include <fourge/fp8_quantize.hpp>
 #include <fourge/kernel_spec.hpp>
+#include <fourge/moe_swiglu_fp8_block.hpp>
 #include <fourge/mx_quantize.hpp>
 #include <fourge/nvfp4_activation_quantize.hpp>
 #include <fourge/nvfp4_quantize.hpp>
@@ -21,6 +22,7 @@ std::span<const OpDefinition* const> all_ops() {
       &fp8_quantize_128x128_op(), &nvfp4_quantize_per_token_op(), &row_amax_op(),
       &global_scale_op(),         &scale_interleave_op(),         &scale_deinterleave_op(),
       &nvfp4_dequantize_op(),     &mxfp4_dequantize_op(),         &mxfp8_dequantize_op(),
+      &moe_swiglu_fp8_block_op(),
   };
   return ops;
 }

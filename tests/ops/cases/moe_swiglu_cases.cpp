@@ -61,7 +61,8 @@ void fill_inputs(Problem& problem, Values values, std::uint64_t seed) {
   for (float& scale : problem.x_scales) {
     const auto draw = random();
     scale = (1.0F + static_cast<float>(draw % 1000) / 1000.0F) *
-            (values == Values::ordinary ? 0.005F : std::ldexp(1.0F, static_cast<int>(draw >> 32) % 140));
+            (values == Values::ordinary ? 0.005F
+                                        : std::ldexp(1.0F, static_cast<int>(draw >> 32) % 140));
     if (values == Values::hostile) {
       constexpr float kSpecial[] = {0.0F, kInfinity, kNan, 1.0F, -0.25F, 0x1p-140F, -0x1p100F};
       const auto choice = (draw >> 12) % 16;
@@ -87,8 +88,7 @@ int order_of(std::uint8_t code) {
 }
 
 // Approximate instructions: scales within a few units, codes the same or, seldom, neighbours.
-std::string judge_fast(const Problem& problem,
-                       std::span<const std::vector<std::uint8_t>> found) {
+std::string judge_fast(const Problem& problem, std::span<const std::vector<std::uint8_t>> found) {
   std::vector<float> scales(problem.y_scales.size());
   if (!scales.empty()) {
     std::memcpy(scales.data(), found[3].data(), found[3].size());
@@ -144,8 +144,8 @@ OpCall make_call(const KernelSpec& spec, const Routing& routing, std::int64_t co
     return args_bytes(MoeSwigluFp8BlockArgs{
         at[0], reinterpret_cast<const float*>(at[1]), at[2], reinterpret_cast<float*>(at[3]),
         reinterpret_cast<const std::int32_t*>(at[4]), reinterpret_cast<const std::int32_t*>(at[5]),
-        problem->tokens, problem->top_k, problem->cols, problem->maps.capacity,
-        problem->form.limit, problem->form.alpha, problem->form.beta});
+        problem->tokens, problem->top_k, problem->cols, problem->maps.capacity, problem->form.limit,
+        problem->form.alpha, problem->form.beta});
   };
   if (spec.get("math") == "fast") {
     call.judge = [problem](std::span<const std::vector<std::uint8_t>> found) {
@@ -160,23 +160,25 @@ OpCall make_call(const KernelSpec& spec, const Routing& routing, std::int64_t co
 void visit_moe_swiglu_calls(const KernelSpec& spec, CallSize size, const CallSink& sink) {
   const bool exact = spec.get("math") == "exact";
   std::uint64_t seed = 40;
+  const auto visit = [&](const Routing& routing, std::int64_t cols, Values values) {
+    sink(make_call(spec, routing, cols, values, ++seed));
+  };
   if (size == CallSize::large) {
     for (const std::int64_t tokens : {33, 257}) {
-      const Routing routing = random_routing(tokens, 8, 64, 16, 32, ++seed);
-      sink(make_call(spec, routing, 2048, Values::ordinary, ++seed));
+      visit(random_routing(tokens, 8, 64, 16, 32, 6), 2048, Values::ordinary);
     }
     // More groups of entries than the grid has in y.
-    sink(make_call(spec, random_routing(40000, 8, 16, 3, 1, ++seed), 128, Values::ordinary, ++seed));
+    visit(random_routing(40000, 8, 16, 3, 1, 7), 128, Values::ordinary);
     return;
   }
   for (const Routing& routing : usual_routings()) {
     const bool tall = routing.tokens > 100;
-    sink(make_call(spec, routing, tall ? 128 : 384, Values::ordinary, ++seed));
+    visit(routing, tall ? 128 : 384, Values::ordinary);
     if (exact && !tall) {
-      sink(make_call(spec, routing, 256, Values::hostile, ++seed));
+      visit(routing, 256, Values::hostile);
     }
   }
-  sink(make_call(spec, random_routing(3, 2, 4, 0, 3, ++seed), 2176, Values::ordinary, ++seed));
+  visit(random_routing(3, 2, 4, 0, 3, 8), 2176, Values::ordinary);
 }
 
 }  // namespace fourge::tests

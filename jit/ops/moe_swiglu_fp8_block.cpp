@@ -1,0 +1,160 @@
+#include <fourge/error.hpp>
+#include <fourge/kernel_spec.hpp>
+#include <fourge/moe_swiglu_fp8_block.hpp>
+
+#include "jit/ops/arguments.hpp"
+#include "jit/ops/common_axes.hpp"
+#include "jit/ops/row_launch.hpp"
+
+#include <fmt/format.h>
+#include <cmath>
+
+namespace fourge {
+namespace {
+
+using Args = MoeSwigluFp8BlockArgs;
+
+constexpr std::int64_t kBlock = 128;
+constexpr std::int64_t kThreadColumns = 16;
+
+enum AxisIndex : std::size_t { kForm, kOrder, kRows, kTokensPerCta, kMath };
+
+constexpr AxisValue kFormValues[] = {
+    {"plain", "fourge_device::SwigluForm::plain", "l * silu(g)"},
+    {"clamped", "fourge_device::SwigluForm::clamped", "with limit, alpha and beta"}};
+constexpr AxisValue kOrderValues[] = {
+    {"linear_first", "fourge_device::SwigluOrder::linear_first", "a row is [linear | gate]"},
+    {"gate_first", "fourge_device::SwigluOrder::gate_first", "a row is [gate | linear]"}};
+constexpr AxisValue kRowsValues[] = {
+    {"map", "fourge_device::RowSource::map", "row_map gives the row of each expanded token"},
+    {"inverse", "fourge_device::RowSource::inverse", "row_map says for each row if it is taken"}};
+
+constexpr Axis kAxes[] = {{"form", "kForm", "the activation", kFormValues},
+                          {"order", "kOrder", "which half is the gate", kOrderValues},
+                          {"rows", "kRows", "how row_map names the rows", kRowsValues},
+                          jit::kTokensPerCtaAxis,
+                          jit::kMathAxis};
+
+constexpr Param kParams[] = {
+    {"x", "const unsigned char*", offsetof(Args, x), sizeof(Args::x)},
+    {"x_scales", "const float*", offsetof(Args, x_scales), sizeof(Args::x_scales)},
+    {"y", "unsigned char*", offsetof(Args, y), sizeof(Args::y)},
+    {"y_scales", "float*", offsetof(Args, y_scales), sizeof(Args::y_scales)},
+    {"row_map", "const int*", offsetof(Args, row_map), sizeof(Args::row_map)},
+    {"padded_rows", "const int*", offsetof(Args, padded_rows), sizeof(Args::padded_rows)},
+    {"tokens", "long long", offsetof(Args, tokens), sizeof(Args::tokens)},
+    {"top_k", "long long", offsetof(Args, top_k), sizeof(Args::top_k)},
+    {"cols", "long long", offsetof(Args, cols), sizeof(Args::cols)},
+    {"capacity", "long long", offsetof(Args, capacity), sizeof(Args::capacity)},
+    {"limit", "float", offsetof(Args, limit), sizeof(Args::limit)},
+    {"alpha", "float", offsetof(Args, alpha), sizeof(Args::alpha)},
+    {"beta", "float", offsetof(Args, beta), sizeof(Args::beta)}};
+
+std::int64_t entries(const KernelSpec& spec, const Args& args) {
+  return spec.get("rows") == "inverse" ? args.capacity : args.tokens * args.top_k;
+}
+
+bool is_empty(const KernelSpec& spec, const Args& args) {
+  return args.capacity == 0 || entries(spec, args) == 0;
+}
+
+std::string refusal(const KernelSpec&) { return {}; }
+
+[[noreturn]] void refuse(const KernelSpec& spec, const std::string& what) {
+  throw Error(ErrorKind::invalid_argument, fmt::format("{}: {}", spec.text(), what));
+}
+
+void check_factors(const KernelSpec& spec, const Args& args) {
+  if (!(args.limit > 0.0F)) {
+    refuse(spec, fmt::format("limit is {}; it must be above zero (infinity for none)", args.limit));
+  }
+  if (!std::isfinite(args.alpha)) {
+    refuse(spec, fmt::format("alpha is {}; it must be finite", args.alpha));
+  }
+  if (!std::isfinite(args.beta)) {
+    refuse(spec, fmt::format("beta is {}; it must be finite", args.beta));
+  }
+}
+
+void check_args(const KernelSpec& spec, const void* pointer) {
+  const auto& args = *static_cast<const Args*>(pointer);
+  jit::check_count(spec, "tokens", args.tokens);
+  jit::check_count(spec, "capacity", args.capacity);
+  if (args.top_k <= 0) {
+    refuse(spec, fmt::format("top_k is {}; it must be positive", args.top_k));
+  }
+  jit::check_columns(spec, args.cols, kBlock);
+  jit::check_extent(spec, args.capacity, 2 * args.cols);
+  jit::check_extent(spec, args.tokens, args.top_k);
+  if (spec.index(kForm) == 1) {
+    check_factors(spec, args);
+  }
+  if (is_empty(spec, args)) {
+    return;
+  }
+  jit::check_pointer(spec, "x", args.x, 16);
+  jit::check_pointer(spec, "x_scales", args.x_scales, alignof(float));
+  jit::check_pointer(spec, "y", args.y, 16);
+  jit::check_pointer(spec, "y_scales", args.y_scales, alignof(float));
+  jit::check_pointer(spec, "row_map", args.row_map, alignof(std::int32_t));
+  jit::check_pointer(spec, "padded_rows", args.padded_rows, alignof(std::int32_t));
+}
+
+LaunchShape launch_shape(const KernelSpec& spec, const void* pointer, const DeviceFacts&) {
+  const auto& args = *static_cast<const Args*>(pointer);
+  if (is_empty(spec, args)) {
+    LaunchShape shape;
+    shape.empty = true;
+    return shape;
+  }
+  return jit::row_launch(args.cols / kThreadColumns, entries(spec, args),
+                         std::int64_t{1} << spec.index(kTokensPerCta));
+}
+
+std::vector<BufferRegion> regions(const KernelSpec& spec, const void* pointer) {
+  const auto& args = *static_cast<const Args*>(pointer);
+  const auto elements =
+      static_cast<std::size_t>(args.capacity) * static_cast<std::size_t>(args.cols);
+  const std::size_t scale_bytes = elements / kBlock * sizeof(float);
+  return {{"x", args.x, 2 * elements, Access::read},
+          {"x_scales", args.x_scales, 2 * scale_bytes, Access::read},
+          {"y", args.y, elements, Access::write},
+          {"y_scales", args.y_scales, scale_bytes, Access::write},
+          {"row_map", args.row_map,
+           static_cast<std::size_t>(entries(spec, args)) * sizeof(std::int32_t), Access::read},
+          {"padded_rows", args.padded_rows, sizeof(std::int32_t), Access::read}};
+}
+
+}  // namespace
+
+const OpDefinition& moe_swiglu_fp8_block_op() {
+  static constexpr OpDefinition kOp{
+      .name = Args::kOp,
+      .summary = "SwiGLU of permuted rows, E4M3 with 1x128 scales in and out",
+      .axes = kAxes,
+      .template_file = "moe_swiglu_fp8_block.cuh",
+      .entry_function = "moe_swiglu_fp8_block_kernel",
+      .params = kParams,
+      .args_size = sizeof(Args),
+      .block_threads = [](const KernelSpec&) { return jit::kRowLaunchThreads; },
+      .refusal = refusal,
+      .check_args = check_args,
+      .launch_shape = launch_shape,
+      .regions = regions};
+  return kOp;
+}
+
+namespace moe {
+
+int swiglu_tokens_per_cta(std::int64_t tokens, std::int64_t top_k, std::int64_t cols,
+                          int multiprocessors) {
+  constexpr std::int64_t kCtaColumns = jit::kRowLaunchThreads * kThreadColumns;
+  const std::int64_t ctas = tokens * top_k * ((cols + kCtaColumns - 1) / kCtaColumns);
+  if (ctas > std::int64_t{32} * multiprocessors) {
+    return 4;
+  }
+  return ctas > std::int64_t{4} * multiprocessors ? 2 : 1;
+}
+
+}  // namespace moe
+}  // namespace fourge

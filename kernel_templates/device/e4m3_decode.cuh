@@ -1,0 +1,35 @@
+// Four E4M3 codes of a word as floats: exact, with the sign; NaN stays NaN.
+#pragma once
+
+#include "device/e4m3.cuh"
+
+namespace fourge_device {
+
+struct Floats4 {
+  float v[4];
+};
+
+template <class Config>
+FOURGE_INLINE Floats4 decode_e4m3x4(uint32 codes) {
+  Floats4 result;
+#if !defined(FOURGE_HOST_EXECUTION)
+  if constexpr (Config::kCvtE4m3) {
+    uint32 low;
+    uint32 high;
+    asm("cvt.rn.f16x2.e4m3x2 %0, %1;" : "=r"(low) : "h"(static_cast<uint16>(codes)));
+    asm("cvt.rn.f16x2.e4m3x2 %0, %1;" : "=r"(high) : "h"(static_cast<uint16>(codes >> 16)));
+    result.v[0] = half_to_float(static_cast<uint16>(low));
+    result.v[1] = half_to_float(static_cast<uint16>(low >> 16));
+    result.v[2] = half_to_float(static_cast<uint16>(high));
+    result.v[3] = half_to_float(static_cast<uint16>(high >> 16));
+    return result;
+  }
+#endif
+#pragma unroll
+  for (int i = 0; i < 4; ++i) {
+    result.v[i] = decode_e4m3((codes >> (8 * i)) & 0xFFu);
+  }
+  return result;
+}
+
+}  // namespace fourge_device

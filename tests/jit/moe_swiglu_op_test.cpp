@@ -1,0 +1,132 @@
+#include <fourge/kernel_spec.hpp>
+#include <fourge/moe_swiglu_fp8_block.hpp>
+
+#include "tests/jit/op_args.hpp"
+#include "tests/support/catch.hpp"
+
+#include <functional>
+#include <limits>
+
+using Args = fourge::MoeSwigluFp8BlockArgs;
+
+namespace {
+
+using fourge::tests::at;
+using fourge::tests::launch;
+using fourge::tests::mentions;
+using fourge::tests::regions;
+
+Args good_args() {
+  Args args;
+  args.x = at<std::uint8_t>(0x1000);
+  args.x_scales = at<float>(0x2000);
+  args.y = at<std::uint8_t>(0x3000);
+  args.y_scales = at<float>(0x4000);
+  args.row_map = at<std::int32_t>(0x5000);
+  args.padded_rows = at<std::int32_t>(0x6000);
+  args.tokens = 5;
+  args.top_k = 3;
+  args.cols = 256;
+  args.capacity = 40;
+  return args;
+}
+
+std::string refusal(const std::function<void(Args&)>& change, const std::string& axes = "") {
+  return fourge::tests::refusal_with_axes(axes, good_args(), change);
+}
+
+}  // namespace
+
+TEST_CASE("block-FP8 SwiGLU: bad arguments are refused by name", "[moe]") {
+  CHECK(refusal([](Args&) {}) == "accepted");
+  CHECK(refusal([](Args& a) { a.tokens = 0, a.x = nullptr, a.row_map = nullptr; }) == "accepted");
+  CHECK(mentions(refusal([](Args& a) { a.cols = 192; }), "cols is 192"));
+  CHECK(mentions(refusal([](Args& a) { a.cols = 192; }), "multiple of 128"));
+  CHECK(mentions(refusal([](Args& a) { a.cols = 0; }), "cols is 0"));
+  CHECK(mentions(refusal([](Args& a) { a.tokens = -1; }), "tokens is -1"));
+  CHECK(mentions(refusal([](Args& a) { a.capacity = -1; }), "capacity is -1"));
+  CHECK(mentions(refusal([](Args& a) { a.top_k = 0; }), "top_k is 0"));
+  CHECK(mentions(refusal([](Args& a) { a.capacity = std::int64_t{1} << 40; }), "2^47"));
+  CHECK(mentions(refusal([](Args& a) { a.tokens = std::int64_t{1} << 46; }), "2^47"));
+  CHECK(mentions(refusal([](Args& a) { a.x = at<std::uint8_t>(0x1008); }), "x is"));
+  CHECK(mentions(refusal([](Args& a) { a.y = at<std::uint8_t>(0x3008); }), "y is"));
+  CHECK(mentions(refusal([](Args& a) { a.x_scales = nullptr; }), "x_scales is a null"));
+  CHECK(mentions(refusal([](Args& a) { a.y_scales = nullptr; }), "y_scales is a null"));
+  CHECK(mentions(refusal([](Args& a) { a.row_map = nullptr; }), "row_map is a null"));
+  CHECK(mentions(refusal([](Args& a) { a.padded_rows = nullptr; }), "padded_rows is a null"));
+}
+
+TEST_CASE("block-FP8 SwiGLU: limit, alpha and beta count where they are used", "[moe]") {
+  constexpr float kInfinity = std::numeric_limits<float>::infinity();
+  constexpr float kNan = std::numeric_limits<float>::quiet_NaN();
+  const std::string clamped = "[form=clamped]";
+  for (const float limit : {0.0F, -7.0F, kNan}) {
+    const auto change = [limit](Args& a) { a.limit = limit; };
+    CHECK(mentions(refusal(change, clamped), "limit is"));
+    CHECK(refusal(change) == "accepted");
+  }
+  CHECK(refusal([](Args& a) { a.limit = kInfinity; }, clamped) == "accepted");
+  CHECK(mentions(refusal([](Args& a) { a.alpha = kInfinity; }, clamped), "alpha is"));
+  CHECK(mentions(refusal([](Args& a) { a.beta = kNan; }, clamped), "beta is"));
+}
+
+TEST_CASE("block-FP8 SwiGLU: the memory of a call", "[moe]") {
+  const auto map = regions("moe_swiglu_fp8_block@sm_90a", good_args());
+  REQUIRE(map.size() == 6);
+  CHECK(map[0].bytes == 40 * 512);
+  CHECK(map[1].bytes == 40 * 4 * 4);
+  CHECK(map[2].bytes == 40 * 256);
+  CHECK(map[3].bytes == 40 * 2 * 4);
+  CHECK(map[4].bytes == 15 * 4);
+  CHECK(map[5].bytes == 4);
+  CHECK(regions("moe_swiglu_fp8_block[rows=inverse]@sm_90a", good_args())[4].bytes == 40 * 4);
+}
+
+TEST_CASE("block-FP8 SwiGLU: the launch stays within the grid's limits", "[moe]") {
+  Args args = good_args();
+  const auto small = launch("moe_swiglu_fp8_block[tpc=4]@sm_90a", args);
+  CHECK(small.block[0] == 32);
+  CHECK(small.grid[0] == 1);
+  CHECK(small.grid[1] == 4);
+  args.cols = 2176;
+  CHECK(launch("moe_swiglu_fp8_block[tpc=4]@sm_90a", args).grid[0] == 2);
+  CHECK(launch("moe_swiglu_fp8_block[rows=inverse,tpc=1]@sm_90a", args).grid[1] == 40);
+  args.tokens = 1'000'000;
+  const auto tall = launch("moe_swiglu_fp8_block[tpc=1]@sm_90a", args);
+  CHECK(tall.grid[1] == 65535);
+  CHECK(tall.grid[2] == 1);
+  args.tokens = 0;
+  CHECK(launch("moe_swiglu_fp8_block@sm_90a", args).empty);
+  args = good_args();
+  args.capacity = 0;
+  CHECK(launch("moe_swiglu_fp8_block@sm_90a", args).empty);
+}
+
+TEST_CASE("block-FP8 SwiGLU: tokens per CTA by the device's size", "[moe]") {
+  using fourge::moe::swiglu_tokens_per_cta;
+  // top_k 8 and 2048 columns, so 8 CTAs a token: the last T with 1, and the last with 2.
+  struct Row {
+    int multiprocessors;
+    std::int64_t last_1;
+    std::int64_t last_2;
+  };
+  for (const Row& row :
+       {Row{78, 39, 312}, Row{108, 54, 432}, Row{132, 66, 528}, Row{148, 74, 592}}) {
+    CAPTURE(row.multiprocessors);
+    const auto choice = [&row](std::int64_t tokens) {
+      return swiglu_tokens_per_cta(tokens, 8, 2048, row.multiprocessors);
+    };
+    CHECK(choice(0) == 1);
+    CHECK(choice(1) == 1);
+    CHECK(choice(row.last_1) == 1);
+    CHECK(choice(row.last_1 + 1) == 2);
+    CHECK(choice(row.last_2) == 2);
+    CHECK(choice(row.last_2 + 1) == 4);
+    CHECK(choice(std::int64_t{1} << 40) == 4);
+  }
+  // Columns count in CTAs: 2049 and 4096 need two.
+  CHECK(swiglu_tokens_per_cta(66, 8, 128, 132) == 1);
+  CHECK(swiglu_tokens_per_cta(66, 8, 2176, 132) == 2);
+  CHECK(swiglu_tokens_per_cta(33, 8, 4096, 132) == 1);
+  CHECK(swiglu_tokens_per_cta(34, 8, 4096, 132) == 2);
+}
