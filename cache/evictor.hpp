@@ -4,8 +4,8 @@
 //   ROOT/usage/SHARD.used when entries were used (cache/last_used.hpp)
 //
 // A publish counts its own shard (a 256th of the store) and adds up the known sizes of the others.
-// Only when the sum passes kHighWater of the limit is the whole store looked at, and then entries
-// are removed down to kLowWater. So a look at N entries removes a fixed share of them, and the work
+// Only when the sum passes 31/32 of the limit is the whole store looked at, and then entries are
+// removed down to 7/8. So a look at N entries removes a fixed share of them, and the work
 // is in proportion to what is removed. What a crash, a race or another process made wrong in the
 // sizes is put right by the next count.
 //
@@ -43,6 +43,7 @@ struct EvictionPolicy {
   std::size_t keep_recent = 16;                  // entries
   // Where the lock of this host lies (cache/key_lock.hpp); empty: work without one.
   std::string lock_directory = {};
+  TrustPolicy trust = {};  // of the root, as the store's
   // An entry that was hit this recently is in use. More than stamp_interval, or it means little.
   std::chrono::milliseconds in_use_window = std::chrono::minutes(10);
   // A hit of one entry is noted at most this often by each process.
@@ -86,7 +87,6 @@ class Evictor {
   struct Candidate {
     std::string path;
     std::size_t shard = 0;
-    std::uint64_t tag = 0;
     std::uint64_t bytes = 0;
     LastUsed::Time used{};
     bool in_use = false;
@@ -108,7 +108,7 @@ class Evictor {
   void sweep_temporaries(LastUsed::Time now);
   std::string shard_directory(std::size_t shard) const;
 
-  std::string root_;
+  Root root_;
   EvictionPolicy policy_;
   FileSystem& files_;
   LastUsed last_used_;

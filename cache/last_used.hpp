@@ -1,10 +1,11 @@
 // When entries were last used: our own stamps, because many file systems keep no access times.
 //
-//   ROOT/usage/SHARD.used   records (cache/record_log.hpp) of an entry's tag and a time in seconds
+//   ROOT/usage/SHARD.used   records (cache/record_log.hpp) of an entry's tag and a time in microseconds
 //                           since 1970; the last record of an entry counts
 //
 // Stamps are hints: they may be lost by a crash or a race, and then an entry seems to be as old as
-// its file. A time in the future is as good as now; normalised() lets it age from there. Thread-safe.
+// its file. A time in the future is as good as now; the evictor writes it so, and it ages from there.
+// Thread-safe.
 #pragma once
 
 #include <chrono>
@@ -17,6 +18,7 @@
 
 #include "cache/file_system.hpp"
 #include "cache/key.hpp"
+#include "cache/record_log.hpp"
 
 namespace fourge::cache {
 
@@ -25,8 +27,8 @@ class LastUsed {
   using Time = std::chrono::system_clock::time_point;
   using Stamps = std::map<std::uint64_t, Time>;  // by tag
 
-  // A stamp of one entry is written at most once an interval by this object.
-  LastUsed(std::string root, std::chrono::milliseconds interval, FileSystem& files);
+  // Root and file system must outlive the object. A stamp of one entry is written at most once an interval by this object.
+  LastUsed(const Root& root, std::chrono::milliseconds interval, FileSystem& files);
 
   // Notes that the entry is in use now. What fails is ignored.
   void stamp(const CacheKey& key) noexcept;
@@ -42,7 +44,9 @@ class LastUsed {
   std::string path_of(const std::string& shard) const;
 
  private:
-  std::string directory_;
+  RecordLog log_of(const std::string& shard) const;
+
+  const Root& root_;
   std::chrono::milliseconds interval_;
   FileSystem& files_;
   std::mutex mutex_;

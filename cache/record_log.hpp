@@ -11,12 +11,17 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <span>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "cache/file_system.hpp"
 
 namespace fourge::cache {
+
+// Below a cache root, beside the entries' directory.
+inline constexpr const char* kUsageDirectory = "usage";
 
 inline constexpr std::size_t kMaximumLogBytes = 4U << 20U;
 
@@ -34,8 +39,9 @@ struct LogContents {
 
 class RecordLog {
  public:
-  // The directory is made by the first append, if the root exists.
-  RecordLog(std::string root, std::string directory, std::string name, FileSystem& files);
+  // ROOT/usage/NAME. The directory is made by the first append, if the root exists. Root and file
+  // system must outlive the log.
+  RecordLog(const Root& root, const std::string& name, FileSystem& files);
 
   const std::string& path() const noexcept { return path_; }
 
@@ -49,10 +55,11 @@ class RecordLog {
   static LogContents parse(std::span<const std::byte> bytes);
 
  private:
-  std::string root_;
-  std::string directory_;
+  FilePath in_root(std::string path) const { return {*root_, std::move(path)}; }
+
+  const Root* root_;
   std::string path_;
-  FileSystem& files_;
+  FileSystem* files_;
 };
 
 }  // namespace fourge::cache

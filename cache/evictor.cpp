@@ -1,0 +1,379 @@
+#include "cache/evictor.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <array>
+#include <cerrno>
+#include <charconv>
+#include <exception>
+#include <optional>
+#include <set>
+#include <tuple>
+#include <utility>
+
+#include "cache/disk_store.hpp"
+#include "cache/entry.hpp"
+#include "cache/key_lock.hpp"
+
+namespace fourge::cache {
+
+namespace {
+
+constexpr std::size_t kKeyDigits = 2 * Digest::kBytes;
+constexpr std::size_t kKeyPosition = 17;  // in an entry's file name
+constexpr std::uint64_t kSizesBytes = 64U << 10U;
+constexpr int kRounds = 4;
+// After a look that found nothing to remove.
+constexpr std::chrono::seconds kPause{1};
+
+std::uint64_t high_water(std::uint64_t limit) { return limit - limit / 32; }
+std::uint64_t low_water(std::uint64_t limit) { return limit - limit / 8; }
+
+std::string shard_name(std::size_t shard) { return fmt::format("{:02x}", shard); }
+
+std::optional<std::size_t> shard_number(const std::string& name) {
+  if (name.size() != 2 || !is_lower_hex(name)) return std::nullopt;
+  std::size_t number = 0;
+  std::from_chars(name.data(), name.data() + name.size(), number, 16);
+  return number;
+}
+
+template <class Work>
+EvictReport report_instead_of_exception(Work work) noexcept {
+  EvictReport report;
+  try {
+    return work();
+  } catch (const std::exception& error) {
+    try {
+      report.detail = error.what();
+    } catch (const std::exception&) {
+      report.detail.clear();
+    }
+  }
+  return report;
+}
+
+// One evictor at a time; without usable locks, as many as there are.
+struct Turn {
+  bool busy = false;
+  std::optional<KeyLock> lock;
+};
+
+Turn take_turn(const std::string& lock_directory, const std::string& root) {
+  if (lock_directory.empty()) return {};
+  CacheKey name;
+  name.full = sha256("evict\n" + root);
+  LockResult result =
+      KeyLock::acquire(lock_directory, name, std::chrono::steady_clock::time_point::min(), {});
+  return {result.outcome == LockOutcome::timed_out, std::move(result.lock)};
+}
+
+}  // namespace
+
+struct Evictor::Survey {
+  std::vector<Candidate> candidates;
+  std::array<std::uint64_t, kShards> bytes{};
+  std::uint64_t total = 0;
+  std::string detail;
+};
+
+Evictor::Evictor(std::string root, EvictionPolicy policy, FileSystem& files)
+    : root_{std::move(root), policy.trust},
+      policy_(std::move(policy)),
+      files_(files),
+      last_used_(root_, policy_.stamp_interval, files),
+      sizes_(root_, "sizes", files) {}
+
+std::string Evictor::shard_directory(std::size_t shard) const {
+  return fmt::format("{}/v{}/{}", root_.path, kEntryFormat, shard_name(shard));
+}
+
+void Evictor::used(const CacheKey& key) noexcept {
+  if (!root_.path.empty()) last_used_.stamp(key);
+}
+
+void Evictor::hold(const CacheKey& key) {
+  const std::lock_guard lock(mutex_);
+  ++held_[key.file_name()];
+}
+
+void Evictor::release(const CacheKey& key) noexcept {
+  try {
+    const std::lock_guard lock(mutex_);
+    const auto found = held_.find(key.file_name());
+    if (found != held_.end() && --found->second == 0) held_.erase(found);
+  } catch (const std::exception&) {
+    return;  // no memory for the name: it stays held, which costs space only
+  }
+}
+
+EvictReport Evictor::published(const CacheKey& key, std::uint64_t file_bytes) noexcept {
+  if (root_.path.empty()) return {};
+  return report_instead_of_exception([&] { return checked_published(key, file_bytes); });
+}
+
+EvictReport Evictor::trim() noexcept {
+  if (root_.path.empty() || policy_.byte_limit == 0) return {};
+  return report_instead_of_exception([&] {
+    const Turn turn = take_turn(policy_.lock_directory, root_.path);
+    if (!turn.busy) return evict_locked(policy_.byte_limit);
+    EvictReport report;
+    report.busy = true;
+    return report;
+  });
+}
+
+EvictReport Evictor::checked_published(const CacheKey& key, std::uint64_t file_bytes) {
+  const std::size_t shard = shard_number(key.shard()).value_or(0);
+  std::uint64_t bytes = 0;
+  if (!count_shard(shard, bytes)) {
+    const std::lock_guard lock(mutex_);
+    bytes = counted_[shard] + file_bytes;
+  }
+  store_sizes({{shard, bytes}});
+  if (policy_.byte_limit == 0) return {};
+  return evict(high_water(policy_.byte_limit), low_water(policy_.byte_limit));
+}
+
+EvictReport Evictor::evict(std::uint64_t trigger, std::uint64_t target) {
+  EvictReport all;
+  for (int round = 0; round < kRounds; ++round) {
+    all.bytes = total_bytes();
+    if (all.bytes <= trigger) break;
+    {
+      const std::lock_guard lock(mutex_);
+      if (std::chrono::steady_clock::now() < pause_until_) break;
+    }
+    EvictReport once;
+    {
+      const Turn turn = take_turn(policy_.lock_directory, root_.path);
+      if (turn.busy) {
+        all.busy = true;
+        break;
+      }
+      once = evict_locked(target);
+    }
+    all.removed += once.removed;
+    all.removed_bytes += once.removed_bytes;
+    all.bytes = once.bytes;
+    all.in_use = once.in_use;
+    all.looked = true;
+    all.detail = std::move(once.detail);
+    if (once.removed == 0 && once.bytes > trigger) {
+      const std::lock_guard lock(mutex_);
+      pause_until_ = std::chrono::steady_clock::now() + kPause;
+      break;
+    }
+  }
+  return all;
+}
+
+EvictReport Evictor::evict_locked(std::uint64_t target) {
+  EvictReport report;
+  const std::size_t known = sizes_.read().records.size();
+  Survey survey = survey_store();
+  report.looked = true;
+  remove_until(survey, target, report);
+
+  // Who published meanwhile has counted a shard that we had passed.
+  const std::vector<Record> now = sizes_.read().records;
+  std::set<std::size_t> changed;
+  for (std::size_t i = known; i < now.size(); ++i) {
+    if (now[i].tag < kShards) changed.insert(static_cast<std::size_t>(now[i].tag));
+  }
+  for (const std::size_t shard : changed) {
+    std::uint64_t bytes = 0;
+    if (!count_shard(shard, bytes)) continue;
+    survey.total += bytes - survey.bytes[shard];  // may wrap twice, and then it is right again
+    survey.bytes[shard] = bytes;
+  }
+  std::vector<Record> records;
+  for (std::size_t shard = 0; shard < kShards; ++shard) {
+    records.push_back({shard, survey.bytes[shard]});
+  }
+  store_sizes(records);
+  report.bytes = survey.total;
+  if (report.detail.empty()) report.detail = std::move(survey.detail);
+  sweep_temporaries(std::chrono::system_clock::now());
+  return report;
+}
+
+void Evictor::remove_until(Survey& survey, std::uint64_t target, EvictReport& report) {
+  std::vector<Candidate>& candidates = survey.candidates;
+  std::sort(candidates.begin(), candidates.end(), [](const Candidate& a, const Candidate& b) {
+    return std::tie(a.used, a.path) < std::tie(b.used, b.path);
+  });
+  candidates.resize(candidates.size() - std::min(candidates.size(), policy_.keep_recent));
+  for (const Candidate& candidate : candidates) {
+    if (survey.total <= target) return;
+    bool kept = candidate.in_use;
+    if (!kept) {
+      const std::lock_guard lock(mutex_);
+      kept = held_.count(candidate.path.substr(candidate.path.rfind('/') + 1)) != 0;
+    }
+    if (kept) {
+      ++report.in_use;
+      continue;
+    }
+    const IoStatus removed = files_.remove({root_, candidate.path});
+    if (!removed.ok() && removed.error != ENOENT) {
+      report.detail = fmt::format("cannot remove {}: {}", candidate.path, removed.reason());
+      continue;
+    }
+    survey.total -= candidate.bytes;
+    survey.bytes[candidate.shard] -= candidate.bytes;
+    if (removed.ok()) {
+      ++report.removed;
+      report.removed_bytes += candidate.bytes;
+    }
+  }
+}
+
+Evictor::Survey Evictor::survey_store() {
+  Survey survey;
+  const auto now = std::chrono::system_clock::now();
+  const auto shards =
+      files_.list_directory({root_, fmt::format("{}/v{}", root_.path, kEntryFormat)});
+  if (!shards.ok() && shards.error != ENOENT) {
+    survey.detail = fmt::format("cannot list {}: {}", root_.path, shards.reason());
+  }
+  for (const std::string& name : shards.value) {
+    if (const auto shard = shard_number(name)) survey_shard(*shard, now, survey);
+  }
+  return survey;
+}
+
+void Evictor::survey_shard(std::size_t shard, LastUsed::Time now, Survey& survey) {
+  const std::string directory = shard_directory(shard);
+  const auto names = files_.list_directory({root_, directory});
+  if (!names.ok()) {
+    if (names.error != ENOENT) {
+      survey.detail = fmt::format("cannot list {}: {}", directory, names.reason());
+    }
+    return;
+  }
+  LastUsed::Stamps stamps = last_used_.read(shard_name(shard));
+  LastUsed::Stamps kept;
+  bool wrong = false;
+  // A clock that is a little ahead is as good as ours. One that is far ahead says nothing: such an
+  // entry is the last of those that are not in use, and ages from there.
+  const auto settle = [&](LastUsed::Time time) {
+    if (time <= now) return time;
+    wrong = true;
+    return time - now <= policy_.in_use_window ? now : now - policy_.in_use_window;
+  };
+  for (const std::string& name : names.value) {
+    if (!is_entry_file_name(name)) continue;
+    Candidate candidate;
+    candidate.path = directory + '/' + name;
+    const auto status = files_.status({root_, candidate.path});
+    const auto digest = Digest::from_hex(name.substr(kKeyPosition, kKeyDigits));
+    if (!status.ok() || status.value.type != FileType::regular || !digest) continue;
+    candidate.shard = shard;
+    candidate.bytes = status.value.size;
+    const std::uint64_t tag = LastUsed::tag_of(*digest);
+    const auto stamp = stamps.find(tag);
+    if (stamp != stamps.end()) {
+      candidate.used = settle(stamp->second);
+      candidate.in_use = now - candidate.used < policy_.in_use_window;
+      if (status.value.modified <= now) {
+        candidate.used = std::max(candidate.used, status.value.modified);
+      }
+      kept[tag] = settle(stamp->second);
+    } else {
+      candidate.used = settle(status.value.modified);
+      if (status.value.modified > now) kept[tag] = now - policy_.in_use_window;
+    }
+    survey.bytes[shard] += candidate.bytes;
+    survey.total += candidate.bytes;
+    survey.candidates.push_back(std::move(candidate));
+  }
+  // The rest is of entries that are gone.
+  constexpr std::size_t kSlack = 64;
+  if (wrong || stamps.size() > 2 * kept.size() + kSlack) {
+    last_used_.replace(shard_name(shard), kept);
+  }
+}
+
+bool Evictor::count_shard(std::size_t shard, std::uint64_t& bytes) {
+  const std::string directory = shard_directory(shard);
+  const auto names = files_.list_directory({root_, directory});
+  bytes = 0;
+  if (names.error == ENOENT) return true;
+  if (!names.ok()) return false;
+  for (const std::string& name : names.value) {
+    if (!is_entry_file_name(name)) continue;
+    const auto status = files_.status({root_, directory + '/' + name});
+    if (status.ok() && status.value.type == FileType::regular) bytes += status.value.size;
+  }
+  return true;
+}
+
+// What the file says, what this process has counted itself, and what must be counted now.
+std::uint64_t Evictor::total_bytes() {
+  std::array<std::optional<std::uint64_t>, kShards> known;
+  {
+    const std::lock_guard lock(mutex_);
+    for (const auto& [shard, bytes] : counted_) known[shard] = bytes;
+  }
+  for (const Record& record : sizes_.read().records) {
+    if (record.tag < kShards) known[record.tag] = record.value;
+  }
+  if (std::any_of(known.begin(), known.end(), [](const auto& bytes) { return !bytes; })) {
+    const auto shards =
+        files_.list_directory({root_, fmt::format("{}/v{}", root_.path, kEntryFormat)});
+    std::vector<Record> counted;
+    for (const std::string& name : shards.value) {
+      const auto shard = shard_number(name);
+      std::uint64_t bytes = 0;
+      if (!shard || known[*shard] || !count_shard(*shard, bytes)) continue;
+      known[*shard] = bytes;
+      counted.push_back({*shard, bytes});
+    }
+    for (std::size_t shard = 0; shards.ok() && shard < kShards; ++shard) {
+      if (!known[shard]) counted.push_back({shard, 0});
+    }
+    store_sizes(counted);
+  }
+  std::uint64_t total = 0;
+  for (const auto& bytes : known) {
+    const std::uint64_t sum = total + bytes.value_or(0);
+    total = sum < total ? ~std::uint64_t{0} : sum;
+  }
+  return total;
+}
+
+void Evictor::store_sizes(const std::vector<Record>& records) {
+  {
+    const std::lock_guard lock(mutex_);
+    for (const Record& record : records) {
+      counted_[static_cast<std::size_t>(record.tag)] = record.value;
+    }
+  }
+  const IoResult<std::uint64_t> size = sizes_.append(records);
+  if (!size.ok() || size.value <= kSizesBytes) return;
+  std::map<std::uint64_t, std::uint64_t> last;
+  for (const Record& record : sizes_.read().records) {
+    if (record.tag < kShards) last[record.tag] = record.value;
+  }
+  std::vector<Record> compact;
+  for (const auto& [tag, value] : last) compact.push_back({tag, value});
+  static_cast<void>(sizes_.replace(compact));
+}
+
+// Of processes that were killed while they replaced a log.
+void Evictor::sweep_temporaries(LastUsed::Time now) {
+  const std::string directory = fmt::format("{}/{}", root_.path, kUsageDirectory);
+  for (const std::string& name : files_.list_directory({root_, directory}).value) {
+    if (!name.ends_with(".tmp")) continue;
+    const FilePath path{root_, directory + '/' + name};
+    const auto status = files_.status(path);
+    if (status.ok() && (now - status.value.modified > kStaleTemporaryAge ||
+                        status.value.modified - now > kStaleTemporaryAge)) {
+      static_cast<void>(files_.remove(path));
+    }
+  }
+}
+
+}  // namespace fourge::cache
