@@ -3,7 +3,11 @@
 #include <fourge/options.hpp>
 #include <fourge/runtime.hpp>
 
+#include <charconv>
+#include <cstdint>
 #include <cstdlib>
+#include <string_view>
+#include <system_error>
 
 namespace fourge {
 namespace {
@@ -26,12 +30,47 @@ std::string default_cache_directory() {
   return {};
 }
 
+// Empty parts are left out: an unset variable in a list must not mean the current directory.
+std::vector<std::string> split_at_colons(std::string_view text) {
+  std::vector<std::string> parts;
+  while (!text.empty()) {
+    const std::size_t colon = text.find(':');
+    if (colon != 0) {
+      parts.emplace_back(text.substr(0, colon));
+    }
+    text.remove_prefix(colon == std::string_view::npos ? text.size() : colon + 1);
+  }
+  return parts;
+}
+
+std::uint64_t parse_byte_limit(const std::string& text) {
+  std::uint64_t number = 0;
+  const char* const end = text.data() + text.size();
+  const auto parsed = std::from_chars(text.data(), end, number);
+  const std::string_view unit(parsed.ptr, static_cast<std::size_t>(end - parsed.ptr));
+  constexpr std::string_view kUnits = "KMGT";
+  const std::size_t power = unit.empty() ? 0 : kUnits.find(unit.front()) + 1;
+  const bool known = unit.empty() || (unit.size() == 1 && power != 0);
+  if (parsed.ec != std::errc() || !known || number > (UINT64_MAX >> (10 * power))) {
+    throw Error(ErrorKind::invalid_argument,
+                "FOURGE_CACHE_LIMIT is \"" + text +
+                    "\"; give a number of bytes, or one with K, M, G or T (1024 bytes and up), or 0 "
+                    "for no limit");
+  }
+  return number << (10 * power);
+}
+
 }  // namespace
 
 Options Options::from_environment() {
   Options options;
   options.cache_directory = default_cache_directory();
   options.trusted_group = variable("FOURGE_CACHE_GROUP");
+  options.cache_read_only = split_at_colons(variable("FOURGE_CACHE_READ_ONLY"));
+  options.bundle_public_key = variable("FOURGE_BUNDLE_PUBLIC_KEY");
+  if (auto limit = variable("FOURGE_CACHE_LIMIT"); !limit.empty()) {
+    options.cache_byte_limit = parse_byte_limit(limit);
+  }
   options.runtime_directory = variable("XDG_RUNTIME_DIR");
   options.nvrtc_library = variable("FOURGE_NVRTC");
   options.cuda_home = variable("CUDA_HOME");
@@ -68,8 +107,6 @@ const char* to_string(ErrorKind kind) noexcept {
 
 const char* to_string(Origin origin) noexcept {
   switch (origin) {
-    case Origin::memory:
-      return "memory";
     case Origin::disk:
       return "disk";
     case Origin::compiled:

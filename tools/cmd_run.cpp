@@ -288,8 +288,6 @@ class Nvfp4Run {
 
   const char* origin_text() const {
     switch (execution_.origin) {
-      case Origin::memory:
-        return "from memory";
       case Origin::disk:
         return "from the disk cache";
       case Origin::compiled:

@@ -13,7 +13,7 @@
 namespace fourge::tools {
 namespace {
 
-constexpr Origin kOrigins[] = {Origin::memory, Origin::disk, Origin::compiled};
+constexpr Origin kOrigins[] = {Origin::disk, Origin::compiled};
 
 WorkerAnswer failed(ErrorKind kind, const char* message) {
   WorkerAnswer answer;

@@ -26,7 +26,7 @@
 
 namespace fourge {
 
-enum class Origin { memory, disk, compiled };
+enum class Origin { disk, compiled };
 FOURGE_API const char* to_string(Origin origin) noexcept;
 
 // What a spec turns into, before any GPU is involved.
@@ -38,7 +38,7 @@ struct Artifact {
   std::string key;                   // hex
   std::string key_record;            // JSON: the fields the key was made of
   std::vector<std::byte> cubin;
-  Origin origin;                  // where this process got it from
+  Origin origin;                  // where this process got it from, when it first built it
   std::chrono::nanoseconds took;  // look-up, or compile and publish
 };
 
