@@ -118,6 +118,11 @@ std::string encode_entry(const CacheKey& key, std::span<const std::byte> payload
   return file;
 }
 
+std::uint64_t encoded_entry_bytes(const CacheKey& key, std::size_t payload_bytes) noexcept {
+  return kPreambleBytes + kFixedHeaderBytes + key.record.size() + sizeof(std::uint64_t) +
+         Digest::kBytes + payload_bytes;
+}
+
 ParseResult parse_entry(std::span<const std::byte> file, const CacheKey* expected) {
   if (!begins_with_magic(file)) return refuse(MissCause::format, "it is not a fourge cache entry");
   if (file.size() < kPreambleBytes) {

@@ -64,6 +64,9 @@ struct ParseResult {
 // Throws Error(internal) if the key's record is too long for a header.
 std::string encode_entry(const CacheKey& key, std::span<const std::byte> payload);
 
+// The length of encode_entry()'s result.
+std::uint64_t encoded_entry_bytes(const CacheKey& key, std::size_t payload_bytes) noexcept;
+
 // Any bytes may be given. With a key, the entry must be the one of that key. Allocates only for a
 // whole entry, and no more than the file's own size.
 ParseResult parse_entry(std::span<const std::byte> file, const CacheKey* expected);

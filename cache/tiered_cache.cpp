@@ -8,8 +8,10 @@
 namespace fourge::cache {
 
 TieredCache::TieredCache(DiskStore* local, std::vector<std::unique_ptr<ReadOnlyTier>> lower,
-                         bool promote)
-    : local_(local != nullptr && local->enabled() ? local : nullptr), promote_(promote) {
+                         bool promote, Evictor* evictor)
+    : local_(local != nullptr && local->enabled() ? local : nullptr),
+      evictor_(local_ != nullptr ? evictor : nullptr),
+      promote_(promote) {
   if (local_ != nullptr) slots_.push_back(std::make_unique<Slot>());
   for (std::unique_ptr<ReadOnlyTier>& tier : lower) {
     slots_.push_back(std::make_unique<Slot>());
@@ -41,7 +43,7 @@ TieredResult TieredCache::ask_all(const Look& look) {
       result.tier = i;
       result.kind = slot.tier ? slot.tier->kind() : TierKind::local;
       result.path = slot.tier ? slot.tier->path() : local_->root();
-      if (slot.tier) promote(result);
+      note_hit(result);
       return result;
     }
   } catch (const std::exception&) {
@@ -61,21 +63,32 @@ void TieredCache::note_miss(std::size_t tier, LookupResult miss, TieredResult& r
   result.misses.push_back({tier, miss.cause, std::move(miss.detail), miss.set_aside});
 }
 
-void TieredCache::promote(TieredResult& result) {
-  if (!promote_ || local_ == nullptr) return;
+void TieredCache::note_hit(TieredResult& result) {
+  if (local_ == nullptr) return;
   const auto request = Digest::from_hex(result.entry->request_hex);
   const auto full = Digest::from_hex(result.entry->key_hex);
   if (!request || !full) return;
-  result.promoted =
-      local_->publish({*request, *full, result.entry->record}, result.entry->payload).ok;
+  const CacheKey key{*request, *full, result.entry->record};
+  if (result.kind == TierKind::local) {
+    if (evictor_ != nullptr) evictor_->used(key);
+    return;
+  }
+  if (!promote_) return;
+  result.promoted = publish(key, result.entry->payload).ok;
   result.promotion_failed = !result.promoted;
   (result.promoted ? promotions_ : promotion_failures_).fetch_add(1, std::memory_order_relaxed);
 }
 
 PublishResult TieredCache::publish(const CacheKey& key,
                                    std::span<const std::byte> payload) noexcept {
-  if (local_ != nullptr) return local_->publish(key, payload);
   PublishResult result;
+  if (local_ != nullptr) {
+    result = local_->publish(key, payload);
+    if (result.ok && evictor_ != nullptr) {
+      static_cast<void>(evictor_->published(key, encoded_entry_bytes(key, payload.size())));
+    }
+    return result;
+  }
   try {
     result.detail = "there is no local cache directory";
   } catch (const std::exception&) {

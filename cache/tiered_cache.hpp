@@ -17,6 +17,7 @@
 #include <vector>
 
 #include "cache/disk_store.hpp"
+#include "cache/evictor.hpp"
 #include "cache/read_only_tier.hpp"
 
 namespace fourge::cache {
@@ -57,8 +58,10 @@ struct TieredCounters {
 
 class TieredCache {
  public:
-  // local may be null; it must outlive this.
-  TieredCache(DiskStore* local, std::vector<std::unique_ptr<ReadOnlyTier>> lower, bool promote);
+  // local may be null. The evictor is told of hits in the local store and of what is published there;
+  // it may be null, too. Both must outlive this.
+  TieredCache(DiskStore* local, std::vector<std::unique_ptr<ReadOnlyTier>> lower, bool promote,
+              Evictor* evictor = nullptr);
 
   std::size_t tiers() const noexcept { return slots_.size(); }
 
@@ -85,9 +88,11 @@ class TieredCache {
   template <class Look>
   TieredResult ask_all(const Look& look);
   void note_miss(std::size_t tier, LookupResult miss, TieredResult& result);
-  void promote(TieredResult& result);
+  // Of a hit: the key is what the entry says.
+  void note_hit(TieredResult& result);
 
   DiskStore* local_;
+  Evictor* evictor_;
   bool promote_;
   std::vector<std::unique_ptr<Slot>> slots_;
   std::atomic<std::uint64_t> promotions_{0};

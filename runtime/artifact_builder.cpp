@@ -66,13 +66,24 @@ cache::CacheKey make_key(const KernelSpec& spec, std::string_view source,
 
 ArtifactBuilder::ArtifactBuilder(const Options& options, Counters& counters)
     : options_(options), counters_(counters) {
-  if (!options_.cache_directory.empty()) {
-    cache::TrustPolicy trust;
-    if (!options_.trusted_group.empty()) {
-      trust.group = cache::find_group(options_.trusted_group);
-    }
-    store_.emplace(options_.cache_directory, cache::posix_file_system(), trust);
+  cache::TrustPolicy trust;
+  if (!options_.trusted_group.empty()) {
+    trust.group = cache::find_group(options_.trusted_group);
   }
+  if (!options_.cache_directory.empty()) {
+    store_.emplace(options_.cache_directory, cache::posix_file_system(), trust);
+    cache::EvictionPolicy policy;
+    policy.byte_limit = options_.cache_byte_limit;
+    policy.lock_directory = cache::default_lock_directory(options_.runtime_directory, getuid());
+    policy.trust = trust;
+    evictor_.emplace(options_.cache_directory, policy);
+  }
+  std::vector<std::unique_ptr<cache::ReadOnlyTier>> lower;
+  for (const std::string& path : options_.cache_read_only) {
+    lower.push_back(cache::make_read_only_tier(path, options_.bundle_public_key, trust));
+  }
+  tiers_.emplace(store_ ? &*store_ : nullptr, std::move(lower), options_.cache_promote,
+                 evictor_ ? &*evictor_ : nullptr);
 }
 
 BuildRequest ArtifactBuilder::request(const KernelSpec& spec) {
@@ -97,47 +108,69 @@ Artifact ArtifactBuilder::build(const KernelSpec& spec) {
 }
 
 std::optional<Artifact> ArtifactBuilder::from_disk(const BuildRequest& request) {
-  if (!store_) {
-    return std::nullopt;
-  }
-  cache::LookupResult found = store_->lookup(request.key);
+  cache::TieredResult found = tiers_->lookup(request.key);
+  count(request.spec, found);
   if (!found.entry) {
-    count_miss(counters_, found.cause);
-    if (found.set_aside) {
-      ++counters_.heals;
-      log(LogLevel::warn, fmt::format("{}: a bad cache entry was set aside and will be rebuilt: {}",
-                                      request.spec.text(), found.detail));
-    } else {
-      log(LogLevel::debug,
-          fmt::format("{}: cache miss ({})", request.spec.text(), cache::to_string(found.cause)));
-    }
     return std::nullopt;
   }
-  ++counters_.disk_hits;
   Artifact artifact = artifact_of(request);
   artifact.cubin = std::move(found.entry->payload);
   artifact.origin = Origin::disk;
+  artifact.tier = std::move(found.path);
   return artifact;
 }
 
-Artifact ArtifactBuilder::build_without_compiler(const BuildRequest& request) {
-  cache::LookupResult found;
-  if (store_) {
-    found = store_->lookup_request(request.key);
+// A read-only tier that merely has not got an entry is no miss of the cache.
+void ArtifactBuilder::count(const KernelSpec& spec, const cache::TieredResult& found) {
+  for (const cache::TierMiss& miss : found.misses) {
+    if ((store_ && miss.tier == 0) || miss.cause != cache::MissCause::absent) {
+      count_miss(counters_, miss.cause);
+    }
+    if (miss.set_aside) {
+      ++counters_.heals;
+      log(LogLevel::warn, fmt::format("{}: a bad cache entry was set aside and will be rebuilt: {}",
+                                      spec.text(), miss.detail));
+    } else {
+      log(LogLevel::debug, fmt::format("{}: cache miss ({}): {}", spec.text(),
+                                       cache::to_string(miss.cause), miss.detail));
+    }
   }
+  for (const std::string& warning : found.warnings) {
+    log(LogLevel::warn, warning);
+  }
+  if (found.entry) {
+    ++counters_.disk_hits;
+    counters_.read_only_hits += found.kind == cache::TierKind::directory ? 1U : 0U;
+    counters_.bundle_hits += found.kind == cache::TierKind::bundle ? 1U : 0U;
+    counters_.promotions += found.promoted ? 1U : 0U;
+    counters_.promotion_failures += found.promotion_failed ? 1U : 0U;
+  }
+}
+
+Artifact ArtifactBuilder::build_without_compiler(const BuildRequest& request) {
+  cache::TieredResult found = tiers_->lookup_request(request.key);
+  count(request.spec, found);
   if (!found.entry) {
+    std::vector<std::string> asked = options_.cache_read_only;
+    if (store_) {
+      asked.insert(asked.begin(), options_.cache_directory);
+    }
+    std::string why;
+    for (const cache::TierMiss& miss : found.misses) {
+      why += miss.cause == cache::MissCause::absent ? std::string() : "\n  " + miss.detail;
+    }
     throw Error(
         ErrorKind::library_missing,
-        fmt::format("{} is not in the cache ({}) and cannot be compiled: {}", request.spec.text(),
-                    options_.cache_directory.empty() ? "none" : options_.cache_directory,
-                    jit::nvrtc_missing_message(location())));
+        fmt::format("{} is not in the cache ({}) and cannot be compiled: {}{}", request.spec.text(),
+                    asked.empty() ? "none" : fmt::format("{}", fmt::join(asked, ", ")),
+                    jit::nvrtc_missing_message(location()), why));
   }
-  ++counters_.disk_hits;
   Artifact artifact = artifact_of(request);
   artifact.key = found.entry->key_hex;
   artifact.key_record = found.entry->record;
   artifact.cubin = std::move(found.entry->payload);
   artifact.origin = Origin::disk;
+  artifact.tier = std::move(found.path);
   return artifact;
 }
 
@@ -195,7 +228,7 @@ Artifact ArtifactBuilder::compile(const BuildRequest& request) {
 }
 
 void ArtifactBuilder::publish(const BuildRequest& request, const Artifact& artifact) {
-  const cache::PublishResult result = store_->publish(request.key, artifact.cubin);
+  const cache::PublishResult result = tiers_->publish(request.key, artifact.cubin);
   if (result.ok) {
     return;
   }

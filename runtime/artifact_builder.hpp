@@ -3,11 +3,14 @@
 //   source and options -> key -> disk -> (one process of the host) compile -> publish
 #pragma once
 
+#include <fourge/export.hpp>
 #include <fourge/options.hpp>
 #include <fourge/runtime.hpp>
 
 #include "cache/disk_store.hpp"
+#include "cache/evictor.hpp"
 #include "cache/key.hpp"
+#include "cache/tiered_cache.hpp"
 #include "jit/nvrtc.hpp"
 #include "jit/nvrtc_location.hpp"
 #include "runtime/counters.hpp"
@@ -43,6 +46,7 @@ class ArtifactBuilder {
 
  private:
   std::optional<Artifact> from_disk(const BuildRequest& request);
+  void count(const KernelSpec& spec, const cache::TieredResult& found);
   Artifact build_without_compiler(const BuildRequest& request);
   Artifact build_on_miss(const BuildRequest& request);
   Artifact compile(const BuildRequest& request);
@@ -55,6 +59,8 @@ class ArtifactBuilder {
   const Options& options_;
   Counters& counters_;
   std::optional<cache::DiskStore> store_;
+  std::optional<cache::Evictor> evictor_;
+  std::optional<cache::TieredCache> tiers_;  // always; the store and the evictor belong to it
   std::once_flag located_;
   jit::NvrtcLocation location_;
   std::mutex nvrtc_mutex_;
@@ -64,7 +70,7 @@ class ArtifactBuilder {
 
 // The key of a request: format version, spec text, target, digest of the exact source, options, and
 // the identity of the compiler's build.
-cache::CacheKey make_key(const KernelSpec& spec, std::string_view source,
+FOURGE_API cache::CacheKey make_key(const KernelSpec& spec, std::string_view source,
                          const std::vector<std::string>& options,
                          const std::string& nvrtc_identity);
 

@@ -6,6 +6,10 @@ Stats Counters::snapshot() const {
   Stats stats;
   stats.memory_hits = memory_hits.value();
   stats.disk_hits = disk_hits;
+  stats.read_only_hits = read_only_hits;
+  stats.bundle_hits = bundle_hits;
+  stats.promotions = promotions;
+  stats.promotion_failures = promotion_failures;
   stats.compiles = compiles;
   stats.compile_failures = compile_failures;
   stats.waits = waits;

@@ -40,6 +40,10 @@ struct Counters {
   using Counter = std::atomic<std::uint64_t>;
   SpreadCounter memory_hits;
   Counter disk_hits{0};
+  Counter read_only_hits{0};
+  Counter bundle_hits{0};
+  Counter promotions{0};
+  Counter promotion_failures{0};
   Counter compiles{0};
   Counter compile_failures{0};
   Counter waits{0};

@@ -52,10 +52,11 @@ std::uint64_t parse_byte_limit(const std::string& text) {
   const std::size_t power = unit.empty() ? 0 : kUnits.find(unit.front()) + 1;
   const bool known = unit.empty() || (unit.size() == 1 && power != 0);
   if (parsed.ec != std::errc() || !known || number > (UINT64_MAX >> (10 * power))) {
-    throw Error(ErrorKind::invalid_argument,
-                "FOURGE_CACHE_LIMIT is \"" + text +
-                    "\"; give a number of bytes, or one with K, M, G or T (1024 bytes and up), or 0 "
-                    "for no limit");
+    throw Error(
+        ErrorKind::invalid_argument,
+        "FOURGE_CACHE_LIMIT is \"" + text +
+            "\"; give a number of bytes, or one with K, M, G or T (1024 bytes and up), or 0 "
+            "for no limit");
   }
   return number << (10 * power);
 }

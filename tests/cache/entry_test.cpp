@@ -165,4 +165,12 @@ TEST_CASE("a key record that fits no header is refused when it is written") {
   CHECK_THROWS_AS(encode_entry(key, as_bytes("cubin")), Error);
 }
 
+TEST_CASE("entry: its length is known before it is made") {
+  for (const std::size_t bytes : {0U, 1U, 5000U}) {
+    const auto payload = make_payload("a", bytes);
+    CHECK(encode_entry(make_key("a"), payload).size() ==
+          cache::encoded_entry_bytes(make_key("a"), bytes));
+  }
+}
+
 }  // namespace fourge::tests

@@ -330,3 +330,26 @@ TEST_CASE("tiers: without any there is only a miss") {
   TieredCache disabled(&off, {}, true);
   CHECK(disabled.tiers() == 0);
 }
+
+TEST_CASE("tiers: the evictor bounds what is published and promoted") {
+  const TemporaryDirectory directory;
+  std::vector<std::string> names;
+  for (int i = 0; i < 20; ++i) names.push_back("spec " + std::to_string(i));
+  fill(directory / "lower", names);
+  EvictionPolicy policy;
+  policy.byte_limit = 8 * encoded_entry_bytes(make_key("spec 1"), 3000);
+  policy.keep_recent = 1;
+  policy.in_use_window = std::chrono::milliseconds(0);
+  policy.stamp_interval = std::chrono::milliseconds(0);
+  Evictor evictor(directory / "local", policy);
+  DiskStore local(directory / "local");
+  Tiers lower;
+  lower.push_back(make_read_only_tier(directory / "lower", {}));
+  TieredCache tiers(&local, std::move(lower), true, &evictor);
+  for (const std::string& name : names) CHECK(tiers.lookup(make_key(name)).promoted);
+  CHECK(tiers.lookup(make_key(names.back())).tier == 0);
+  const std::size_t kept = count_files(directory / "local/v1", ".fourge");
+  CHECK(kept >= 1);
+  CHECK(kept <= 8);
+  CHECK(count_files(directory / "lower", ".fourge") == names.size());
+}

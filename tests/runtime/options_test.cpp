@@ -1,10 +1,13 @@
+#include <fourge/error.hpp>
 #include <fourge/options.hpp>
 
 #include "tests/support/catch.hpp"
 
+#include <cstdint>
 #include <cstdlib>
 #include <optional>
 #include <string>
+#include <vector>
 
 namespace {
 
@@ -69,4 +72,41 @@ TEST_CASE("the other variables", "[options]") {
   CHECK(options.runtime_directory == "/run/user/7");
   CHECK(options.host_compiler == "clang++");
   CHECK(options.trusted_group == "staff");
+}
+
+TEST_CASE("read-only caches, the key for bundles and the byte limit", "[options]") {
+  const Variable none("FOURGE_CACHE_READ_ONLY", nullptr);
+  const Variable no_key("FOURGE_BUNDLE_PUBLIC_KEY", nullptr);
+  const Variable no_limit("FOURGE_CACHE_LIMIT", nullptr);
+  CHECK(fourge::Options::from_environment().cache_read_only.empty());
+  CHECK(fourge::Options::from_environment().bundle_public_key.empty());
+  CHECK(fourge::Options::from_environment().cache_byte_limit == 1ULL << 30U);
+  CHECK(fourge::Options::from_environment().cache_promote);
+  const Variable list("FOURGE_CACHE_READ_ONLY", ":/opt/cache:/mnt/fleet.fourge::/b c:");
+  const Variable key("FOURGE_BUNDLE_PUBLIC_KEY", "/etc/fourge.pem");
+  const Variable limit("FOURGE_CACHE_LIMIT", "3M");
+  const auto options = fourge::Options::from_environment();
+  CHECK(options.cache_read_only ==
+        std::vector<std::string>{"/opt/cache", "/mnt/fleet.fourge", "/b c"});
+  CHECK(options.bundle_public_key == "/etc/fourge.pem");
+  CHECK(options.cache_byte_limit == 3U << 20U);
+}
+
+TEST_CASE("a byte limit that is none is refused by name", "[options]") {
+  {
+    const Variable zero("FOURGE_CACHE_LIMIT", "0");
+    CHECK(fourge::Options::from_environment().cache_byte_limit == 0);
+    const Variable most("FOURGE_CACHE_LIMIT", "18446744073709551615");
+    CHECK(fourge::Options::from_environment().cache_byte_limit == UINT64_MAX);
+  }
+  for (const char* text : {"x", "1X", "-1", "1 G", "1GB", "99999999999T", "18446744073709551616"}) {
+    const Variable limit("FOURGE_CACHE_LIMIT", text);
+    try {
+      fourge::Options::from_environment();
+      FAIL("taken: " << text);
+    } catch (const fourge::Error& error) {
+      CHECK(error.kind() == fourge::ErrorKind::invalid_argument);
+      CHECK(std::string(error.what()).find("FOURGE_CACHE_LIMIT") != std::string::npos);
+    }
+  }
 }

@@ -5,9 +5,11 @@
 #include <fourge/export.hpp>
 
 #include <chrono>
+#include <cstdint>
 #include <functional>
 #include <string>
 #include <string_view>
+#include <vector>
 
 namespace fourge {
 
@@ -16,6 +18,19 @@ enum class LogLevel { debug, info, warn, error };
 struct FOURGE_API Options {
   // Directory of the disk cache. Empty: no disk cache, compiled kernels live in memory only.
   std::string cache_directory;
+  // Caches that are only read, asked in this order after cache_directory: directories laid out as a cache
+  // directory (`fourge prewarm --output`), and bundles (`fourge cache export`; the name ends with
+  // ".fourge"). What is in them must belong to this user or root and be writable by nobody else; a bad
+  // entry is passed over and stays.
+  std::vector<std::string> cache_read_only;
+  // Whether what is found in one of them is copied into cache_directory. That this fails is no error.
+  bool cache_promote = true;
+  // Public key (Ed25519) that bundles must be signed with: PEM, or the path of a file with PEM. Then no
+  // other bundle is used, and the owner and mode of the file do not matter. Empty: signatures are not
+  // looked at.
+  std::string bundle_public_key;
+  // Bytes of entries that cache_directory may hold; the least recently used are removed. 0: no limit.
+  std::uint64_t cache_byte_limit = std::uint64_t{1} << 30U;
   // A group (name or number) whose members share cache_directory: what belongs to it may be written by
   // it and owned by any of them. Empty: what others own or may write is not used, and a cache
   // directory of others is neither read nor written. A Runtime is not made if there is no such group.
@@ -34,6 +49,8 @@ struct FOURGE_API Options {
   std::function<void(LogLevel, std::string_view)> log;
 
   // FOURGE_CACHE_DIR, else XDG_CACHE_HOME/fourge, else HOME/.cache/fourge ("" when none is set);
+  // FOURGE_CACHE_READ_ONLY (paths separated by colons); FOURGE_BUNDLE_PUBLIC_KEY; FOURGE_CACHE_LIMIT
+  // (bytes, or with K, M, G or T; throws Error(invalid_argument) for anything else);
   // FOURGE_CACHE_GROUP; XDG_RUNTIME_DIR; FOURGE_NVRTC; CUDA_HOME, else CUDA_PATH; FOURGE_HOST_CXX.
   static Options from_environment();
 };

@@ -40,6 +40,7 @@ struct Artifact {
   std::vector<std::byte> cubin;
   Origin origin;                  // where this process got it from, when it first built it
   std::chrono::nanoseconds took;  // look-up, or compile and publish
+  std::string tier = {};          // disk: the cache directory or bundle that had it
 };
 
 class FOURGE_API Runtime {

@@ -8,7 +8,11 @@ namespace fourge {
 
 struct Stats {
   std::uint64_t memory_hits = 0;  // prepare()/build() answered from memory
-  std::uint64_t disk_hits = 0;    // answered by a verified entry on disk
+  std::uint64_t disk_hits = 0;    // answered by a verified entry on disk; of these
+  std::uint64_t read_only_hits = 0;  //   in a read-only directory
+  std::uint64_t bundle_hits = 0;     //   in a bundle
+  std::uint64_t promotions = 0;      // copied from there into the cache directory
+  std::uint64_t promotion_failures = 0;
   std::uint64_t compiles = 0;     // NVRTC runs that succeeded
   std::uint64_t compile_failures = 0;
   std::uint64_t waits = 0;        // waited for another thread or process that compiled the same key
