@@ -9,11 +9,20 @@ struct Floats4 {
   float v[4];
 };
 
+FOURGE_INLINE Floats4 decode_e4m3x4_software(uint32 codes) {
+  Floats4 result;
+#pragma unroll
+  for (int i = 0; i < 4; ++i) {
+    result.v[i] = decode_e4m3((codes >> (8 * i)) & 0xFFu);
+  }
+  return result;
+}
+
 template <class Config>
 FOURGE_INLINE Floats4 decode_e4m3x4(uint32 codes) {
-  Floats4 result;
 #if !defined(FOURGE_HOST_EXECUTION)
   if constexpr (Config::kCvtE4m3) {
+    Floats4 result;
     uint32 low;
     uint32 high;
     asm("cvt.rn.f16x2.e4m3x2 %0, %1;" : "=r"(low) : "h"(static_cast<uint16>(codes)));
@@ -25,11 +34,7 @@ FOURGE_INLINE Floats4 decode_e4m3x4(uint32 codes) {
     return result;
   }
 #endif
-#pragma unroll
-  for (int i = 0; i < 4; ++i) {
-    result.v[i] = decode_e4m3((codes >> (8 * i)) & 0xFFu);
-  }
-  return result;
+  return decode_e4m3x4_software(codes);
 }
 
 }  // namespace fourge_device

@@ -45,7 +45,7 @@ FOURGE_INLINE float swish(float g, float t) {
 // as g; NaN of g too. The power of two goes into the exponent directly: below 2^-126 the sum is 1
 // whatever becomes of it. With that denominator, between 1 and 2^126, the quotient needs no care for
 // the range.
-constexpr float kBoundedSwish = 87.0f;
+inline constexpr float kBoundedSwish = 87.0f;
 
 FOURGE_INLINE float swish_bounded(float g, float t) {
   const float z = mul_rn(t, float_from_bits(0xBFB8AA3Bu));
