@@ -52,15 +52,15 @@ LookupResult miss_instead_of_exception(Look look) noexcept {
 
 }  // namespace
 
-LookupResult DiskStore::lookup(const CacheKey& key) noexcept {
-  return miss_instead_of_exception([&] { return checked_lookup(key); });
+LookupResult DiskStore::lookup(const CacheKey& key, const EntryCheck& check) noexcept {
+  return miss_instead_of_exception([&] { return checked_lookup(key, check); });
 }
 
-LookupResult DiskStore::lookup_request(const CacheKey& key) noexcept {
-  return miss_instead_of_exception([&] { return checked_lookup_request(key); });
+LookupResult DiskStore::lookup_request(const CacheKey& key, const EntryCheck& check) noexcept {
+  return miss_instead_of_exception([&] { return checked_lookup_request(key, check); });
 }
 
-LookupResult DiskStore::checked_lookup_request(const CacheKey& key) {
+LookupResult DiskStore::checked_lookup_request(const CacheKey& key, const EntryCheck& check) {
   LookupResult result;
   const std::string directory = shard_directory(key);
   const auto names = files_.list_directory(in_root(directory));
@@ -71,7 +71,8 @@ LookupResult DiskStore::checked_lookup_request(const CacheKey& key) {
     const auto file = files_.read_file(in_root(directory + '/' + name), kMaximumEntryBytes);
     if (!file.ok() || (result.entry && file.value.status.modified <= newest)) continue;
     ParseResult parsed = parse_entry(file.value.bytes, nullptr);
-    if (parsed.entry && parsed.entry->request_hex == request && parsed.entry->file_name() == name) {
+    if (parsed.entry && parsed.entry->request_hex == request && parsed.entry->file_name() == name &&
+        !(check && check(*parsed.entry))) {
       newest = file.value.status.modified;
       result.entry = std::move(parsed.entry);
     }
@@ -82,7 +83,7 @@ LookupResult DiskStore::checked_lookup_request(const CacheKey& key) {
   return result;
 }
 
-LookupResult DiskStore::checked_lookup(const CacheKey& key) {
+LookupResult DiskStore::checked_lookup(const CacheKey& key, const EntryCheck& check) {
   LookupResult result;
   if (!enabled()) {
     result.cause = MissCause::disabled;
@@ -98,6 +99,11 @@ LookupResult DiskStore::checked_lookup(const CacheKey& key) {
   Failure failure;
   if (file.ok()) {
     ParseResult parsed = parse_entry(file.value.bytes, &key);
+    if (parsed.entry && check) {
+      if (std::optional<EntryRefusal> refused = check(*parsed.entry)) {
+        parsed = {std::nullopt, refused->cause, std::move(refused->detail)};
+      }
+    }
     if (parsed.entry) {
       result.entry = std::move(parsed.entry);
       return result;
@@ -182,6 +188,7 @@ PublishResult DiskStore::checked_publish(const CacheKey& key, std::span<const st
     const IoStatus renamed = files_.rename(in_root(temporary), in_root(path));
     if (renamed.ok()) {
       const IoStatus synced = files_.sync_directory(in_root(directory));
+      sweep_sometimes(directory);
       if (synced.ok()) return {true, false, {}};
       return {true, false, failed("sync", directory, synced).detail};
     }

@@ -14,9 +14,11 @@
 // The root should be an absolute path; an empty one makes a store that is off.
 #pragma once
 
+#include <atomic>
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <optional>
 #include <span>
 #include <string>
@@ -27,6 +29,7 @@
 #include "cache/file_system.hpp"
 #include "cache/key.hpp"
 #include "cache/quarantine.hpp"
+#include "cache/temporary_name.hpp"
 #include "cache/trust.hpp"
 
 namespace fourge::cache {
@@ -34,8 +37,13 @@ namespace fourge::cache {
 // Larger files are no entries of ours and are not read into memory.
 inline constexpr std::size_t kMaximumEntryBytes = 256U << 20U;
 
-// A temporary file of this age has no writer any more.
-inline constexpr std::chrono::minutes kStaleTemporaryAge{10};
+// What a caller knows of a payload and this module does not: why a whole entry of the right key must
+// not be used, or nothing. May throw; that is a miss, and the entry stays.
+struct EntryRefusal {
+  MissCause cause = MissCause::key;
+  std::string detail;  // as in ParseResult: "its target is sm_80, ..."
+};
+using EntryCheck = std::function<std::optional<EntryRefusal>(const Entry&)>;
 
 struct LookupResult {
   std::optional<Entry> entry;
@@ -91,14 +99,16 @@ class DiskStore {
   const std::string& quarantine_directory() const noexcept { return quarantine_.directory(); }
 
   // Never throws. A bad entry is set aside and is a miss. What merely cannot be read at the moment
-  // (an I/O error, no permission) is a miss and stays, and so is and does what is not trusted.
-  LookupResult lookup(const CacheKey& key) noexcept;
+  // (an I/O error, no permission) is a miss and stays, and so is and does what is not trusted. An
+  // entry that the check refuses is a bad one.
+  LookupResult lookup(const CacheKey& key, const EntryCheck& check = {}) noexcept;
 
   // For a process without a compiler, which cannot know the full key: the newest good entry of the same
   // request, whatever toolchain made it. Never throws; entries that are not good are passed over.
-  LookupResult lookup_request(const CacheKey& key) noexcept;
+  LookupResult lookup_request(const CacheKey& key, const EntryCheck& check = {}) noexcept;
 
-  // Never throws and leaves nothing behind when it fails. Replaces an entry of the same key.
+  // Never throws and leaves nothing behind when it fails. Replaces an entry of the same key. The first
+  // and every sixteenth call of a store also remove some of what killed writers have left.
   PublishResult publish(const CacheKey& key, std::span<const std::byte> payload) noexcept;
 
   // These three read the whole store and throw Error(io) if a directory of it cannot be read. A
@@ -129,8 +139,8 @@ class DiskStore {
 
   FilePath in_root(std::string path) const { return {root_, std::move(path)}; }
   std::string shard_directory(const CacheKey& key) const;
-  LookupResult checked_lookup(const CacheKey& key);
-  LookupResult checked_lookup_request(const CacheKey& key);
+  LookupResult checked_lookup(const CacheKey& key, const EntryCheck& check);
+  LookupResult checked_lookup_request(const CacheKey& key, const EntryCheck& check);
   PublishResult checked_publish(const CacheKey& key, std::span<const std::byte> payload);
   bool remove_obstacle(const CacheKey& key);
   // Of what read_file() did not give.
@@ -139,12 +149,15 @@ class DiskStore {
   std::vector<std::string> shards();
   std::vector<EntryFile> entry_files();
   Inspection inspect(const EntryFile& file);
+  void sweep_sometimes(const std::string& directory) noexcept;
+  void sweep_temporaries(const std::string& directory);
   void clear_directory(const std::string& directory, ClearReport& report);
 
   Root root_;
   std::string version_directory_;
   FileSystem& files_;
   Quarantine quarantine_;
+  std::atomic<std::uint32_t> publishes_{0};
 };
 
 }  // namespace fourge::cache

@@ -2,7 +2,9 @@
 #include <fmt/format.h>
 
 #include <cerrno>
+#include <exception>
 #include <fourge/error.hpp>
+#include <random>
 #include <utility>
 
 #include "cache/disk_store.hpp"
@@ -16,11 +18,10 @@ constexpr std::size_t kShardDigits = 2;
 constexpr std::size_t kKeyDigits = 2 * Digest::kBytes;
 constexpr std::size_t kKeyPosition = 17;  // in an entry's file name
 
-// A stamp far in the future is as dead as an old one: the clock was set back.
-bool is_stale(std::chrono::system_clock::time_point modified) {
-  const auto age = std::chrono::system_clock::now() - modified;
-  return age > kStaleTemporaryAge || age < -kStaleTemporaryAge;
-}
+// How often publishing sweeps, and how much at once: killed writers are rare.
+constexpr std::uint32_t kSweepInterval = 16;
+constexpr std::size_t kSweepLimit = 32;
+constexpr std::uint32_t kShards = 256;
 
 std::vector<std::string> list_or_throw(FileSystem& files, const FilePath& directory) {
   IoResult<std::vector<std::string>> listed = files.list_directory(directory);
@@ -136,6 +137,37 @@ ClearReport DiskStore::clear() {
   return report;
 }
 
+// The directory just written, and another one, so that also those that nobody writes any more have
+// their turn.
+void DiskStore::sweep_sometimes(const std::string& directory) noexcept {
+  const std::uint32_t number = publishes_.fetch_add(1, std::memory_order_relaxed);
+  if (number % kSweepInterval != 0) return;
+  try {
+    sweep_temporaries(directory);
+    sweep_temporaries(
+        fmt::format("{}/{:02x}", version_directory_, std::random_device()() % kShards));
+  } catch (const std::exception&) {
+    // Left for the next time.
+  }
+}
+
+void DiskStore::sweep_temporaries(const std::string& directory) {
+  const auto listed = files_.list_directory(in_root(directory));
+  if (!listed.ok()) return;
+  const auto now = std::chrono::system_clock::now();
+  std::size_t looked = 0;
+  for (const std::string& name : listed.value) {
+    if (!is_temporary_name(name)) continue;
+    if (++looked > kSweepLimit) return;
+    const FilePath path = in_root(directory + '/' + name);
+    const auto status = files_.status(path);
+    if (status.ok() && is_abandoned_temporary(name, status.value.modified, now) &&
+        distrust(root_.trust, status.value, path.text()).empty()) {
+      static_cast<void>(files_.remove(path));
+    }
+  }
+}
+
 void DiskStore::clear_directory(const std::string& directory, ClearReport& report) {
   for (const std::string& name : list_or_throw(files_, in_root(directory))) {
     const bool is_entry = is_entry_file_name(name);
@@ -144,7 +176,10 @@ void DiskStore::clear_directory(const std::string& directory, ClearReport& repor
     const std::string path = directory + '/' + name;
     const IoResult<FileStatus> status = files_.status(in_root(path));
     if (status.error == ENOENT) continue;
-    if (is_temporary && status.ok() && !is_stale(status.value.modified)) continue;
+    if (is_temporary && status.ok() &&
+        !is_abandoned_temporary(name, status.value.modified, std::chrono::system_clock::now())) {
+      continue;
+    }
     if (status.ok()) {
       std::string refused = distrust(root_.trust, status.value, path);
       if (!refused.empty()) {

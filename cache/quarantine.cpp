@@ -19,6 +19,12 @@ bool all_digits(std::string_view text) {
          std::all_of(text.begin(), text.end(), [](char c) { return c >= '0' && c <= '9'; });
 }
 
+std::string time_digits() {
+  const auto since_1970 = std::chrono::system_clock::now().time_since_epoch();
+  const auto time = std::chrono::duration_cast<std::chrono::nanoseconds>(since_1970).count();
+  return fmt::format("{:020}", std::max<std::int64_t>(time, 0));
+}
+
 // Takes the text before the next dot, and the dot.
 std::string_view take_part(std::string_view& text) {
   const std::size_t dot = text.find('.');
@@ -51,9 +57,7 @@ bool Quarantine::set_aside(const std::string& directory, const std::string& name
 }
 
 std::string Quarantine::make_name(const std::string& name, MissCause cause) {
-  const auto since_1970 = std::chrono::system_clock::now().time_since_epoch();
-  const auto time = std::chrono::duration_cast<std::chrono::nanoseconds>(since_1970).count();
-  return fmt::format("{:020}.{}.{}.{}.{}", std::max<std::int64_t>(time, 0), ::getpid(),
+  return fmt::format("{}.{}.{}.{}.{}", time_digits(), ::getpid(),
                      counter_.fetch_add(1, std::memory_order_relaxed), to_string(cause), name);
 }
 
@@ -73,11 +77,22 @@ void Quarantine::prune() {
   names.erase(std::remove_if(names.begin(), names.end(),
                              [](const std::string& name) { return !is_quarantine_name(name); }),
               names.end());
-  if (names.size() <= kQuarantineLimit) return;
-  names.resize(names.size() - kQuarantineLimit);
-  // What cannot be removed (a directory that somebody filled) stays and does no harm.
-  for (const std::string& name : names) {
-    static_cast<void>(files_.remove(in_root(directory_ + '/' + name)));
+  // Names of a time to come, from before the clock was set back, count as the oldest: else they
+  // would drive out all that comes now.
+  const std::string now = time_digits();
+  std::rotate(names.begin(), std::upper_bound(names.begin(), names.end(), now + '/'), names.end());
+  std::size_t kept = 0;
+  std::uint64_t bytes = 0;
+  for (auto name = names.rbegin(); name != names.rend(); ++name) {
+    const FilePath path = in_root(directory_ + '/' + *name);
+    const IoResult<FileStatus> status = files_.status(path);
+    if (!status.ok()) continue;
+    bytes += status.value.size;
+    if (++kept <= kQuarantineLimit && bytes <= kQuarantineBytes) continue;
+    // What cannot be removed (a directory that somebody filled) stays and does no harm.
+    if (distrust(root_.trust, status.value, path.text()).empty()) {
+      static_cast<void>(files_.remove(path));
+    }
   }
 }
 

@@ -1,5 +1,5 @@
 // Where bad entries go: out of the way of look-ups, still there for whoever wants to know what
-// happened. Bounded: the newest kQuarantineLimit are kept.
+// happened. Bounded: the newest are kept, at most kQuarantineLimit and kQuarantineBytes of them.
 //
 // A file is named TIME.PID.NUMBER.CAUSE.ENTRY with TIME in nanoseconds since 1970 (20 digits) and
 // ENTRY its former name. Thread-safe.
@@ -18,6 +18,7 @@
 namespace fourge::cache {
 
 inline constexpr std::size_t kQuarantineLimit = 32;
+inline constexpr std::uint64_t kQuarantineBytes = std::uint64_t{64} << 20U;
 
 class Quarantine {
  public:

@@ -1,9 +1,12 @@
 #include "cache/temporary_name.hpp"
 
 #include <fmt/format.h>
+#include <signal.h>
 #include <unistd.h>
 
 #include <array>
+#include <cerrno>
+#include <charconv>
 #include <cstdint>
 #include <functional>
 #include <random>
@@ -31,6 +34,22 @@ std::string host_name() {
   return name.empty() ? "host" : name;
 }
 
+constexpr std::string_view kEntrySuffix = ".fourge";
+
+// False also if the name does not say.
+bool writer_is_dead(std::string_view name) {
+  name.remove_prefix(name.find(kEntrySuffix) + kEntrySuffix.size() + 1);
+  const std::string host = host_name() + '-';
+  if (!name.starts_with(host)) return false;
+  name.remove_prefix(host.size());
+  pid_t writer = 0;
+  const auto parsed = std::from_chars(name.data(), name.data() + name.size(), writer);
+  const auto length = static_cast<std::size_t>(parsed.ptr - name.data());
+  if (parsed.ec != std::errc() || writer <= 0 || !name.substr(length).starts_with('-'))
+    return false;
+  return ::kill(writer, 0) != 0 && errno == ESRCH;
+}
+
 }  // namespace
 
 std::string make_temporary_name(const std::string& entry_name) {
@@ -42,12 +61,19 @@ std::string make_temporary_name(const std::string& entry_name) {
 }
 
 bool is_temporary_name(std::string_view name) noexcept {
-  constexpr std::string_view kEntrySuffix = ".fourge";
   const std::size_t end = name.find(kEntrySuffix);
   if (end == std::string_view::npos || !name.ends_with(kSuffix)) return false;
   const std::size_t entry_length = end + kEntrySuffix.size();
   return is_entry_file_name(name.substr(0, entry_length)) &&
          name.size() > entry_length + kSuffix.size() && name[entry_length] == '.';
+}
+
+bool is_abandoned_temporary(std::string_view name, std::chrono::system_clock::time_point modified,
+                            std::chrono::system_clock::time_point now) {
+  if (!is_temporary_name(name)) return false;
+  const auto age = now - modified;
+  if (age > kStaleTemporaryAge || age < -kStaleTemporaryAge) return true;
+  return (age > kDeadWriterAge || age < -kDeadWriterAge) && writer_is_dead(name);
 }
 
 }  // namespace fourge::cache
