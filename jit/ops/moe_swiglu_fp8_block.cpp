@@ -4,6 +4,7 @@
 
 #include "jit/ops/arguments.hpp"
 #include "jit/ops/common_axes.hpp"
+#include "jit/ops/moe_axes.hpp"
 #include "jit/ops/row_launch.hpp"
 
 #include <fmt/format.h>
@@ -78,14 +79,10 @@ void check_factors(const KernelSpec& spec, const Args& args) {
 
 void check_args(const KernelSpec& spec, const void* pointer) {
   const auto& args = *static_cast<const Args*>(pointer);
-  jit::check_count(spec, "tokens", args.tokens);
+  jit::check_expanded_tokens(spec, args.tokens, args.top_k);
   jit::check_count(spec, "capacity", args.capacity);
-  if (args.top_k <= 0) {
-    refuse(spec, fmt::format("top_k is {}; it must be positive", args.top_k));
-  }
   jit::check_columns(spec, args.cols, kBlock);
   jit::check_extent(spec, args.capacity, 2 * args.cols);
-  jit::check_extent(spec, args.tokens, args.top_k);
   if (spec.index(kForm) == 1) {
     check_factors(spec, args);
   }

@@ -1,0 +1,126 @@
+#include <fourge/error.hpp>
+#include <fourge/kernel_spec.hpp>
+#include <fourge/moe_permute.hpp>
+
+#include "jit/ops/arguments.hpp"
+#include "jit/ops/moe_axes.hpp"
+#include "jit/ops/row_launch.hpp"
+
+#include <fmt/format.h>
+
+namespace fourge {
+namespace {
+
+using Args = MoePermuteArgs;
+
+constexpr std::int64_t kBlock = 128;
+constexpr std::int64_t kUnitBytes = 16;
+
+enum AxisIndex : std::size_t { kBits, kScales, kIndex, kTokensPerCta };
+
+constexpr AxisValue kBitsValues[] = {{"16", "2", "bf16 or f16"}, {"8", "1", "E4M3 or bytes"}};
+constexpr AxisValue kScalesValues[] = {
+    {"none", "fourge_device::RowScales::none", "no scales"},
+    {"block128", "fourge_device::RowScales::block128", "a float for 128 columns"}};
+
+constexpr Axis kAxes[] = {{"bits", "kBytes", "size of an element", kBitsValues},
+                          {"scales", "kScales", "what goes along with a row", kScalesValues},
+                          jit::kMoeIndexAxis,
+                          jit::kTokensPerCtaAxis};
+
+constexpr Param kParams[] = {
+    {"x", "const void*", offsetof(Args, x), sizeof(Args::x)},
+    {"x_scales", "const float*", offsetof(Args, x_scales), sizeof(Args::x_scales)},
+    {"y", "void*", offsetof(Args, y), sizeof(Args::y)},
+    {"y_scales", "float*", offsetof(Args, y_scales), sizeof(Args::y_scales)},
+    {"row_entries", "const int*", offsetof(Args, row_entries), sizeof(Args::row_entries)},
+    {"padded_rows", "const int*", offsetof(Args, padded_rows), sizeof(Args::padded_rows)},
+    {"tokens", "long long", offsetof(Args, tokens), sizeof(Args::tokens)},
+    {"top_k", "long long", offsetof(Args, top_k), sizeof(Args::top_k)},
+    {"cols", "long long", offsetof(Args, cols), sizeof(Args::cols)},
+    {"capacity", "long long", offsetof(Args, capacity), sizeof(Args::capacity)}};
+
+std::int64_t element_bytes(const KernelSpec& spec) { return spec.index(kBits) == 0 ? 2 : 1; }
+bool has_scales(const KernelSpec& spec) { return spec.index(kScales) == 1; }
+
+std::string refusal(const KernelSpec&) { return {}; }
+
+void check_args(const KernelSpec& spec, const void* pointer) {
+  const auto& args = *static_cast<const Args*>(pointer);
+  jit::check_expanded_tokens(spec, args.tokens, args.top_k);
+  jit::check_count(spec, "capacity", args.capacity);
+  if (has_scales(spec)) {
+    jit::check_columns(spec, args.cols, kBlock);
+  } else if (args.cols <= 0 || args.cols * element_bytes(spec) % kUnitBytes != 0) {
+    throw Error(ErrorKind::invalid_argument,
+                fmt::format("{}: cols is {}; it must be positive, and a row a multiple of {} bytes",
+                            spec.text(), args.cols, kUnitBytes));
+  }
+  jit::check_extent(spec, args.capacity, args.cols);
+  jit::check_extent(spec, args.tokens, args.cols);
+  if (args.capacity == 0) {
+    return;
+  }
+  if (args.tokens > 0) {
+    jit::check_pointer(spec, "x", args.x, kUnitBytes);
+    if (has_scales(spec)) {
+      jit::check_pointer(spec, "x_scales", args.x_scales, alignof(float));
+    }
+  }
+  jit::check_pointer(spec, "y", args.y, kUnitBytes);
+  if (has_scales(spec)) {
+    jit::check_pointer(spec, "y_scales", args.y_scales, alignof(float));
+  }
+  jit::check_pointer(spec, "row_entries", args.row_entries, alignof(std::int32_t));
+  jit::check_pointer(spec, "padded_rows", args.padded_rows, alignof(std::int32_t));
+}
+
+LaunchShape launch_shape(const KernelSpec& spec, const void* pointer, const DeviceFacts&) {
+  const auto& args = *static_cast<const Args*>(pointer);
+  if (args.capacity == 0) {
+    LaunchShape shape;
+    shape.empty = true;
+    return shape;
+  }
+  return jit::row_launch(args.cols * element_bytes(spec) / kUnitBytes, args.capacity,
+                         std::int64_t{1} << spec.index(kTokensPerCta));
+}
+
+std::vector<BufferRegion> regions(const KernelSpec& spec, const void* pointer) {
+  const auto& args = *static_cast<const Args*>(pointer);
+  const auto row_bytes = static_cast<std::size_t>(args.cols * element_bytes(spec));
+  const auto tokens = static_cast<std::size_t>(args.tokens);
+  const auto capacity = static_cast<std::size_t>(args.capacity);
+  std::vector<BufferRegion> list{
+      {"x", args.x, tokens * row_bytes, Access::read},
+      {"y", args.y, capacity * row_bytes, Access::write},
+      {"row_entries", args.row_entries, capacity * sizeof(std::int32_t), Access::read},
+      {"padded_rows", args.padded_rows, sizeof(std::int32_t), Access::read}};
+  if (has_scales(spec)) {
+    const std::size_t row_scales = static_cast<std::size_t>(args.cols / kBlock) * sizeof(float);
+    list.push_back({"x_scales", args.x_scales, tokens * row_scales, Access::read});
+    list.push_back({"y_scales", args.y_scales, capacity * row_scales, Access::write});
+  }
+  return list;
+}
+
+}  // namespace
+
+const OpDefinition& moe_permute_op() {
+  static constexpr OpDefinition kOp{
+      .name = Args::kOp,
+      .summary = "rows of tokens copied to the rows of their experts, with 1x128 scales",
+      .axes = kAxes,
+      .template_file = "moe_permute.cuh",
+      .entry_function = "moe_permute_kernel",
+      .params = kParams,
+      .args_size = sizeof(Args),
+      .block_threads = [](const KernelSpec&) { return jit::kRowLaunchThreads; },
+      .refusal = refusal,
+      .check_args = check_args,
+      .launch_shape = launch_shape,
+      .regions = regions};
+  return kOp;
+}
+
+}  // namespace fourge

@@ -1,0 +1,78 @@
+#include <fourge/kernel_spec.hpp>
+#include <fourge/moe_permute.hpp>
+
+#include "tests/jit/op_args.hpp"
+#include "tests/support/catch.hpp"
+
+#include <functional>
+
+using Args = fourge::MoePermuteArgs;
+
+namespace {
+
+using fourge::tests::at;
+using fourge::tests::launch;
+using fourge::tests::mentions;
+using fourge::tests::regions;
+
+Args good_args() {
+  return {at<void>(0x1000),
+          at<float>(0x2000),
+          at<void>(0x3000),
+          at<float>(0x4000),
+          at<std::int32_t>(0x5000),
+          at<std::int32_t>(0x6000),
+          5,
+          3,
+          256,
+          40};
+}
+
+std::string refusal(const std::function<void(Args&)>& change,
+                    const std::string& axes = "[scales=block128]") {
+  return fourge::tests::refusal_with_axes(axes, good_args(), change);
+}
+
+}  // namespace
+
+TEST_CASE("moe_permute: bad arguments are refused by name", "[moe]") {
+  CHECK(refusal([](Args&) {}) == "accepted");
+  CHECK(refusal([](Args& a) { a.capacity = 0, a.y = nullptr; }) == "accepted");
+  CHECK(refusal([](Args& a) { a.tokens = 0, a.x = nullptr, a.x_scales = nullptr; }) == "accepted");
+  CHECK(refusal([](Args& a) { a.x_scales = a.y_scales = nullptr; }, "") == "accepted");
+  CHECK(mentions(refusal([](Args& a) { a.cols = 192; }), "cols is 192"));
+  CHECK(refusal([](Args& a) { a.cols = 8; }, "[bits=16]") == "accepted");
+  CHECK(mentions(refusal([](Args& a) { a.cols = 8; }, "[bits=8]"), "cols is 8"));
+  CHECK(mentions(refusal([](Args& a) { a.cols = 12; }, "[bits=16]"), "multiple of 16 bytes"));
+  CHECK(mentions(refusal([](Args& a) { a.cols = 0; }, ""), "cols is 0"));
+  CHECK(mentions(refusal([](Args& a) { a.tokens = -1; }), "tokens is -1"));
+  CHECK(mentions(refusal([](Args& a) { a.capacity = -1; }), "capacity is -1"));
+  CHECK(mentions(refusal([](Args& a) { a.top_k = 0; }), "top_k is 0"));
+  CHECK(mentions(refusal([](Args& a) { a.capacity = std::int64_t{1} << 40; }), "2^47"));
+  CHECK(mentions(refusal([](Args& a) { a.x = at<void>(0x1008); }), "x is"));
+  CHECK(mentions(refusal([](Args& a) { a.y = at<void>(0x3008); }), "y is"));
+  CHECK(mentions(refusal([](Args& a) { a.x_scales = nullptr; }), "x_scales is a null"));
+  CHECK(mentions(refusal([](Args& a) { a.y_scales = nullptr; }), "y_scales is a null"));
+  CHECK(mentions(refusal([](Args& a) { a.row_entries = nullptr; }), "row_entries is a null"));
+  CHECK(mentions(refusal([](Args& a) { a.padded_rows = nullptr; }), "padded_rows is a null"));
+}
+
+TEST_CASE("moe_permute: memory and launch of a call", "[moe]") {
+  Args args = good_args();
+  const auto list = regions("moe_permute[bits=16,scales=block128]@sm_90a", args);
+  REQUIRE(list.size() == 6);
+  CHECK(list[0].bytes == 5 * 512);
+  CHECK(list[1].bytes == 40 * 512);
+  CHECK(list[4].bytes == 5 * 2 * 4);
+  CHECK(list[5].bytes == 40 * 2 * 4);
+  CHECK(regions("moe_permute[bits=8]@sm_90a", args).size() == 4);
+  const auto small = launch("moe_permute[bits=8,tpc=4]@sm_90a", args);
+  CHECK(small.block[0] == 32);
+  CHECK(small.grid[1] == 10);
+  args.cols = 2048;
+  CHECK(launch("moe_permute[bits=16,tpc=4]@sm_90a", args).grid[0] == 2);
+  args.capacity = 1'000'000;
+  CHECK(launch("moe_permute[tpc=1]@sm_90a", args).grid[1] == 65535);
+  args.capacity = 0;
+  CHECK(launch("moe_permute@sm_90a", args).empty);
+}
