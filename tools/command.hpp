@@ -36,6 +36,7 @@ Options library_options(const CommonOptions& common);
 void add_run(CLI::App& app, CommandLine& line);
 void add_build(CLI::App& app, CommandLine& line);
 void add_inspect(CLI::App& app, CommandLine& line);
+void add_explain(CLI::App& app, CommandLine& line);
 void add_prewarm(CLI::App& app, CommandLine& line);
 void add_worker(CLI::App& app, CommandLine& line);
 void add_cache(CLI::App& app, CommandLine& line);

@@ -28,6 +28,7 @@ void define(CLI::App& app, CommandLine& line) {
   add_build(app, line);
   add_prewarm(app, line);
   add_cache(app, line);
+  add_explain(app, line);
   add_variants(app, line);
   add_doctor(app, line);
   add_worker(app, line);
