@@ -179,7 +179,7 @@ PublishResult DiskStore::checked_publish(const CacheKey& key, std::span<const st
     const IoStatus written = files_.write_new_file(in_root(temporary), bytes);
     if (!written.ok()) {
       last = failed("write", temporary, written);
-      if (written.error == EEXIST) continue;
+      if (written.error == EEXIST || written.error == ESTALE) continue;
       if (written.error != ENOENT) return last;
       const IoStatus made = files_.make_directories(in_root(directory));
       if (!made.ok()) return failed("create the directory", directory, made);
@@ -197,8 +197,9 @@ PublishResult DiskStore::checked_publish(const CacheKey& key, std::span<const st
     // Losing is success, but only if what the winner left is whole.
     const IoResult<FileContents> winner = files_.read_file(in_root(path), kMaximumEntryBytes);
     if (winner.ok() && parse_entry(winner.value.bytes, &key).entry) return {true, true, {}};
-    // ENOENT: the temporary file or its directory was swept away meanwhile.
-    if (renamed.error != ENOENT && !remove_obstacle(key)) return last;
+    // The temporary file or its directory was swept away meanwhile, on this host or another.
+    const bool gone = renamed.error == ENOENT || renamed.error == ESTALE;
+    if (!gone && !remove_obstacle(key)) return last;
   }
   return last;
 }

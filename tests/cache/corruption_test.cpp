@@ -26,7 +26,7 @@ using cache::MissCause;
 namespace {
 
 constexpr std::uint64_t kSeed = 20'261'121;
-constexpr std::size_t kQuickRounds = 2000;
+constexpr std::size_t kQuickRounds = 1000;
 constexpr std::size_t kLongRounds = 10'000;
 constexpr std::size_t kKeys = 12;
 constexpr std::size_t kPage = 4096;

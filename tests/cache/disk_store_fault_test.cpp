@@ -200,6 +200,81 @@ TEST_CASE("an entry healed by another process is not set aside") {
   }
 }
 
+TEST_CASE("a handle that went stale once is no failure") {
+  const TemporaryDirectory directory;
+  for (const Operation operation :
+       {Operation::write, Operation::rename, Operation::sync, Operation::status}) {
+    FaultyFileSystem files(failing(operation, ESTALE, 1));
+    DiskStore store(directory / std::to_string(static_cast<int>(operation)), files);
+    const PublishResult result = store.publish(make_key("one"), make_payload("one"));
+    CAPTURE(static_cast<int>(operation), result.detail);
+    CHECK(result.ok);
+    CHECK(store.lookup(make_key("one")).entry);
+    CHECK(count_files(store.root(), ".tmp") == 0);
+  }
+}
+
+// Whatever the system says to whatever step, and however often: a look-up gives the right bytes or
+// none, a publish that claims success has succeeded, and afterwards all is well again.
+TEST_CASE("any error at any step gives a right answer") {
+  const CacheKey key = make_key("one");
+  const auto payload = make_payload("one");
+  for (const int error :
+       {ENOSPC, EROFS, EACCES, EIO, ESTALE, EINTR, ENOENT, ENOTDIR, ELOOP, EBUSY, EMFILE}) {
+    for (const bool there : {false, true}) {
+      for (int step = 0; step < 12; ++step) {
+        for (const int times : {1, 1'000'000}) {
+          const TemporaryDirectory directory;
+          FaultyFileSystem files(no_fault);
+          DiskStore store(directory / "root", files);
+          if (there) REQUIRE(store.publish(key, payload).ok);
+          int calls = 0;
+          int left = times;
+          files.hook = [&](Operation, const std::string&) {
+            return calls++ >= step && left-- > 0 ? error : 0;
+          };
+          CAPTURE(error, there, step, times);
+          const LookupResult found = store.lookup(key);
+          if (found.entry) CHECK(found.entry->payload == payload);
+          const PublishResult published = store.publish(key, payload);
+          if (!published.ok) CHECK_FALSE(published.detail.empty());
+          CHECK_FALSE(found.set_aside);
+          files.hook = no_fault;
+          const LookupResult after = store.lookup(key);
+          CHECK(after.entry.has_value() == (there || published.ok));
+          if (after.entry) CHECK(after.entry->payload == payload);
+          CHECK_FALSE(exists(store.quarantine_directory()));
+          REQUIRE(store.publish(key, payload).ok);
+          CHECK(store.lookup(key).entry);
+        }
+      }
+    }
+  }
+}
+
+TEST_CASE("a root that vanishes at any step is a miss, and comes back") {
+  const CacheKey key = make_key("one");
+  for (int step = 0; step < 8; ++step) {
+    const TemporaryDirectory directory;
+    FaultyFileSystem files(no_fault);
+    DiskStore store(directory / "root", files);
+    REQUIRE(store.publish(key, make_payload("one")).ok);
+    int calls = 0;
+    files.hook = [&](Operation, const std::string&) {
+      if (calls++ == step) fs::remove_all(directory / "root");
+      return 0;
+    };
+    CAPTURE(step);
+    const LookupResult found = store.lookup(key);
+    if (!found.entry) CHECK(found.cause == MissCause::absent);
+    const PublishResult published = store.publish(key, make_payload("one"));
+    CHECK(published.ok);
+    files.hook = no_fault;
+    REQUIRE(store.publish(key, make_payload("one")).ok);
+    CHECK(store.lookup(key).entry);
+  }
+}
+
 TEST_CASE("running out of memory is a miss and a failed publish") {
   const TemporaryDirectory directory;
   FaultyFileSystem files([](Operation, const std::string&) -> int { throw std::bad_alloc(); });

@@ -25,11 +25,12 @@ namespace {
 constexpr std::size_t kPlenty = 1U << 20U;
 
 // Every other call is interrupted, and no read or write does more than seven bytes. A call that is
-// named in `errors` fails after it has been called `after` times.
+// named in `errors` fails `times` times after it has been called `after` times.
 class StutteringFileSystem : public PosixFileSystem {
  public:
   std::map<std::string, int> errors;
   int after = 0;
+  int times = 1'000'000;
   int interruptions = 0;
 
  protected:
@@ -64,7 +65,7 @@ class StutteringFileSystem : public PosixFileSystem {
       return true;
     }
     const auto found = errors.find(call);
-    if (found == errors.end() || after-- > 0) return false;
+    if (found == errors.end() || after-- > 0 || times-- <= 0) return false;
     errno = found->second;
     return true;
   }
@@ -216,9 +217,46 @@ TEST_CASE("a read that fails in the middle gives its error") {
   files.errors["read"] = EIO;
   files.after = 5;
   CHECK(files.read_file(directory / "file", kPlenty).error == EIO);
-  StutteringFileSystem stale;
-  stale.errors["open"] = ESTALE;
-  CHECK(stale.read_file(directory / "file", kPlenty).error == ESTALE);
+}
+
+TEST_CASE("what is stale is opened afresh, once") {
+  const TemporaryDirectory directory;
+  write_all(directory / "root/v1/file", std::string(100, 'x'));
+  const cache::Root root{directory / "root", {}};
+  const cache::FilePath file(root, directory / "root/v1/file");
+  const cache::FilePath parent(root, directory / "root/v1");
+  for (int after = 0; after < 3; ++after) {  // the root, the directory, the file
+    for (const int times : {1, 2}) {
+      StutteringFileSystem stale;
+      stale.errors["open"] = ESTALE;
+      stale.times = times;
+      stale.after = after;
+      CAPTURE(after, times);
+      CHECK(stale.read_file(file, kPlenty).ok() == (times == 1));
+    }
+  }
+  StutteringFileSystem reader;
+  reader.errors["read"] = ESTALE;
+  reader.times = 1;
+  const auto contents = reader.read_file(file, kPlenty);
+  REQUIRE(contents.ok());
+  CHECK(contents.value.bytes.size() == 100);
+  for (const int times : {1, 2}) {
+    StutteringFileSystem stale;
+    stale.errors["open"] = ESTALE;
+    stale.times = times;
+    CHECK(stale.list_directory(parent).ok() == (times == 1));
+    stale.times = times;
+    CHECK(stale.sync_directory(parent).ok() == (times == 1));
+    stale.times = times;
+    CHECK(stale.status(file).ok() == (times == 1));
+    stale.times = times;
+    CHECK(stale.make_directories(parent).ok() == (times == 1));
+    stale.times = times;
+    CHECK(stale.write_new_file({root, directory / "root/v1/new"}, as_bytes("x")).ok() ==
+          (times == 1));
+    static_cast<void>(stale.remove({root, directory / "root/v1/new"}));
+  }
 }
 
 }  // namespace fourge::tests
