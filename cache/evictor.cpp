@@ -9,6 +9,7 @@
 #include <exception>
 #include <optional>
 #include <set>
+#include <thread>
 #include <tuple>
 #include <utility>
 
@@ -26,6 +27,7 @@ constexpr std::uint64_t kSizesBytes = 64U << 10U;
 constexpr int kRounds = 4;
 // After a look that found nothing to remove.
 constexpr std::chrono::seconds kPause{1};
+constexpr std::chrono::milliseconds kPoll{3};
 
 std::uint64_t high_water(std::uint64_t limit) { return limit - limit / 32; }
 std::uint64_t low_water(std::uint64_t limit) { return limit - limit / 8; }
@@ -138,35 +140,44 @@ EvictReport Evictor::checked_published(const CacheKey& key, std::uint64_t file_b
 
 EvictReport Evictor::evict(std::uint64_t trigger, std::uint64_t target) {
   EvictReport all;
-  for (int round = 0; round < kRounds; ++round) {
+  const auto deadline = std::chrono::steady_clock::now() + policy_.longest_wait;
+  for (int round = 0; round < kRounds;) {
     all.bytes = total_bytes();
-    if (all.bytes <= trigger) break;
-    {
-      const std::lock_guard lock(mutex_);
-      if (std::chrono::steady_clock::now() < pause_until_) break;
-    }
-    EvictReport once;
+    if (all.bytes <= trigger || is_pausing()) break;
     {
       const Turn turn = take_turn(policy_.lock_directory, root_.path);
-      if (turn.busy) {
-        all.busy = true;
-        break;
+      all.busy = turn.busy;
+      if (!turn.busy) {
+        all.bytes = total_bytes();  // the one before us may have done it
+        if (all.bytes <= trigger) break;
+        if (!add_round(evict_locked(target), trigger, all)) break;
+        ++round;
       }
-      once = evict_locked(target);
     }
-    all.removed += once.removed;
-    all.removed_bytes += once.removed_bytes;
-    all.bytes = once.bytes;
-    all.in_use = once.in_use;
-    all.looked = true;
-    all.detail = std::move(once.detail);
-    if (once.removed == 0 && once.bytes > trigger) {
-      const std::lock_guard lock(mutex_);
-      pause_until_ = std::chrono::steady_clock::now() + kPause;
-      break;
-    }
+    if (!all.busy) continue;
+    if (all.bytes <= policy_.byte_limit || std::chrono::steady_clock::now() >= deadline) break;
+    std::this_thread::sleep_for(kPoll);
   }
   return all;
+}
+
+bool Evictor::is_pausing() {
+  const std::lock_guard lock(mutex_);
+  return std::chrono::steady_clock::now() < pause_until_;
+}
+
+// False if there is nothing more to be removed.
+bool Evictor::add_round(EvictReport once, std::uint64_t trigger, EvictReport& all) {
+  all.removed += once.removed;
+  all.removed_bytes += once.removed_bytes;
+  all.bytes = once.bytes;
+  all.in_use = once.in_use;
+  all.looked = true;
+  all.detail = std::move(once.detail);
+  if (once.removed != 0 || once.bytes <= trigger) return true;
+  const std::lock_guard lock(mutex_);
+  pause_until_ = std::chrono::steady_clock::now() + kPause;
+  return false;
 }
 
 EvictReport Evictor::evict_locked(std::uint64_t target) {

@@ -15,7 +15,9 @@
 //
 // One evictor works at a time on each host (a lock in the host's lock directory; without one, or
 // between hosts, several may: they choose the same entries, and a file that is gone already counts
-// as removed). Who finds another at work returns at once. Readers are never in the way: a file that
+// as removed). Who finds another at work returns at once, unless the store is above the limit: then
+// it waits for a while, or fast writers would outrun one slow evictor. So each writer has at most the
+// one entry above the limit that it has just published. Readers are never in the way: a file that
 // is open stays readable, and a look-up that comes too late is a plain miss.
 //
 // Thread-safe. Creates nothing before the first call of used() or published().
@@ -48,6 +50,8 @@ struct EvictionPolicy {
   std::chrono::milliseconds in_use_window = std::chrono::minutes(10);
   // A hit of one entry is noted at most this often by each process.
   std::chrono::milliseconds stamp_interval = std::chrono::minutes(5);
+  // published() waits no longer than this for another evictor.
+  std::chrono::milliseconds longest_wait = std::chrono::seconds(2);
 };
 
 struct EvictReport {
@@ -56,7 +60,7 @@ struct EvictReport {
   std::uint64_t bytes = 0;          // in the store afterwards, as far as known
   std::size_t in_use = 0;           // entries that would have gone, had they not been in use
   bool looked = false;              // at the whole store
-  bool busy = false;                // another evictor is at work; nothing was done
+  bool busy = false;                // another evictor is at work, and this one gave way
   std::string detail;               // what could not be read or removed; empty if all is well
 };
 
@@ -99,6 +103,8 @@ class Evictor {
   // Removes until at most `target` bytes are left, if there are more than `trigger`.
   EvictReport evict(std::uint64_t trigger, std::uint64_t target);
   EvictReport evict_locked(std::uint64_t target);
+  bool is_pausing();
+  bool add_round(EvictReport once, std::uint64_t trigger, EvictReport& all);
   void remove_until(Survey& survey, std::uint64_t target, EvictReport& report);
   Survey survey_store();
   void survey_shard(std::size_t shard, LastUsed::Time now, Survey& survey);

@@ -20,7 +20,10 @@ class ChildProcess {
   ChildProcess(ChildProcess&& other) noexcept;
   ChildProcess& operator=(ChildProcess&&) = delete;
 
-  void kill() const;
+  pid_t id() const { return pid_; }
+  pid_t id() const { return pid_; }
+  void kill() const { signal(9); }
+  void signal(int number) const;
   // The exit status, or 128 + the signal.
   int wait();
 

@@ -199,11 +199,12 @@ TEST_CASE("times in the future are as good as now, and age") {
   for (int i = 0; i < 20; ++i) CHECK(aged.has(i) == (i >= 12));
 }
 
-TEST_CASE("who finds another evictor at work returns at once") {
+TEST_CASE("who finds another evictor at work gives way") {
   AgedStore aged(20);
   const TemporaryDirectory locks;
   EvictionPolicy policy = policy_of(10 * aged.file_bytes);
   policy.lock_directory = locks.path();
+  policy.longest_wait = std::chrono::milliseconds(50);
   bool nested = false;
   FaultyFileSystem files([&](Operation operation, const std::string&) {
     if (operation == Operation::remove && !nested) {
