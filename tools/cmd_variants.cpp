@@ -4,7 +4,14 @@
 #include <algorithm>
 #include <memory>
 
+#include <fourge/error.hpp>
+
+#include <fstream>
+#include <iterator>
+
 #include "tools/command.hpp"
+#include "tools/operator_table.hpp"
+#include "tools/output_file.hpp"
 #include "tools/report.hpp"
 #include "tools/spec_argument.hpp"
 
@@ -15,6 +22,7 @@ struct VariantsOptions {
   std::vector<std::string> ops;
   std::string targets;
   std::string filter;
+  std::string table;
 };
 
 Json op_json(const OpDefinition& op, const std::vector<KernelSpec>& specs, bool with_target) {
@@ -53,7 +61,27 @@ std::string op_text(const OpDefinition& op, const std::vector<KernelSpec>& specs
   return text;
 }
 
+// Renews the table in a file of the documentation.
+ExitCode renew_table(const std::string& path) {
+  std::ifstream file(path, std::ios::binary);
+  if (!file) {
+    throw Error(ErrorKind::invalid_argument, fmt::format("{}: cannot be read", path));
+  }
+  const std::string old{std::istreambuf_iterator<char>(file), std::istreambuf_iterator<char>()};
+  const std::string text = with_operator_table(old, path);
+  if (text != old) {
+    OutputFile output(path);
+    output.write(text);
+    output.commit();
+  }
+  print_text(fmt::format("{}: {}\n", path, text == old ? "up to date" : "renewed"));
+  return ExitCode::ok;
+}
+
 ExitCode variants(const VariantsOptions& options, const CommonOptions& common) {
+  if (!options.table.empty()) {
+    return renew_table(options.table);
+  }
   const bool with_target = !options.targets.empty();
   // Without a target, any of them gives the list of axis values.
   const std::vector<Target> targets =
@@ -91,6 +119,10 @@ void add_variants(CLI::App& app, CommandLine& line) {
       ->type_name("TARGET,...");
   command.add_option("--variants", options->filter, "Only variants with these values")
       ->type_name("AXIS=VALUE,...");
+  command
+      .add_option("--table", options->table,
+                  "Instead: renew the table of operators and targets in this Markdown file")
+      ->type_name("FILE.md");
   command.callback([&line, options] {
     line.action = [&line, options] { return variants(*options, line.common); };
   });

@@ -5,6 +5,7 @@
 #include "tests/ops/cases/op_cases.hpp"
 #include "tests/support/catch.hpp"
 #include "tests/support/variant_sample.hpp"
+#include "tools/executed_targets.hpp"
 
 namespace fourge::tests {
 namespace {
@@ -14,8 +15,7 @@ constexpr std::uint64_t kSeed = 20;
 
 void run_op(const OpCases& cases) {
   static Runtime runtime;
-  const Target targets[] = {Target::parse("sm_80"), Target::parse("sm_90a"),
-                            Target::parse("sm_100a")};
+  const auto targets = tools::host_executed_targets();
   const auto specs = sampled(variants_for(find_op(cases.op), targets), kMostVariants, kSeed);
   const auto kernels = runtime.prepare_host(specs);
   std::size_t calls = 0;
