@@ -3,6 +3,7 @@
 #include <fourge/error.hpp>
 #include <fourge/fp8_quantize.hpp>
 #include <fourge/kernel_spec.hpp>
+#include <fourge/moe_finalize.hpp>
 #include <fourge/moe_permute.hpp>
 #include <fourge/moe_swiglu_fp8_block.hpp>
 #include <fourge/mx_quantize.hpp>
@@ -25,6 +26,7 @@ std::span<const OpDefinition* const> all_ops() {
       &nvfp4_dequantize_op(),     &mxfp4_dequantize_op(),         &mxfp8_dequantize_op(),
       &moe_swiglu_fp8_block_op(),
       &moe_permute_op(),
+      &moe_finalize_op(),
   };
   return ops;
 }
