@@ -19,21 +19,40 @@ TieredCache::TieredCache(DiskStore* local, std::vector<std::unique_ptr<ReadOnlyT
   }
 }
 
-TieredResult TieredCache::lookup(const CacheKey& key) noexcept {
-  return ask_all([&](auto& tier) { return tier.lookup(key); });
+namespace {
+
+// A read-only tier's entry that the caller refuses is a miss; it stays where it is.
+LookupResult checked(LookupResult found, const EntryCheck& check) {
+  if (found.entry && check) {
+    if (std::optional<EntryRefusal> refused = check(*found.entry)) {
+      LookupResult miss;
+      miss.cause = refused->cause;
+      miss.detail = fmt::format("{}: {}", found.entry->file_name(), refused->detail);
+      return miss;
+    }
+  }
+  return found;
 }
 
-TieredResult TieredCache::lookup_request(const CacheKey& key) noexcept {
-  return ask_all([&](auto& tier) { return tier.lookup_request(key); });
+}  // namespace
+
+TieredResult TieredCache::lookup(const CacheKey& key, const EntryCheck& check) noexcept {
+  return ask_all([&] { return local_->lookup(key, check); },
+                 [&](ReadOnlyTier& tier) { return checked(tier.lookup(key), check); });
 }
 
-template <class Look>
-TieredResult TieredCache::ask_all(const Look& look) {
+TieredResult TieredCache::lookup_request(const CacheKey& key, const EntryCheck& check) noexcept {
+  return ask_all([&] { return local_->lookup_request(key, check); },
+                 [&](ReadOnlyTier& tier) { return checked(tier.lookup_request(key), check); });
+}
+
+template <class LookLocal, class LookBelow>
+TieredResult TieredCache::ask_all(const LookLocal& look_local, const LookBelow& look_below) {
   TieredResult result;
   try {
     for (std::size_t i = 0; i < slots_.size(); ++i) {
       Slot& slot = *slots_[i];
-      LookupResult found = slot.tier ? look(*slot.tier) : look(*local_);
+      LookupResult found = slot.tier ? look_below(*slot.tier) : look_local();
       if (!found.entry) {
         note_miss(i, std::move(found), result);
         continue;

@@ -65,10 +65,11 @@ class TieredCache {
 
   std::size_t tiers() const noexcept { return slots_.size(); }
 
-  // These two never throw.
-  TieredResult lookup(const CacheKey& key) noexcept;
+  // These two never throw. An entry that the check refuses is a bad one of its tier: it is neither
+  // handed out nor promoted.
+  TieredResult lookup(const CacheKey& key, const EntryCheck& check = {}) noexcept;
   // By the request alone (DiskStore::lookup_request).
-  TieredResult lookup_request(const CacheKey& key) noexcept;
+  TieredResult lookup_request(const CacheKey& key, const EntryCheck& check = {}) noexcept;
 
   // Into the local store. Never throws.
   PublishResult publish(const CacheKey& key, std::span<const std::byte> payload) noexcept;
@@ -85,8 +86,8 @@ class TieredCache {
     std::atomic<bool> warned{false};
   };
 
-  template <class Look>
-  TieredResult ask_all(const Look& look);
+  template <class LookLocal, class LookBelow>
+  TieredResult ask_all(const LookLocal& look_local, const LookBelow& look_below);
   void note_miss(std::size_t tier, LookupResult miss, TieredResult& result);
   // Of a hit: the key is what the entry says.
   void note_hit(TieredResult& result);

@@ -2,6 +2,7 @@
 
 #include "cache/key_lock.hpp"
 #include "jit/source_generator.hpp"
+#include "runtime/cubin_check.hpp"
 #include "runtime/failed_source.hpp"
 #include "runtime/templates.hpp"
 
@@ -108,7 +109,7 @@ Artifact ArtifactBuilder::build(const KernelSpec& spec) {
 }
 
 std::optional<Artifact> ArtifactBuilder::from_disk(const BuildRequest& request) {
-  cache::TieredResult found = tiers_->lookup(request.key);
+  cache::TieredResult found = tiers_->lookup(request.key, cubin_check(request.spec));
   count(request.spec, found);
   if (!found.entry) {
     return std::nullopt;
@@ -148,7 +149,7 @@ void ArtifactBuilder::count(const KernelSpec& spec, const cache::TieredResult& f
 }
 
 Artifact ArtifactBuilder::build_without_compiler(const BuildRequest& request) {
-  cache::TieredResult found = tiers_->lookup_request(request.key);
+  cache::TieredResult found = tiers_->lookup_request(request.key, cubin_check(request.spec));
   count(request.spec, found);
   if (!found.entry) {
     std::vector<std::string> asked = options_.cache_read_only;

@@ -67,7 +67,7 @@ void Kernel::launch_args(std::string_view op, const void* args, std::size_t size
   if (shape.empty) return;
 
   // The driver copies the parameters during the call, so pointers into the caller's struct do.
-  void* params[detail::kMaxParams];
+  void* params[kMaxParams];
   auto* bytes = static_cast<std::byte*>(const_cast<void*>(args));
   for (std::size_t i = 0; i < definition.params.size(); ++i) {
     params[i] = bytes + definition.params[i].offset;

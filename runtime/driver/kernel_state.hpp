@@ -16,14 +16,13 @@
 #include <string>
 #include <string_view>
 
+#include "runtime/cubin_check.hpp"
 #include "runtime/driver/driver.hpp"
 
 namespace fourge::detail {
 
 // Devices with a larger ordinal are not used.
 inline constexpr int kMaxDevices = 64;
-// Entry parameters of an op at most.
-inline constexpr std::size_t kMaxParams = 32;
 
 // Owns a CUlibrary. Unloading at process exit, when the driver is gone already, is no error.
 class Library {

@@ -3,7 +3,7 @@
 #include <fourge/error.hpp>
 #include <string>
 
-#include "jit/cubin.hpp"
+#include "runtime/cubin_check.hpp"
 #include "runtime/driver/kernel_state.hpp"
 
 namespace fourge::detail {
@@ -18,36 +18,13 @@ int attribute(const Driver& driver, CUdevice_attribute which, CUdevice device) {
   return value;
 }
 
-// Refuses a cubin that is not what the spec asks for. Returns its entry.
-jit::CubinKernel check_cubin(const KernelSpec& spec, std::string_view entry_name,
-                             std::span<const std::byte> bytes) {
-  const jit::CubinInfo info = jit::parse_cubin(bytes);
-  const Target target = spec.target();
-  const bool same_number =
-      info.target.major == target.major() && info.target.minor == target.minor();
-  if (!same_number || (info.target.suffix_known && info.target.text() != target.text())) {
-    throw Error(ErrorKind::invalid_argument,
-                fmt::format("cubin is for {}, but {} is for {}: compile it for that target",
-                            info.target.text(), spec.text(), target.text()));
-  }
-  const jit::CubinKernel* kernel = info.find(entry_name);
-  if (kernel == nullptr) {
-    throw Error(
-        ErrorKind::internal,
-        fmt::format("the cubin for {} has no entry {}; it holds {}", spec.text(), entry_name,
-                    info.kernels.empty() ? std::string("no kernel") : info.kernels[0].name));
-  }
-  return *kernel;
-}
-
-[[noreturn]] void fail_param(const KernelSpec& spec, std::size_t index, std::string_view source,
-                             std::size_t offset, std::size_t size) {
+[[noreturn]] void fail_param(const KernelSpec& spec, std::size_t index, std::size_t offset,
+                             std::size_t size) {
   const Param& param = spec.op().params[index];
-  throw Error(
-      ErrorKind::internal,
-      fmt::format("parameter {} ({}) of {}: expected {} bytes at offset {}, found {} bytes "
-                  "at offset {} in {}",
-                  index, param.name, spec.text(), param.size, param.offset, size, offset, source));
+  throw Error(ErrorKind::internal,
+              fmt::format("parameter {} ({}) of {}: expected {} bytes at offset {}, found {} bytes "
+                          "at offset {} in the loaded kernel",
+                          index, param.name, spec.text(), param.size, param.offset, size, offset));
 }
 
 [[noreturn]] void fail_param_count(const KernelSpec& spec, std::string_view found) {
@@ -55,31 +32,9 @@ jit::CubinKernel check_cubin(const KernelSpec& spec, std::string_view entry_name
                                                spec.text(), found, spec.op().params.size()));
 }
 
-// The launch passes pointers into the caller's argument struct, so a parameter that lies elsewhere
-// or is longer would read what is not there.
-void check_params(const KernelSpec& spec, const jit::CubinKernel& kernel) {
-  const auto params = spec.op().params;
-  if (params.size() > kMaxParams) {
-    throw Error(ErrorKind::internal, fmt::format("{} has {} parameters; at most {} are supported",
-                                                 spec.text(), params.size(), kMaxParams));
-  }
-  if (kernel.params.size() != params.size()) {
-    fail_param_count(spec, std::to_string(kernel.params.size()));
-  }
-  for (std::size_t i = 0; i < params.size(); ++i) {
-    const auto& found = kernel.params[i];
-    if (found.offset != params[i].offset || found.size != params[i].size) {
-      fail_param(spec, i, "the cubin", found.offset, found.size);
-    }
-    if (params[i].offset + params[i].size > spec.op().args_size) {
-      throw Error(ErrorKind::internal, fmt::format("parameter {} of {} lies outside its struct",
-                                                   params[i].name, spec.op().name));
-    }
-  }
-}
-
-// The same by the driver's own word, where it can say. It is not asked for one parameter more: the
-// count is the cubin's, and a call that must fail would show as an error in the driver's tools.
+// The cubin's parameters were checked by its own tables; this is the driver's word, where it can
+// give it. It is not asked for one parameter more: a call that must fail would show as an error in
+// the driver's tools.
 void check_driver_params(const Driver& driver, const KernelState& state) {
   if (driver.cuKernelGetParamInfo == nullptr) return;
   const auto params = state.spec.op().params;
@@ -90,7 +45,7 @@ void check_driver_params(const Driver& driver, const KernelState& state) {
     if (result == CUDA_ERROR_INVALID_VALUE) fail_param_count(state.spec, std::to_string(i));
     driver.check(result, "cuKernelGetParamInfo", state.text);
     if (offset != params[i].offset || size != params[i].size) {
-      fail_param(state.spec, i, "the loaded kernel", offset, size);
+      fail_param(state.spec, i, offset, size);
     }
   }
 }
@@ -187,8 +142,7 @@ std::unique_ptr<KernelState> load_kernel(std::shared_ptr<const Driver> driver,
                                          const KernelSpec& spec, std::string_view entry_name,
                                          std::span<const std::byte> cubin,
                                          const LoadOptions& options) {
-  const jit::CubinKernel kernel = check_cubin(spec, entry_name, cubin);
-  check_params(spec, kernel);
+  const jit::CubinKernel kernel = require_kernel(spec, entry_name, cubin);
   const std::string text = spec.text();
   const CUdevice current = current_device(*driver, text);
   const auto devices = read_devices(*driver, spec.target());
