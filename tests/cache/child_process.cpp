@@ -32,7 +32,7 @@ ChildProcess::~ChildProcess() {
 
 ChildProcess::ChildProcess(ChildProcess&& other) noexcept : pid_(std::exchange(other.pid_, -1)) {}
 
-void ChildProcess::kill() const { ::kill(pid_, SIGKILL); }
+void ChildProcess::signal(int number) const { ::kill(pid_, number); }
 
 int ChildProcess::wait() {
   int status = 0;

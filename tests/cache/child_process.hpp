@@ -21,7 +21,6 @@ class ChildProcess {
   ChildProcess& operator=(ChildProcess&&) = delete;
 
   pid_t id() const { return pid_; }
-  pid_t id() const { return pid_; }
   void kill() const { signal(9); }
   void signal(int number) const;
   // The exit status, or 128 + the signal.
