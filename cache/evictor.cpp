@@ -8,7 +8,6 @@
 #include <charconv>
 #include <exception>
 #include <optional>
-#include <set>
 #include <thread>
 #include <tuple>
 #include <utility>
@@ -25,6 +24,7 @@ constexpr std::size_t kKeyDigits = 2 * Digest::kBytes;
 constexpr std::size_t kKeyPosition = 17;  // in an entry's file name
 constexpr std::uint64_t kSizesBytes = 64U << 10U;
 constexpr int kRounds = 4;
+constexpr int kSettleAttempts = 8;
 // After a look that found nothing to remove.
 constexpr std::chrono::seconds kPause{1};
 constexpr std::chrono::milliseconds kPoll{3};
@@ -64,14 +64,18 @@ struct Turn {
 
 Turn take_turn(const std::string& lock_directory, const std::string& root) {
   if (lock_directory.empty()) return {};
-  CacheKey name;
-  name.full = sha256("evict\n" + root);
+  const CacheKey name{{}, sha256("evict\n" + root), {}};
   LockResult result =
       KeyLock::acquire(lock_directory, name, std::chrono::steady_clock::time_point::min(), {});
   return {result.outcome == LockOutcome::timed_out, std::move(result.lock)};
 }
 
 }  // namespace
+
+struct Evictor::Sizes {
+  std::array<std::optional<std::uint64_t>, kShards> bytes;
+  std::uint64_t log_bytes = 0;
+};
 
 struct Evictor::Survey {
   std::vector<Candidate> candidates;
@@ -103,8 +107,8 @@ void Evictor::hold(const CacheKey& key) {
 void Evictor::release(const CacheKey& key) noexcept {
   try {
     const std::lock_guard lock(mutex_);
-    const auto found = held_.find(key.file_name());
-    if (found != held_.end() && --found->second == 0) held_.erase(found);
+    const std::string name = key.file_name();
+    if (held_.count(name) != 0 && --held_[name] == 0) held_.erase(name);
   } catch (const std::exception&) {
     return;  // no memory for the name: it stays held, which costs space only
   }
@@ -128,14 +132,29 @@ EvictReport Evictor::trim() noexcept {
 
 EvictReport Evictor::checked_published(const CacheKey& key, std::uint64_t file_bytes) {
   const std::size_t shard = shard_number(key.shard()).value_or(0);
-  std::uint64_t bytes = 0;
-  if (!count_shard(shard, bytes)) {
+  if (!settle_shard(shard)) {
     const std::lock_guard lock(mutex_);
-    bytes = counted_[shard] + file_bytes;
+    counted_[shard] += file_bytes;
   }
-  store_sizes({{shard, bytes}});
   if (policy_.byte_limit == 0) return {};
   return evict(high_water(policy_.byte_limit), low_water(policy_.byte_limit));
+}
+
+// Who writes a size last has counted after that, so no publish by another process is forgotten.
+std::optional<std::uint64_t> Evictor::settle_shard(std::size_t shard) {
+  std::optional<std::uint64_t> written;
+  for (int attempt = 0; attempt < kSettleAttempts; ++attempt) {
+    std::uint64_t bytes = 0;
+    if (!count_shard(shard, bytes)) return written;
+    if (written == bytes) break;
+    written = bytes;
+    {
+      const std::lock_guard lock(mutex_);
+      counted_[shard] = bytes;
+    }
+    if (!sizes_.append({{shard, bytes}}).ok()) break;
+  }
+  return written;
 }
 
 EvictReport Evictor::evict(std::uint64_t trigger, std::uint64_t target) {
@@ -182,28 +201,17 @@ bool Evictor::add_round(EvictReport once, std::uint64_t trigger, EvictReport& al
 
 EvictReport Evictor::evict_locked(std::uint64_t target) {
   EvictReport report;
-  const std::size_t known = sizes_.read().records.size();
   Survey survey = survey_store();
   report.looked = true;
   remove_until(survey, target, report);
-
-  // Who published meanwhile has counted a shard that we had passed.
-  const std::vector<Record> now = sizes_.read().records;
-  std::set<std::size_t> changed;
-  for (std::size_t i = known; i < now.size(); ++i) {
-    if (now[i].tag < kShards) changed.insert(static_cast<std::size_t>(now[i].tag));
-  }
-  for (const std::size_t shard : changed) {
-    std::uint64_t bytes = 0;
-    if (!count_shard(shard, bytes)) continue;
-    survey.total += bytes - survey.bytes[shard];  // may wrap twice, and then it is right again
-    survey.bytes[shard] = bytes;
-  }
-  std::vector<Record> records;
+  const Sizes written = read_sizes();
   for (std::size_t shard = 0; shard < kShards; ++shard) {
-    records.push_back({shard, survey.bytes[shard]});
+    if (written.bytes[shard].value_or(0) == survey.bytes[shard]) continue;
+    const std::uint64_t now = settle_shard(shard).value_or(survey.bytes[shard]);
+    survey.total += now - survey.bytes[shard];  // may wrap twice, and then it is right again
+    survey.bytes[shard] = now;
   }
-  store_sizes(records);
+  if (written.log_bytes > kSizesBytes) compact_sizes();
   report.bytes = survey.total;
   if (report.detail.empty()) report.detail = std::move(survey.detail);
   sweep_temporaries(std::chrono::system_clock::now());
@@ -211,7 +219,7 @@ EvictReport Evictor::evict_locked(std::uint64_t target) {
 }
 
 void Evictor::remove_until(Survey& survey, std::uint64_t target, EvictReport& report) {
-  std::vector<Candidate>& candidates = survey.candidates;
+  auto& candidates = survey.candidates;
   std::sort(candidates.begin(), candidates.end(), [](const Candidate& a, const Candidate& b) {
     return std::tie(a.used, a.path) < std::tie(b.used, b.path);
   });
@@ -321,56 +329,61 @@ bool Evictor::count_shard(std::size_t shard, std::uint64_t& bytes) {
   return true;
 }
 
-// What the file says, what this process has counted itself, and what must be counted now.
+// The last word on each shard; a first guess counts only where there is none.
+Evictor::Sizes Evictor::read_sizes() {
+  Sizes sizes;
+  const LogContents log = sizes_.read();
+  sizes.log_bytes = log.bytes;
+  std::array<std::optional<std::uint64_t>, kShards> guesses;
+  for (const Record& record : log.records) {
+    if (record.tag < kShards) {
+      sizes.bytes[record.tag] = record.value;
+    } else if (record.tag < 2 * kShards) {
+      guesses[record.tag - kShards] = record.value;
+    }
+  }
+  const std::lock_guard lock(mutex_);
+  for (std::size_t shard = 0; shard < kShards; ++shard) {
+    std::optional<std::uint64_t>& bytes = sizes.bytes[shard];
+    if (!bytes) bytes = guesses[shard];
+    const auto counted = counted_.find(shard);
+    if (!bytes && counted != counted_.end()) bytes = counted->second;
+  }
+  return sizes;
+}
+
+// What is known, and what must be counted now because nobody has.
 std::uint64_t Evictor::total_bytes() {
-  std::array<std::optional<std::uint64_t>, kShards> known;
-  {
-    const std::lock_guard lock(mutex_);
-    for (const auto& [shard, bytes] : counted_) known[shard] = bytes;
-  }
-  for (const Record& record : sizes_.read().records) {
-    if (record.tag < kShards) known[record.tag] = record.value;
-  }
-  if (std::any_of(known.begin(), known.end(), [](const auto& bytes) { return !bytes; })) {
+  Sizes sizes = read_sizes();
+  if (std::count(sizes.bytes.begin(), sizes.bytes.end(), std::nullopt) != 0) {
     const auto shards =
         files_.list_directory({root_, fmt::format("{}/v{}", root_.path, kEntryFormat)});
-    std::vector<Record> counted;
     for (const std::string& name : shards.value) {
       const auto shard = shard_number(name);
       std::uint64_t bytes = 0;
-      if (!shard || known[*shard] || !count_shard(*shard, bytes)) continue;
-      known[*shard] = bytes;
-      counted.push_back({*shard, bytes});
+      if (shard && !sizes.bytes[*shard] && count_shard(*shard, bytes)) sizes.bytes[*shard] = bytes;
     }
+    std::vector<Record> guesses;
     for (std::size_t shard = 0; shards.ok() && shard < kShards; ++shard) {
-      if (!known[shard]) counted.push_back({shard, 0});
+      guesses.push_back({kShards + shard, sizes.bytes[shard].value_or(0)});
     }
-    store_sizes(counted);
+    if (!guesses.empty()) static_cast<void>(sizes_.append(guesses));
   }
   std::uint64_t total = 0;
-  for (const auto& bytes : known) {
+  for (const auto& bytes : sizes.bytes) {
     const std::uint64_t sum = total + bytes.value_or(0);
     total = sum < total ? ~std::uint64_t{0} : sum;
   }
   return total;
 }
 
-void Evictor::store_sizes(const std::vector<Record>& records) {
-  {
-    const std::lock_guard lock(mutex_);
-    for (const Record& record : records) {
-      counted_[static_cast<std::size_t>(record.tag)] = record.value;
-    }
+void Evictor::compact_sizes() {
+  std::vector<Record> records;
+  const Sizes sizes = read_sizes();
+  for (std::size_t shard = 0; shard < kShards; ++shard) {
+    if (sizes.bytes[shard]) records.push_back({shard, *sizes.bytes[shard]});
   }
-  const IoResult<std::uint64_t> size = sizes_.append(records);
-  if (!size.ok() || size.value <= kSizesBytes) return;
-  std::map<std::uint64_t, std::uint64_t> last;
-  for (const Record& record : sizes_.read().records) {
-    if (record.tag < kShards) last[record.tag] = record.value;
-  }
-  std::vector<Record> compact;
-  for (const auto& [tag, value] : last) compact.push_back({tag, value});
-  static_cast<void>(sizes_.replace(compact));
+  static_cast<void>(sizes_.replace(records));
 }
 
 // Of processes that were killed while they replaced a log.

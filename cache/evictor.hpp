@@ -1,6 +1,7 @@
 // Keeps the entries of a DiskStore below a number of bytes: the least recently used go first.
 //
-//   ROOT/usage/sizes      bytes of each shard, as last counted (cache/record_log.hpp)
+//   ROOT/usage/sizes      records (cache/record_log.hpp) of a shard's number and its bytes, the last
+//                         one counts; number + 256: a first guess, that any other replaces
 //   ROOT/usage/SHARD.used when entries were used (cache/last_used.hpp)
 //
 // A publish counts its own shard (a 256th of the store) and adds up the known sizes of the others.
@@ -28,6 +29,7 @@
 #include <cstdint>
 #include <map>
 #include <mutex>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -95,6 +97,7 @@ class Evictor {
     LastUsed::Time used{};
     bool in_use = false;
   };
+  struct Sizes;
   struct Survey;
 
   static constexpr std::size_t kShards = 256;
@@ -110,7 +113,9 @@ class Evictor {
   void survey_shard(std::size_t shard, LastUsed::Time now, Survey& survey);
   bool count_shard(std::size_t shard, std::uint64_t& bytes);
   std::uint64_t total_bytes();
-  void store_sizes(const std::vector<Record>& records);
+  Sizes read_sizes();
+  void compact_sizes();
+  std::optional<std::uint64_t> settle_shard(std::size_t shard);
   void sweep_temporaries(LastUsed::Time now);
   std::string shard_directory(std::size_t shard) const;
 
