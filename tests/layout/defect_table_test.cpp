@@ -1,0 +1,101 @@
+// tests/README.md maps classes of defects to tests: each of the named tests has to exist.
+#include <filesystem>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "tests/layout/source_tree.hpp"
+#include "tests/support/catch.hpp"
+
+namespace fourge::tests {
+namespace {
+
+constexpr int kClasses = 22;
+
+struct DefectRow {
+  int number = 0;
+  std::string file;
+  std::string test;
+};
+
+std::string trimmed(const std::string& text) {
+  const std::size_t first = text.find_first_not_of(' ');
+  return first == std::string::npos ? ""
+                                    : text.substr(first, text.find_last_not_of(' ') + 1 - first);
+}
+
+// "| 4 what it is | tests/a_test.cpp: name of a test |"
+std::optional<DefectRow> parse_row(const std::string& line) {
+  const std::size_t middle = line.find('|', 1);
+  const std::size_t end = middle == std::string::npos ? middle : line.find('|', middle + 1);
+  if (end == std::string::npos || line[0] != '|') {
+    return std::nullopt;
+  }
+  const std::string kind = trimmed(line.substr(1, middle - 1));
+  const std::string test = trimmed(line.substr(middle + 1, end - middle - 1));
+  const std::size_t colon = test.find(": ");
+  if (kind.find_first_of("0123456789") != 0 || colon == std::string::npos) {
+    return std::nullopt;
+  }
+  return DefectRow{std::stoi(kind), test.substr(0, colon), test.substr(colon + 2)};
+}
+
+// The lines of the table below this heading, without its two head lines.
+std::vector<std::string> table_lines(const std::string& text, const std::string& heading) {
+  std::vector<std::string> lines;
+  std::size_t at = text.find(heading);
+  at = at == std::string::npos ? at : text.find("\n|", at);
+  while (at != std::string::npos && at + 1 < text.size() && text[at + 1] == '|') {
+    const std::size_t end = text.find('\n', at + 1);
+    lines.push_back(text.substr(at + 1, end - at - 1));
+    at = end;
+  }
+  if (lines.size() >= 2) {
+    lines.erase(lines.begin(), lines.begin() + 2);
+  }
+  return lines;
+}
+
+// "" or what is wrong with a line of the table.
+std::string fault(const std::string& root, const std::string& line) {
+  const auto row = parse_row(line);
+  if (!row || row->number < 1 || row->number > kClasses) {
+    return "no row of the form | N class | test file: test name |";
+  }
+  if (!std::filesystem::is_regular_file(root + "/" + row->file)) {
+    return "no file " + row->file;
+  }
+  const std::string text = read_text_file(root + "/" + row->file);
+  return text.find("TEST_CASE(\"" + row->test + "\"") == std::string::npos
+             ? row->file + " has no test \"" + row->test + "\""
+             : "";
+}
+
+}  // namespace
+
+TEST_CASE("a table of defects with planted faults", "[layout]") {
+  const std::string root = FOURGE_SOURCE_DIR;
+  const std::string file = "tests/layout/defect_table_test.cpp";
+  CHECK(fault(root, "| 4 x | " + file + ": a table of defects with planted faults |").empty());
+  CHECK_FALSE(fault(root, "| 4 x | " + file + ": a table of defects |").empty());
+  CHECK_FALSE(fault(root, "| 4 x | tests/layout/none.cpp: a table of defects |").empty());
+  CHECK_FALSE(fault(root, "| x | " + file + ": a table of defects with planted faults |").empty());
+  CHECK_FALSE(
+      fault(root, "| 23 x | " + file + ": a table of defects with planted faults |").empty());
+  CHECK_FALSE(fault(root, "| 4 x | " + file + " |").empty());
+  CHECK(table_lines("a\n**T**\n\n| h |\n|---|\n| 1 |\n| 2 |\n\n| 3 |\n", "**T**") ==
+        std::vector<std::string>{"| 1 |", "| 2 |"});
+  CHECK(table_lines("a\n| h |\n|---|\n| 1 |\n", "**T**").empty());
+}
+
+TEST_CASE("the tests that cover the classes of defects exist", "[layout]") {
+  const std::string root = FOURGE_SOURCE_DIR;
+  const auto lines = table_lines(read_text_file(root + "/tests/README.md"), "**Defect classes.**");
+  CHECK(lines.size() >= 10);
+  for (const std::string& line : lines) {
+    CAPTURE(line);
+    CHECK(fault(root, line) == "");
+  }
+}
+
+}  // namespace fourge::tests
