@@ -13,6 +13,9 @@ namespace fourge::cache {
 namespace {
 
 constexpr std::size_t kTimeDigits = 20;
+// Of one quarantined thing, in one call.
+constexpr std::size_t kPruneRemovals = 1000;
+constexpr int kPruneDepth = 8;
 
 bool all_digits(std::string_view text) {
   return !text.empty() &&
@@ -89,11 +92,26 @@ void Quarantine::prune() {
     if (!status.ok()) continue;
     bytes += status.value.size;
     if (++kept <= kQuarantineLimit && bytes <= kQuarantineBytes) continue;
-    // What cannot be removed (a directory that somebody filled) stays and does no harm.
-    if (distrust(root_.trust, status.value, path.text()).empty()) {
-      static_cast<void>(files_.remove(path));
-    }
+    std::size_t removals = kPruneRemovals;
+    discard(path, status.value, kPruneDepth, removals);
   }
+}
+
+// Also a directory that somebody filled, or such would pile up. What is not trusted, or too much for
+// one call, stays.
+void Quarantine::discard(const FilePath& path, const FileStatus& status, int depth,
+                         std::size_t& removals) {
+  if (removals == 0 || !distrust(root_.trust, status, path.text()).empty()) return;
+  --removals;
+  const IoStatus removed = files_.remove(path);
+  if (removed.ok() || status.type != FileType::directory || depth == 0) return;
+  const IoResult<std::vector<std::string>> inner = files_.list_directory(path);
+  for (const std::string& name : inner.value) {
+    const FilePath child = in_root(path.text() + '/' + name);
+    const IoResult<FileStatus> found = files_.status(child);
+    if (found.ok()) discard(child, found.value, depth - 1, removals);
+  }
+  static_cast<void>(files_.remove(path));
 }
 
 }  // namespace fourge::cache

@@ -40,6 +40,7 @@ class Quarantine {
   FilePath in_root(std::string path) const { return {root_, std::move(path)}; }
   std::string make_name(const std::string& name, MissCause cause);
   void prune();
+  void discard(const FilePath& path, const FileStatus& status, int depth, std::size_t& removals);
 
   const Root& root_;
   std::string directory_;

@@ -187,6 +187,9 @@ TEST_CASE("random damage is never accepted and always repaired", "[corruption]")
     CHECK(tally.causes[cause] > count / 50);
   }
   CHECK(count_files(directory / "root", ".tmp") == 0);
+  const auto quarantined = fs::directory_iterator(store.quarantine_directory());
+  CHECK(std::distance(quarantined, fs::directory_iterator()) ==
+        static_cast<std::ptrdiff_t>(cache::kQuarantineLimit));
   const auto report = store.verify();
   CHECK(report.checked == kKeys);
   CHECK(report.valid == kKeys);

@@ -138,6 +138,21 @@ TEST_CASE("the quarantine is bounded in bytes as well") {
   }
 }
 
+TEST_CASE("quarantined directories do not pile up, and lead nowhere else") {
+  const TemporaryDirectory directory;
+  DiskStore store(directory / "root");
+  const CacheKey key = make_key("one");
+  write_all(directory / "outside/file", "precious");
+  for (std::size_t i = 0; i < cache::kQuarantineLimit + 5; ++i) {
+    write_all(store.path_of(key) + "/a/b/c/inner", "x");
+    write_all(store.path_of(key) + "/other", "x");
+    fs::create_symlink(directory / "outside", store.path_of(key) + "/link");
+    REQUIRE(store.lookup(key).set_aside);
+  }
+  CHECK(names_in(store.quarantine_directory()).size() == cache::kQuarantineLimit);
+  CHECK(read_all(directory / "outside/file") == "precious");
+}
+
 TEST_CASE("quarantined files of a time to come make room for those of now") {
   const TemporaryDirectory directory;
   DiskStore store(directory.path());
