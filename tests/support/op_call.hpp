@@ -9,6 +9,7 @@
 #include <cstdint>
 #include <cstring>
 #include <functional>
+#include <memory>
 #include <span>
 #include <string>
 #include <type_traits>
@@ -53,6 +54,12 @@ OpBuffer input_buffer(std::string name, const std::vector<T>& values) {
   return input_buffer<T>(std::move(name), std::span<const T>(values));
 }
 
+// What a judge let pass in fast math: codes beside a tie, and blocks with other reciprocals.
+struct Excused {
+  std::uint64_t codes = 0;
+  std::uint64_t blocks = 0;
+};
+
 struct OpCall {
   KernelSpec spec;
   std::string label;  // what the input is: "17x208 specials"
@@ -63,6 +70,8 @@ struct OpCall {
   // Judges the outputs (one vector a buffer, inputs included) instead of byte equality, for fast
   // math: returns the first difference, or "" if there is none.
   std::function<std::string(std::span<const std::vector<std::uint8_t>>)> judge;
+  // Where judge adds what it excused; null: it excuses nothing.
+  std::shared_ptr<Excused> excused = nullptr;
 };
 
 // The bytes of an argument struct, for OpCall::args.

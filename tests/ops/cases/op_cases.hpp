@@ -15,6 +15,10 @@ namespace fourge::tests {
 enum class CallSize {
   small,  // milliseconds on the host
   large,  // for a GPU: tensors of millions of elements
+  // The published matrix of shapes and initial values, no rows, and rows from 16 to 65536 elements.
+  // Of nvfp4_quantize and nvfp4_quantize_per_token; the others take it as small.
+  matrix_small,  // its shapes up to 128x64 and short single rows
+  matrix,        // all of them
 };
 
 using CallSink = std::function<void(const OpCall&)>;
