@@ -43,7 +43,7 @@ void add(CounterValues& sum, const CounterValues& more) {
 
 const char* to_string(CounterId id) noexcept {
   static constexpr std::array<const char*, kCounterCount> kNames{
-      "memory_hits",         "disk_hits",           "read_only_hits", "bundle_hits",
+      "memory_hits",         "local_hits",          "read_only_hits", "bundle_hits",
       "miss_absent",         "miss_format",         "miss_key",       "miss_corrupt",
       "miss_unreadable",     "miss_untrusted",      "miss_disabled",  "compiles",
       "compile_failures",    "remembered_failures", "waits",          "heals",

@@ -31,7 +31,7 @@ namespace fourge::cache {
 // The numbers stand in files: append only.
 enum class CounterId : std::uint8_t {
   memory_hits,
-  disk_hits,
+  local_hits,
   read_only_hits,
   bundle_hits,
   miss_absent,

@@ -5,7 +5,6 @@
 #include <algorithm>
 #include <array>
 #include <cerrno>
-#include <charconv>
 #include <exception>
 #include <optional>
 #include <thread>
@@ -24,22 +23,12 @@ constexpr std::size_t kKeyDigits = 2 * Digest::kBytes;
 constexpr std::size_t kKeyPosition = 17;  // in an entry's file name
 constexpr std::uint64_t kSizesBytes = 64U << 10U;
 constexpr int kRounds = 4;
-constexpr int kSettleAttempts = 8;
 // After a look that found nothing to remove.
 constexpr std::chrono::seconds kPause{1};
 constexpr std::chrono::milliseconds kPoll{3};
 
 std::uint64_t high_water(std::uint64_t limit) { return limit - limit / 32; }
 std::uint64_t low_water(std::uint64_t limit) { return limit - limit / 8; }
-
-std::string shard_name(std::size_t shard) { return fmt::format("{:02x}", shard); }
-
-std::optional<std::size_t> shard_number(const std::string& name) {
-  if (name.size() != 2 || !is_lower_hex(name)) return std::nullopt;
-  std::size_t number = 0;
-  std::from_chars(name.data(), name.data() + name.size(), number, 16);
-  return number;
-}
 
 template <class Work>
 EvictReport report_instead_of_exception(Work work) noexcept {
@@ -72,11 +61,6 @@ Turn take_turn(const std::string& lock_directory, const std::string& root) {
 
 }  // namespace
 
-struct Evictor::Sizes {
-  std::array<std::optional<std::uint64_t>, kShards> bytes;
-  std::uint64_t log_bytes = 0;
-};
-
 struct Evictor::Survey {
   std::vector<Candidate> candidates;
   std::array<std::uint64_t, kShards> bytes{};
@@ -90,10 +74,6 @@ Evictor::Evictor(std::string root, EvictionPolicy policy, FileSystem& files)
       files_(files),
       last_used_(root_, policy_.stamp_interval, files),
       sizes_(root_, "sizes", files) {}
-
-std::string Evictor::shard_directory(std::size_t shard) const {
-  return fmt::format("{}/v{}/{}", root_.path, kEntryFormat, shard_name(shard));
-}
 
 void Evictor::used(const CacheKey& key) noexcept {
   if (!root_.path.empty()) last_used_.stamp(key);
@@ -119,6 +99,11 @@ EvictReport Evictor::published(const CacheKey& key, std::uint64_t file_bytes) no
   return report_instead_of_exception([&] { return checked_published(key, file_bytes); });
 }
 
+EvictorCounters Evictor::counters() const {
+  const std::lock_guard lock(mutex_);
+  return counters_;
+}
+
 EvictReport Evictor::trim() noexcept {
   if (root_.path.empty() || policy_.byte_limit == 0) return {};
   return report_instead_of_exception([&] {
@@ -132,29 +117,14 @@ EvictReport Evictor::trim() noexcept {
 
 EvictReport Evictor::checked_published(const CacheKey& key, std::uint64_t file_bytes) {
   const std::size_t shard = shard_number(key.shard()).value_or(0);
-  if (!settle_shard(shard)) {
+  const bool settled = settle_shard(shard).has_value();
+  {
     const std::lock_guard lock(mutex_);
-    counted_[shard] += file_bytes;
+    counters_.published_bytes += file_bytes;
+    if (!settled) counted_[shard] += file_bytes;
   }
   if (policy_.byte_limit == 0) return {};
   return evict(high_water(policy_.byte_limit), low_water(policy_.byte_limit));
-}
-
-// Who writes a size last has counted after that, so no publish by another process is forgotten.
-std::optional<std::uint64_t> Evictor::settle_shard(std::size_t shard) {
-  std::optional<std::uint64_t> written;
-  for (int attempt = 0; attempt < kSettleAttempts; ++attempt) {
-    std::uint64_t bytes = 0;
-    if (!count_shard(shard, bytes)) return written;
-    if (written == bytes) break;
-    written = bytes;
-    {
-      const std::lock_guard lock(mutex_);
-      counted_[shard] = bytes;
-    }
-    if (!sizes_.append({{shard, bytes}}).ok()) break;
-  }
-  return written;
 }
 
 EvictReport Evictor::evict(std::uint64_t trigger, std::uint64_t target) {
@@ -245,6 +215,9 @@ void Evictor::remove_until(Survey& survey, std::uint64_t target, EvictReport& re
     if (removed.ok()) {
       ++report.removed;
       report.removed_bytes += candidate.bytes;
+      const std::lock_guard lock(mutex_);
+      ++counters_.removed;
+      counters_.removed_bytes += candidate.bytes;
     }
   }
 }
@@ -313,77 +286,6 @@ void Evictor::survey_shard(std::size_t shard, LastUsed::Time now, Survey& survey
   if (wrong || stamps.size() > 2 * kept.size() + kSlack) {
     last_used_.replace(shard_name(shard), kept);
   }
-}
-
-bool Evictor::count_shard(std::size_t shard, std::uint64_t& bytes) {
-  const std::string directory = shard_directory(shard);
-  const auto names = files_.list_directory({root_, directory});
-  bytes = 0;
-  if (names.error == ENOENT) return true;
-  if (!names.ok()) return false;
-  for (const std::string& name : names.value) {
-    if (!is_entry_file_name(name)) continue;
-    const auto status = files_.status({root_, directory + '/' + name});
-    if (status.ok() && status.value.type == FileType::regular) bytes += status.value.size;
-  }
-  return true;
-}
-
-// The last word on each shard; a first guess counts only where there is none.
-Evictor::Sizes Evictor::read_sizes() {
-  Sizes sizes;
-  const LogContents log = sizes_.read();
-  sizes.log_bytes = log.bytes;
-  std::array<std::optional<std::uint64_t>, kShards> guesses;
-  for (const Record& record : log.records) {
-    if (record.tag < kShards) {
-      sizes.bytes[record.tag] = record.value;
-    } else if (record.tag < 2 * kShards) {
-      guesses[record.tag - kShards] = record.value;
-    }
-  }
-  const std::lock_guard lock(mutex_);
-  for (std::size_t shard = 0; shard < kShards; ++shard) {
-    std::optional<std::uint64_t>& bytes = sizes.bytes[shard];
-    if (!bytes) bytes = guesses[shard];
-    const auto counted = counted_.find(shard);
-    if (!bytes && counted != counted_.end()) bytes = counted->second;
-  }
-  return sizes;
-}
-
-// What is known, and what must be counted now because nobody has.
-std::uint64_t Evictor::total_bytes() {
-  Sizes sizes = read_sizes();
-  if (std::count(sizes.bytes.begin(), sizes.bytes.end(), std::nullopt) != 0) {
-    const auto shards =
-        files_.list_directory({root_, fmt::format("{}/v{}", root_.path, kEntryFormat)});
-    for (const std::string& name : shards.value) {
-      const auto shard = shard_number(name);
-      std::uint64_t bytes = 0;
-      if (shard && !sizes.bytes[*shard] && count_shard(*shard, bytes)) sizes.bytes[*shard] = bytes;
-    }
-    std::vector<Record> guesses;
-    for (std::size_t shard = 0; shards.ok() && shard < kShards; ++shard) {
-      guesses.push_back({kShards + shard, sizes.bytes[shard].value_or(0)});
-    }
-    if (!guesses.empty()) static_cast<void>(sizes_.append(guesses));
-  }
-  std::uint64_t total = 0;
-  for (const auto& bytes : sizes.bytes) {
-    const std::uint64_t sum = total + bytes.value_or(0);
-    total = sum < total ? ~std::uint64_t{0} : sum;
-  }
-  return total;
-}
-
-void Evictor::compact_sizes() {
-  std::vector<Record> records;
-  const Sizes sizes = read_sizes();
-  for (std::size_t shard = 0; shard < kShards; ++shard) {
-    if (sizes.bytes[shard]) records.push_back({shard, *sizes.bytes[shard]});
-  }
-  static_cast<void>(sizes_.replace(records));
 }
 
 // Of processes that were killed while they replaced a log.

@@ -24,6 +24,7 @@
 // Thread-safe. Creates nothing before the first call of used() or published().
 #pragma once
 
+#include <array>
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
@@ -66,6 +67,13 @@ struct EvictReport {
   std::string detail;               // what could not be read or removed; empty if all is well
 };
 
+// What one evictor has done.
+struct EvictorCounters {
+  std::uint64_t published_bytes = 0;
+  std::uint64_t removed = 0;
+  std::uint64_t removed_bytes = 0;
+};
+
 class Evictor {
  public:
   // The file system must outlive the evictor. An empty root makes one that does nothing.
@@ -73,6 +81,7 @@ class Evictor {
                    FileSystem& files = posix_file_system());
 
   const EvictionPolicy& policy() const noexcept { return policy_; }
+  EvictorCounters counters() const;
 
   // The entry was hit. Costs a look into a table, and every stamp_interval a small write, whose
   // failure (a read-only cache) is ignored.
@@ -97,10 +106,14 @@ class Evictor {
     LastUsed::Time used{};
     bool in_use = false;
   };
-  struct Sizes;
   struct Survey;
 
   static constexpr std::size_t kShards = 256;
+
+  struct Sizes {
+    std::array<std::optional<std::uint64_t>, kShards> bytes;
+    std::uint64_t log_bytes = 0;
+  };
 
   EvictReport checked_published(const CacheKey& key, std::uint64_t file_bytes);
   // Removes until at most `target` bytes are left, if there are more than `trigger`.
@@ -118,16 +131,19 @@ class Evictor {
   std::optional<std::uint64_t> settle_shard(std::size_t shard);
   void sweep_temporaries(LastUsed::Time now);
   std::string shard_directory(std::size_t shard) const;
+  static std::string shard_name(std::size_t shard);
+  static std::optional<std::size_t> shard_number(const std::string& name);
 
   Root root_;
   EvictionPolicy policy_;
   FileSystem& files_;
   LastUsed last_used_;
   RecordLog sizes_;
-  std::mutex mutex_;                              // of what follows
+  mutable std::mutex mutex_;                      // of what follows
   std::map<std::size_t, std::uint64_t> counted_;  // by this process, for want of a file
   std::map<std::string, std::size_t> held_;       // file name to count
   std::chrono::steady_clock::time_point pause_until_{};
+  EvictorCounters counters_;
 };
 
 }  // namespace fourge::cache

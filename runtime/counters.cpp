@@ -1,5 +1,7 @@
 #include "runtime/counters.hpp"
 
+#include <algorithm>
+
 namespace fourge {
 
 Stats Counters::snapshot() const {
@@ -12,6 +14,8 @@ Stats Counters::snapshot() const {
   stats.promotion_failures = promotion_failures;
   stats.compiles = compiles;
   stats.compile_failures = compile_failures;
+  stats.remembered_failures = remembered_failures;
+  stats.replaced_holders = replaced_holders;
   stats.waits = waits;
   stats.heals = heals;
   stats.miss_absent = miss_absent;
@@ -19,10 +23,44 @@ Stats Counters::snapshot() const {
   stats.miss_key = miss_key;
   stats.miss_corrupt = miss_corrupt;
   stats.miss_unreadable = miss_unreadable;
+  stats.miss_untrusted = miss_untrusted;
+  stats.miss_disabled = miss_disabled;
   stats.publish_failures = publish_failures;
   stats.loads = loads;
+  stats.evictions = evictions;
+  stats.bytes_evicted = bytes_evicted;
+  stats.bytes_written = bytes_written;
   stats.compile_nanoseconds = compile_nanoseconds;
+  stats.lookup_nanoseconds = lookup_nanoseconds;
   return stats;
+}
+
+cache::CounterValues kept_counters(const Stats& stats) {
+  using cache::CounterId;
+  cache::CounterValues kept;
+  const std::uint64_t lower_hits = stats.read_only_hits + stats.bundle_hits;
+  kept[CounterId::memory_hits] = stats.memory_hits;
+  kept[CounterId::local_hits] = std::max(stats.disk_hits, lower_hits) - lower_hits;
+  kept[CounterId::read_only_hits] = stats.read_only_hits;
+  kept[CounterId::bundle_hits] = stats.bundle_hits;
+  kept[CounterId::miss_absent] = stats.miss_absent;
+  kept[CounterId::miss_format] = stats.miss_format;
+  kept[CounterId::miss_key] = stats.miss_key;
+  kept[CounterId::miss_corrupt] = stats.miss_corrupt;
+  kept[CounterId::miss_unreadable] = stats.miss_unreadable;
+  kept[CounterId::miss_untrusted] = stats.miss_untrusted;
+  kept[CounterId::miss_disabled] = stats.miss_disabled;
+  kept[CounterId::compiles] = stats.compiles;
+  kept[CounterId::compile_failures] = stats.compile_failures;
+  kept[CounterId::waits] = stats.waits;
+  kept[CounterId::heals] = stats.heals;
+  kept[CounterId::publish_failures] = stats.publish_failures;
+  kept[CounterId::evictions] = stats.evictions;
+  kept[CounterId::bytes_written] = stats.bytes_written;
+  kept[CounterId::bytes_evicted] = stats.bytes_evicted;
+  kept[CounterId::compile_nanoseconds] = stats.compile_nanoseconds;
+  kept[CounterId::lookup_nanoseconds] = stats.lookup_nanoseconds;
+  return kept;
 }
 
 }  // namespace fourge

@@ -4,6 +4,8 @@
 
 #include <fourge/stats.hpp>
 
+#include "cache/disk_counters.hpp"
+
 #include <array>
 #include <atomic>
 #include <cstddef>
@@ -46,6 +48,8 @@ struct Counters {
   Counter promotion_failures{0};
   Counter compiles{0};
   Counter compile_failures{0};
+  Counter remembered_failures{0};
+  Counter replaced_holders{0};
   Counter waits{0};
   Counter heals{0};
   Counter miss_absent{0};
@@ -53,11 +57,20 @@ struct Counters {
   Counter miss_key{0};
   Counter miss_corrupt{0};
   Counter miss_unreadable{0};
+  Counter miss_untrusted{0};
+  Counter miss_disabled{0};
   Counter publish_failures{0};
   Counter loads{0};
+  Counter evictions{0};
+  Counter bytes_evicted{0};
+  Counter bytes_written{0};
   Counter compile_nanoseconds{0};
+  Counter lookup_nanoseconds{0};
 
   Stats snapshot() const;
 };
+
+// What is kept on disk of them: those about cubins, hits apart by tier.
+cache::CounterValues kept_counters(const Stats& stats);
 
 }  // namespace fourge

@@ -21,7 +21,7 @@ namespace {
 
 CounterValues hits(std::uint64_t count) {
   CounterValues values;
-  values[CounterId::disk_hits] = count;
+  values[CounterId::local_hits] = count;
   return values;
 }
 
@@ -32,7 +32,7 @@ void run_process(const std::string& root, const CounterValues& values) {
 }
 
 std::uint64_t total_hits(const std::string& root) {
-  return DiskCounters(root).totals().values[CounterId::disk_hits];
+  return DiskCounters(root).totals().values[CounterId::local_hits];
 }
 
 // As if all logs that were put aside had lain there for an hour.

@@ -15,6 +15,8 @@ struct Stats {
   std::uint64_t promotion_failures = 0;
   std::uint64_t compiles = 0;     // NVRTC runs that succeeded
   std::uint64_t compile_failures = 0;
+  std::uint64_t remembered_failures = 0;  // failed compiles of before that were not tried again
+  std::uint64_t replaced_holders = 0;     // stuck processes whose compile this Runtime took over
   std::uint64_t waits = 0;        // waited for another thread or process that compiled the same key
   std::uint64_t heals = 0;        // bad entries set aside and rebuilt
   std::uint64_t miss_absent = 0;  // misses by cause
@@ -22,9 +24,15 @@ struct Stats {
   std::uint64_t miss_key = 0;     // an entry that is not the one its name claims
   std::uint64_t miss_corrupt = 0;  // length or digest wrong
   std::uint64_t miss_unreadable = 0;
+  std::uint64_t miss_untrusted = 0;  // owner, mode or signature
+  std::uint64_t miss_disabled = 0;   // there is no cache directory
   std::uint64_t publish_failures = 0;
   std::uint64_t loads = 0;  // libraries loaded into the driver
+  std::uint64_t evictions = 0;      // entries that this Runtime removed to keep the byte limit
+  std::uint64_t bytes_evicted = 0;  // of their files
+  std::uint64_t bytes_written = 0;  // of entries put into the cache directory
   std::uint64_t compile_nanoseconds = 0;
+  std::uint64_t lookup_nanoseconds = 0;  // in the disk caches
 };
 
 }  // namespace fourge
