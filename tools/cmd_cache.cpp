@@ -211,7 +211,8 @@ void add_simple(CLI::App& parent, CommandLine& line, const char* name, const cha
 
 void add_cache(CLI::App& app, CommandLine& line) {
   CLI::App& command =
-      add_command(app, line, "cache", "Look into the cache directory: list, stats, verify, clear.");
+      add_command(app, line, "cache",
+                  "Look into the cache directory: list, stats, verify, clear; export and import it.");
   command.require_subcommand(1);
   add_simple(command, line, "list", "List the kernels: bytes, age, spec.", list);
   add_simple(command, line, "stats", "Count the kernels and their bytes.", stats);
@@ -223,6 +224,7 @@ void add_cache(CLI::App& app, CommandLine& line) {
   clearing.add_flag("--yes", *yes, "Do not ask");
   clearing.callback(
       [&line, yes] { line.action = [&line, yes] { return clear(line.common, *yes); }; });
+  add_cache_bundle(command, line);
 }
 
 }  // namespace fourge::tools

@@ -7,8 +7,10 @@
 #include <cstdio>
 #include <filesystem>
 #include <memory>
+#include <optional>
 
 #include "tools/command.hpp"
+#include "tools/read_only_output.hpp"
 #include "tools/report.hpp"
 #include "tools/spec_argument.hpp"
 #include "tools/toolkit.hpp"
@@ -23,6 +25,7 @@ struct PrewarmOptions {
   std::string targets;
   std::vector<std::string> ops;
   std::string filter;
+  std::string output;
   unsigned jobs = 0;
   double timeout_seconds = 600;
 };
@@ -52,6 +55,12 @@ std::vector<std::string> worker_command(const Options& options, const CommonOpti
                                    options.cache_directory,
                                    "--log",
                                    common.log};
+  for (const std::string& path : options.cache_read_only) {
+    command.insert(command.end(), {"--cache-read-only", path});
+  }
+  if (options.cache_byte_limit == 0) {
+    command.emplace_back("--unbounded");
+  }
   if (!options.nvrtc_library.empty()) {
     command.insert(command.end(), {"--nvrtc", options.nvrtc_library});
   }
@@ -167,13 +176,29 @@ class Summary {
   Json failures_ = Json::array();
 };
 
+// The workers fill a cache directory inside the output and take over what is there already, or in
+// the caches that the options name: nothing is compiled twice.
+void redirect(Options& library, const ReadOnlyOutput& output) {
+  if (!library.cache_directory.empty()) {
+    library.cache_read_only.insert(library.cache_read_only.begin(), library.cache_directory);
+  }
+  library.cache_read_only.insert(library.cache_read_only.begin(), output.directory());
+  library.cache_directory = output.staging();
+  library.cache_byte_limit = 0;
+}
+
 ExitCode prewarm(const PrewarmOptions& options, const CommonOptions& common) {
   const std::vector<KernelSpec> specs = wanted_specs(options);
-  const Options library = library_options(common);
+  Options library = library_options(common);
+  std::optional<ReadOnlyOutput> output;
+  if (!options.output.empty()) {
+    output.emplace(options.output);
+    redirect(library, *output);
+  }
   if (library.cache_directory.empty()) {
-    throw Error(
-        ErrorKind::unsupported,
-        "there is no cache directory to fill; give --cache-dir DIR or set FOURGE_CACHE_DIR");
+    throw Error(ErrorKind::unsupported,
+                "there is no cache directory to fill; give --cache-dir DIR or --output DIR, or set "
+                "FOURGE_CACHE_DIR");
   }
   if (const auto location = find_nvrtc(library); !location.found()) {
     throw Error(ErrorKind::library_missing, jit::nvrtc_missing_message(location));
@@ -192,11 +217,21 @@ ExitCode prewarm(const PrewarmOptions& options, const CommonOptions& common) {
     progress.add(*result.spec, what, summary.failed() != failed);
   });
   progress.erase();
+  const std::size_t collected = output ? output->collect() : 0;
   const auto took = Clock::now() - start;
   if (common.json) {
-    print_json(summary.json(took));
+    Json document = summary.json(took);
+    if (output) {
+      document["output"] = output->directory();
+      document["entries"] = collected;
+    }
+    print_json(document);
   } else {
     print_text(summary.text(took));
+    if (output) {
+      print_text(fmt::format("{}: {} entries for FOURGE_CACHE_READ_ONLY\n", output->directory(),
+                             collected));
+    }
   }
   return summary.exit_code();
 }
@@ -217,6 +252,11 @@ void add_prewarm(CLI::App& app, CommandLine& line) {
       ->type_name("OP");
   command.add_option("--variants", options->filter, "Only variants with these values")
       ->type_name("AXIS=VALUE,...");
+  command
+      .add_option("--output", options->output,
+                  "Make a cache that others only read, in this directory; the cache directory is "
+                  "read and not written")
+      ->type_name("DIR");
   command.add_option("--jobs", options->jobs, "Worker processes (default: one for each processor)")
       ->check(CLI::Range(1, 1024));
   command

@@ -22,15 +22,20 @@ WorkerAnswer failed(ErrorKind kind, const char* message) {
   return answer;
 }
 
+std::uint64_t failures_to_keep(const Runtime& runtime) {
+  const Stats stats = runtime.stats();
+  return stats.publish_failures + stats.promotion_failures;
+}
+
 WorkerAnswer work(Runtime& runtime, const std::string& text) {
   try {
-    const auto failures = runtime.stats().publish_failures;
+    const auto failures = failures_to_keep(runtime);
     const auto artifact = runtime.build(KernelSpec::parse(text));
     WorkerAnswer answer;
     answer.ok = true;
     answer.origin = artifact->origin;
     answer.milliseconds = milliseconds(artifact->took);
-    answer.kept = runtime.stats().publish_failures == failures;
+    answer.kept = failures_to_keep(runtime) == failures;
     return answer;
   } catch (const Error& error) {
     return failed(error.kind(), error.what());
@@ -52,13 +57,17 @@ bool write_line(int descriptor, std::string line) {
   return true;
 }
 
-ExitCode serve(const CommonOptions& common) {
+ExitCode serve(const CommonOptions& common, bool unbounded) {
   // Answers alone go to the pipe, whatever a library prints.
   const int answers = ::dup(STDOUT_FILENO);
   if (answers < 0 || ::dup2(STDERR_FILENO, STDOUT_FILENO) < 0) {
     throw Error(ErrorKind::io, std::strerror(errno));
   }
-  Runtime runtime(library_options(common));
+  Options options = library_options(common);
+  if (unbounded) {
+    options.cache_byte_limit = 0;
+  }
+  Runtime runtime(std::move(options));
   for (std::string line; std::getline(std::cin, line);) {
     if (!write_line(answers, encode(work(runtime, line)))) {
       return ExitCode::failure;  // nobody listens any more
@@ -105,7 +114,11 @@ std::optional<WorkerAnswer> decode(const std::string& line) {
 void add_worker(CLI::App& app, CommandLine& line) {
   CLI::App& command = add_command(app, line, "worker", "Compiles for prewarm");
   command.group("");  // not for people
-  command.callback([&line] { line.action = [&line] { return serve(line.common); }; });
+  auto unbounded = std::make_shared<bool>(false);
+  command.add_flag("--unbounded", *unbounded, "Remove nothing, however large the cache becomes");
+  command.callback([&line, unbounded] {
+    line.action = [&line, unbounded] { return serve(line.common, *unbounded); };
+  });
 }
 
 }  // namespace fourge::tools

@@ -56,6 +56,14 @@ void add_common_options(CLI::App& app, CommonOptions& common) {
                  "Cache directory (else FOURGE_CACHE_DIR, XDG_CACHE_HOME/fourge, ~/.cache/fourge)")
       ->type_name("DIR")
       ->group(kGroup);
+  app.add_option(
+         "--cache-read-only", common.read_only,
+         "Directory or bundle (.fourge) to look into as well, without writing there; may be "
+         "repeated (else FOURGE_CACHE_READ_ONLY)")
+      ->type_name("PATH")
+      ->expected(1)
+      ->take_all()
+      ->group(kGroup);
   app.add_option("--nvrtc", common.nvrtc,
                  "Path of libnvrtc or of its directory (else FOURGE_NVRTC, the loader's "
                  "directories, CUDA_HOME, /usr/local/cuda)")
@@ -71,6 +79,9 @@ Options library_options(const CommonOptions& common) {
   Options options = Options::from_environment();
   if (!common.cache_dir.empty()) {
     options.cache_directory = common.cache_dir;
+  }
+  if (!common.read_only.empty()) {
+    options.cache_read_only = common.read_only;
   }
   if (!common.nvrtc.empty()) {
     options.nvrtc_library = common.nvrtc;

@@ -7,14 +7,16 @@
 #include <CLI/CLI.hpp>
 #include <functional>
 #include <string>
+#include <vector>
 
 #include "tools/exit_code.hpp"
 
 namespace fourge::tools {
 
 struct CommonOptions {
-  std::string cache_dir;  // empty: from the environment
-  std::string nvrtc;      // empty: from the environment, then the search
+  std::string cache_dir;               // empty: from the environment
+  std::vector<std::string> read_only;  // empty: from the environment
+  std::string nvrtc;                   // empty: from the environment, then the search
   std::string log = "warn";
   bool json = false;
 };
@@ -40,6 +42,8 @@ void add_explain(CLI::App& app, CommandLine& line);
 void add_prewarm(CLI::App& app, CommandLine& line);
 void add_worker(CLI::App& app, CommandLine& line);
 void add_cache(CLI::App& app, CommandLine& line);
+// export, import and keygen, below `fourge cache`.
+void add_cache_bundle(CLI::App& parent, CommandLine& line);
 void add_variants(CLI::App& app, CommandLine& line);
 void add_doctor(CLI::App& app, CommandLine& line);
 
