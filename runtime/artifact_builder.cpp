@@ -1,9 +1,8 @@
 #include "runtime/artifact_builder.hpp"
 
-#include "cache/key_lock.hpp"
+#include "cache/lock_file.hpp"
 #include "jit/source_generator.hpp"
 #include "runtime/cubin_check.hpp"
-#include "runtime/failed_source.hpp"
 #include "runtime/templates.hpp"
 
 #include <fmt/format.h>
@@ -20,7 +19,6 @@ using Clock = std::chrono::steady_clock;
 void count_miss(Counters& counters, cache::MissCause cause) {
   switch (cause) {
     case cache::MissCause::absent:
-    case cache::MissCause::disabled:
       ++counters.miss_absent;
       return;
     case cache::MissCause::format:
@@ -33,11 +31,18 @@ void count_miss(Counters& counters, cache::MissCause cause) {
       ++counters.miss_corrupt;
       return;
     case cache::MissCause::unreadable:
-    case cache::MissCause::untrusted:
       ++counters.miss_unreadable;
+      return;
+    case cache::MissCause::untrusted:
+      ++counters.miss_untrusted;
+      return;
+    case cache::MissCause::disabled:
+      ++counters.miss_disabled;
       return;
   }
 }
+
+}  // namespace
 
 Artifact artifact_of(const BuildRequest& request) {
   return Artifact{request.spec,
@@ -50,8 +55,6 @@ Artifact artifact_of(const BuildRequest& request) {
                   Origin::compiled,
                   {}};
 }
-
-}  // namespace
 
 cache::CacheKey make_key(const KernelSpec& spec, std::string_view source,
                          const std::vector<std::string>& options,
@@ -78,26 +81,41 @@ ArtifactBuilder::ArtifactBuilder(const Options& options, Counters& counters)
     policy.lock_directory = cache::default_lock_directory(options_.runtime_directory, getuid());
     policy.trust = trust;
     evictor_.emplace(options_.cache_directory, policy);
+    kept_.emplace(options_.cache_directory, cache::posix_file_system(), trust);
   }
   std::vector<std::unique_ptr<cache::ReadOnlyTier>> lower;
   for (const std::string& path : options_.cache_read_only) {
     lower.push_back(cache::make_read_only_tier(path, options_.bundle_public_key, trust));
   }
+  compiler_.emplace(options_, counters_, trust);
   tiers_.emplace(store_ ? &*store_ : nullptr, std::move(lower), options_.cache_promote,
                  evictor_ ? &*evictor_ : nullptr);
+}
+
+ArtifactBuilder::~ArtifactBuilder() { keep_counters(); }
+
+void ArtifactBuilder::keep_counters() noexcept {
+  if (!evictor_ || !kept_) {
+    return;
+  }
+  const cache::EvictorCounters done = evictor_->counters();
+  counters_.evictions = done.removed;
+  counters_.bytes_evicted = done.removed_bytes;
+  counters_.bytes_written = done.published_bytes;
+  kept_->record(kept_counters(counters_.snapshot()));
 }
 
 BuildRequest ArtifactBuilder::request(const KernelSpec& spec) {
   std::string source = jit::generate(spec, template_files());
   std::vector<std::string> options = jit::nvrtc_options(spec.target());
-  cache::CacheKey key = make_key(spec, source, options, location().build_identity);
+  cache::CacheKey key = make_key(spec, source, options, compiler_->location().build_identity);
   return {spec, std::move(source), std::move(options), std::move(key)};
 }
 
 Artifact ArtifactBuilder::build(const KernelSpec& spec) {
   const auto start = Clock::now();
   const BuildRequest wanted = request(spec);
-  if (!location().found()) {
+  if (!compiler_->location().found()) {
     Artifact artifact = build_without_compiler(wanted);
     artifact.took = Clock::now() - start;
     return artifact;
@@ -105,11 +123,15 @@ Artifact ArtifactBuilder::build(const KernelSpec& spec) {
   std::optional<Artifact> found = from_disk(wanted);
   Artifact artifact = found ? std::move(*found) : build_on_miss(wanted);
   artifact.took = Clock::now() - start;
+  keep_counters();
   return artifact;
 }
 
 std::optional<Artifact> ArtifactBuilder::from_disk(const BuildRequest& request) {
+  const auto start = Clock::now();
   cache::TieredResult found = tiers_->lookup(request.key, cubin_check(request.spec));
+  counters_.lookup_nanoseconds += static_cast<std::uint64_t>(
+      std::chrono::duration_cast<std::chrono::nanoseconds>(Clock::now() - start).count());
   count(request.spec, found);
   if (!found.entry) {
     return std::nullopt;
@@ -123,6 +145,9 @@ std::optional<Artifact> ArtifactBuilder::from_disk(const BuildRequest& request) 
 
 // A read-only tier that merely has not got an entry is no miss of the cache.
 void ArtifactBuilder::count(const KernelSpec& spec, const cache::TieredResult& found) {
+  if (!found.entry && tiers_->tiers() == 0) {
+    ++counters_.miss_disabled;
+  }
   for (const cache::TierMiss& miss : found.misses) {
     if ((store_ && miss.tier == 0) || miss.cause != cache::MissCause::absent) {
       count_miss(counters_, miss.cause);
@@ -164,7 +189,7 @@ Artifact ArtifactBuilder::build_without_compiler(const BuildRequest& request) {
         ErrorKind::library_missing,
         fmt::format("{} is not in the cache ({}) and cannot be compiled: {}{}", request.spec.text(),
                     asked.empty() ? "none" : fmt::format("{}", fmt::join(asked, ", ")),
-                    jit::nvrtc_missing_message(location()), why));
+                    jit::nvrtc_missing_message(compiler_->location()), why));
   }
   Artifact artifact = artifact_of(request);
   artifact.key = found.entry->key_hex;
@@ -176,62 +201,23 @@ Artifact ArtifactBuilder::build_without_compiler(const BuildRequest& request) {
 }
 
 Artifact ArtifactBuilder::build_on_miss(const BuildRequest& request) {
-  if (!store_) {
-    return compile(request);
+  SharedResults results;
+  if (store_) {
+    results.root = store_->root();
+    results.appeared = [path = store_->path_of(request.key)] {
+      std::error_code ignored;
+      return std::filesystem::exists(path, ignored);
+    };
+    results.take = [&] { return from_disk(request); };
+    results.publish = [&](const Artifact& artifact) { return publish(request, artifact); };
   }
-  // The lock only saves work: without it, or when it is not had in time, this process compiles too.
-  const std::string directory = cache::default_lock_directory(options_.runtime_directory, getuid());
-  const auto deadline = Clock::now() + options_.compile_wait;
-  const std::string path = store_->path_of(request.key);
-  bool waited = false;
-  const auto appeared = [&] {
-    waited = true;
-    std::error_code ignored;
-    return std::filesystem::exists(path, ignored);
-  };
-  // Processes with different caches cannot use one another's work.
-  cache::CacheKey lock_key = request.key;
-  lock_key.full = cache::sha256(store_->root() + '\n' + request.key.full.hex());
-  const cache::LockResult lock = cache::KeyLock::acquire(directory, lock_key, deadline, appeared);
-  if (lock.outcome == cache::LockOutcome::unavailable) {
-    log(LogLevel::debug,
-        fmt::format("no lock per key, so several processes may compile it: {}", lock.detail));
-  }
-  if (waited) {
-    ++counters_.waits;
-  }
-  // Another process may have published between our look-up and the lock.
-  if (std::optional<Artifact> found = from_disk(request)) {
-    return std::move(*found);
-  }
-  Artifact artifact = compile(request);
-  publish(request, artifact);
-  return artifact;
+  return compiler_->build(request, results);
 }
 
-Artifact ArtifactBuilder::compile(const BuildRequest& request) {
-  const auto start = Clock::now();
-  const jit::CompileOutput output =
-      nvrtc().compile(request.source, request.spec.entry_name() + ".cu", request.options);
-  if (!output.ok || output.cubin.empty()) {
-    fail(request, output);
-  }
-  Artifact artifact = artifact_of(request);
-  artifact.cubin = output.cubin;
-  const auto took = Clock::now() - start;
-  ++counters_.compiles;
-  counters_.compile_nanoseconds += static_cast<std::uint64_t>(
-      std::chrono::duration_cast<std::chrono::nanoseconds>(took).count());
-  log(LogLevel::info,
-      fmt::format("compiled {} in {} ms", request.spec.text(),
-                  std::chrono::duration_cast<std::chrono::milliseconds>(took).count()));
-  return artifact;
-}
-
-void ArtifactBuilder::publish(const BuildRequest& request, const Artifact& artifact) {
+bool ArtifactBuilder::publish(const BuildRequest& request, const Artifact& artifact) {
   const cache::PublishResult result = tiers_->publish(request.key, artifact.cubin);
   if (result.ok) {
-    return;
+    return true;
   }
   ++counters_.publish_failures;
   if (!warned_.exchange(true)) {
@@ -240,33 +226,7 @@ void ArtifactBuilder::publish(const BuildRequest& request, const Artifact& artif
                     "only. Make it writable or choose another with FOURGE_CACHE_DIR.",
                     options_.cache_directory, result.detail));
   }
-}
-
-void ArtifactBuilder::fail(const BuildRequest& request, const jit::CompileOutput& output) {
-  ++counters_.compile_failures;
-  const std::string path = keep_failed_source(options_.cache_directory, request.spec.entry_name(),
-                                              request.key.full.hex(), request.source);
-  throw CompileError(
-      fmt::format("NVRTC {}.{} did not compile {}: {}\n  options: {}\n  source:  {}\n  log:\n{}",
-                  nvrtc().major(), nvrtc().minor(), request.spec.text(), output.status,
-                  fmt::join(request.options, " "), path.empty() ? "(could not be written)" : path,
-                  output.log),
-      output.log, path);
-}
-
-const jit::NvrtcLocation& ArtifactBuilder::location() {
-  std::call_once(located_, [this] {
-    location_ = jit::locate_nvrtc({options_.nvrtc_library, options_.cuda_home});
-  });
-  return location_;
-}
-
-const jit::Nvrtc& ArtifactBuilder::nvrtc() {
-  const std::lock_guard lock(nvrtc_mutex_);
-  if (!nvrtc_) {
-    nvrtc_ = std::make_unique<jit::Nvrtc>(location().path);
-  }
-  return *nvrtc_;
+  return false;
 }
 
 void ArtifactBuilder::log(LogLevel level, std::string_view text) const {

@@ -11,31 +11,24 @@
 #include "cache/evictor.hpp"
 #include "cache/key.hpp"
 #include "cache/tiered_cache.hpp"
-#include "jit/nvrtc.hpp"
-#include "jit/nvrtc_location.hpp"
+#include "runtime/build_request.hpp"
+#include "runtime/compile_once.hpp"
 #include "runtime/counters.hpp"
 
 #include <atomic>
-#include <memory>
-#include <mutex>
 #include <optional>
 #include <string>
 #include <string_view>
 
 namespace fourge {
 
-// Everything that decides the bytes of a cubin.
-struct BuildRequest {
-  KernelSpec spec;
-  std::string source;
-  std::vector<std::string> options;
-  cache::CacheKey key;
-};
-
 class ArtifactBuilder {
  public:
   // Both outlive the builder.
   ArtifactBuilder(const Options& options, Counters& counters);
+  ~ArtifactBuilder();
+  ArtifactBuilder(const ArtifactBuilder&) = delete;
+  ArtifactBuilder& operator=(const ArtifactBuilder&) = delete;
 
   // Thread-safe. Does not look into memory and does not keep what it returns.
   Artifact build(const KernelSpec& spec);
@@ -46,25 +39,22 @@ class ArtifactBuilder {
 
  private:
   std::optional<Artifact> from_disk(const BuildRequest& request);
+  // Those of the evictor into this process's, and these to disk from time to time.
+  void keep_counters() noexcept;
   void count(const KernelSpec& spec, const cache::TieredResult& found);
   Artifact build_without_compiler(const BuildRequest& request);
   Artifact build_on_miss(const BuildRequest& request);
-  Artifact compile(const BuildRequest& request);
-  void publish(const BuildRequest& request, const Artifact& artifact);
-  [[noreturn]] void fail(const BuildRequest& request, const jit::CompileOutput& output);
-  const jit::NvrtcLocation& location();
-  const jit::Nvrtc& nvrtc();
+  // False if others will not find it.
+  bool publish(const BuildRequest& request, const Artifact& artifact);
   void log(LogLevel level, std::string_view text) const;
 
   const Options& options_;
   Counters& counters_;
   std::optional<cache::DiskStore> store_;
   std::optional<cache::Evictor> evictor_;
+  std::optional<cache::DiskCounters> kept_;
   std::optional<cache::TieredCache> tiers_;  // always; the store and the evictor belong to it
-  std::once_flag located_;
-  jit::NvrtcLocation location_;
-  std::mutex nvrtc_mutex_;
-  std::unique_ptr<jit::Nvrtc> nvrtc_;
+  std::optional<CompileOnce> compiler_;  // always
   std::atomic<bool> warned_{false};
 };
 

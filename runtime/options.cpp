@@ -61,6 +61,18 @@ std::uint64_t parse_byte_limit(const std::string& text) {
   return number << (10 * power);
 }
 
+std::uint64_t parse_number(const char* name, const std::string& text, std::uint64_t most) {
+  std::uint64_t number = 0;
+  const char* const end = text.data() + text.size();
+  const auto parsed = std::from_chars(text.data(), end, number);
+  if (parsed.ec != std::errc() || parsed.ptr != end || number > most) {
+    throw Error(ErrorKind::invalid_argument, std::string(name) + " is \"" + text +
+                                                 "\"; give a number from 0 to " +
+                                                 std::to_string(most));
+  }
+  return number;
+}
+
 }  // namespace
 
 Options Options::from_environment() {
@@ -71,6 +83,14 @@ Options Options::from_environment() {
   options.bundle_public_key = variable("FOURGE_BUNDLE_PUBLIC_KEY");
   if (auto limit = variable("FOURGE_CACHE_LIMIT"); !limit.empty()) {
     options.cache_byte_limit = parse_byte_limit(limit);
+  }
+  if (auto slots = variable("FOURGE_COMPILE_SLOTS"); !slots.empty()) {
+    options.compile_slots = parse_number("FOURGE_COMPILE_SLOTS", slots, 1024);
+  }
+  if (auto memory = variable("FOURGE_FAILURE_MEMORY"); !memory.empty()) {
+    constexpr std::uint64_t kYear = 365 * 24 * 3600;
+    options.failure_memory =
+        std::chrono::seconds(parse_number("FOURGE_FAILURE_MEMORY", memory, kYear));
   }
   options.runtime_directory = variable("XDG_RUNTIME_DIR");
   options.nvrtc_library = variable("FOURGE_NVRTC");

@@ -5,6 +5,7 @@
 #include <fourge/export.hpp>
 
 #include <chrono>
+#include <cstddef>
 #include <cstdint>
 #include <functional>
 #include <string>
@@ -45,12 +46,24 @@ struct FOURGE_API Options {
   std::string host_compiler = "c++";
   // How long to wait for another process that compiles the same kernel before compiling it here too.
   std::chrono::milliseconds compile_wait{120'000};
+  // A process that compiles shows every eighth of this time that it lives; one that did not for this
+  // long (stopped, swapped out) is replaced by one that waits for it. 0: it is waited for.
+  std::chrono::milliseconds stuck_after{4'000};
+  // Compiles at once on this host, over all processes of this user (whoever finds no free slot within
+  // compile_wait compiles all the same). 0: by processors and memory.
+  std::size_t compile_slots = 0;
+  // For how long what did not compile is remembered in cache_directory, and not tried again by any
+  // process with the same compiler. 0: not at all.
+  std::chrono::seconds failure_memory{600};
+  // Forget what did not compile before this Runtime was made.
+  bool retry_failed = false;
   // Called from any thread. Unset: silent. Never called on the launch path.
   std::function<void(LogLevel, std::string_view)> log;
 
   // FOURGE_CACHE_DIR, else XDG_CACHE_HOME/fourge, else HOME/.cache/fourge ("" when none is set);
   // FOURGE_CACHE_READ_ONLY (paths separated by colons); FOURGE_BUNDLE_PUBLIC_KEY; FOURGE_CACHE_LIMIT
   // (bytes, or with K, M, G or T; throws Error(invalid_argument) for anything else);
+  // FOURGE_COMPILE_SLOTS and FOURGE_FAILURE_MEMORY (seconds; both: throws as well if it is no number);
   // FOURGE_CACHE_GROUP; XDG_RUNTIME_DIR; FOURGE_NVRTC; CUDA_HOME, else CUDA_PATH; FOURGE_HOST_CXX.
   static Options from_environment();
 };
