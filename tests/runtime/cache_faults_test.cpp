@@ -177,3 +177,20 @@ TEST_CASE("a group that does not exist is an error, not a private cache", "[faul
     CHECK(std::string(error.what()).find("no such group") != std::string::npos);
   }
 }
+
+TEST_CASE("a cache that vanishes in the middle is made again, without a warning", "[faults]") {
+  const Scratch scratch;
+  const auto spec = KernelSpec::parse("global_scale@sm_90a");
+  LogLines log;
+  auto options = scratch.options();
+  options.log = log.sink();
+  Runtime runtime(options);
+  const auto first = runtime.build(spec);
+  std::filesystem::remove_all(scratch.cache());
+  CHECK(runtime.build(spec)->cubin == first->cubin);
+  CHECK(runtime.build(KernelSpec::parse("mxfp8_dequantize@sm_90a"))->origin ==
+        Origin::compiled);
+  CHECK(scratch.files(".fourge").size() == 1);
+  CHECK(log.count(LogLevel::warn) == 0);
+  CHECK(Runtime(options).build(spec)->cubin == first->cubin);
+}
