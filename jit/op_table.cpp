@@ -3,6 +3,7 @@
 #include <fourge/error.hpp>
 #include <fourge/fp8_quantize.hpp>
 #include <fourge/kernel_spec.hpp>
+#include <fourge/moe_expand_quantize.hpp>
 #include <fourge/moe_finalize.hpp>
 #include <fourge/moe_permute.hpp>
 #include <fourge/moe_swiglu_fp8_block.hpp>
@@ -27,6 +28,7 @@ std::span<const OpDefinition* const> all_ops() {
       &moe_swiglu_fp8_block_op(),
       &moe_permute_op(),
       &moe_finalize_op(),
+      &moe_expand_quantize_op(),
   };
   return ops;
 }

@@ -3,6 +3,7 @@
 #include "tests/ops/cases/amax_cases.hpp"
 #include "tests/ops/cases/dequantize_cases.hpp"
 #include "tests/ops/cases/fp8_quantize_cases.hpp"
+#include "tests/ops/cases/moe_expand_cases.hpp"
 #include "tests/ops/cases/moe_finalize_cases.hpp"
 #include "tests/ops/cases/moe_permute_cases.hpp"
 #include "tests/ops/cases/moe_swiglu_cases.hpp"
@@ -34,6 +35,7 @@ std::span<const OpCases> all_op_cases() {
       {"moe_swiglu_fp8_block", visit_moe_swiglu_calls},
       {"moe_permute", visit_moe_permute_calls},
       {"moe_finalize", visit_moe_finalize_calls},
+      {"moe_expand_quantize", visit_moe_expand_calls},
   };
   return kCases;
 }

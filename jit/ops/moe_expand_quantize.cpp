@@ -1,0 +1,231 @@
+#include <fourge/error.hpp>
+#include <fourge/kernel_spec.hpp>
+#include <fourge/moe_expand_quantize.hpp>
+
+#include "jit/ops/arguments.hpp"
+#include "jit/ops/common_axes.hpp"
+#include "jit/ops/moe_axes.hpp"
+#include "jit/ops/row_launch.hpp"
+
+#include <fmt/format.h>
+#include <algorithm>
+
+namespace fourge {
+namespace {
+
+using Args = MoeExpandQuantizeArgs;
+
+constexpr int kTokenThreads = 256;
+
+enum AxisIndex : std::size_t { kIn, kFormat, kScale, kLayout, kFourOverSix, kIndex };
+enum FormatIndex : std::size_t { kNvfp4, kMxfp8, kFp8 };
+enum ScaleIndex : std::size_t { kTensor, kExpert, kToken, kNone };
+
+constexpr AxisValue kFormatValues[] = {
+    {"nvfp4", "fourge_device::ExpandFormat::nvfp4", "E2M1, E4M3 scales for 16"},
+    {"mxfp8", "fourge_device::ExpandFormat::mxfp8", "E4M3, UE8M0 scales for 32"},
+    {"fp8", "fourge_device::ExpandFormat::fp8", "E4M3, one scale a token"}};
+constexpr AxisValue kScaleValues[] = {
+    {"tensor", "fourge_device::ExpandScale::tensor", "one global scale"},
+    {"expert", "fourge_device::ExpandScale::expert", "one for each expert"},
+    {"token", "fourge_device::ExpandScale::token", "one for each token, computed"},
+    {"none", "fourge_device::ExpandScale::none", "block scales only"}};
+
+constexpr Axis kAxes[] = {
+    jit::kInput16Axis,
+    {"format", "kFormat", "what rows become", kFormatValues},
+    {"scale", "kScale", "what the scale beside block scales covers", kScaleValues},
+    jit::kScaleLayoutAxis,
+    jit::kFourOverSixAxis,
+    jit::kMoeIndexAxis};
+
+constexpr Param kParams[] = {
+    {"x", "const void*", offsetof(Args, x), sizeof(Args::x)},
+    {"out", "unsigned char*", offsetof(Args, out), sizeof(Args::out)},
+    {"scales", "unsigned char*", offsetof(Args, scales), sizeof(Args::scales)},
+    {"token_scales", "float*", offsetof(Args, token_scales), sizeof(Args::token_scales)},
+    {"global_scale", "const float*", offsetof(Args, global_scale), sizeof(Args::global_scale)},
+    {"rows", "const int*", offsetof(Args, rows), sizeof(Args::rows)},
+    {"expert_ids", "const int*", offsetof(Args, expert_ids), sizeof(Args::expert_ids)},
+    {"expert_rows", "const long long*", offsetof(Args, expert_rows), sizeof(Args::expert_rows)},
+    {"row_entries", "const int*", offsetof(Args, row_entries), sizeof(Args::row_entries)},
+    {"tokens", "long long", offsetof(Args, tokens), sizeof(Args::tokens)},
+    {"top_k", "long long", offsetof(Args, top_k), sizeof(Args::top_k)},
+    {"cols", "long long", offsetof(Args, cols), sizeof(Args::cols)},
+    {"capacity", "long long", offsetof(Args, capacity), sizeof(Args::capacity)},
+    {"experts", "long long", offsetof(Args, experts), sizeof(Args::experts)},
+    {"first_expert", "long long", offsetof(Args, first_expert), sizeof(Args::first_expert)}};
+
+std::int64_t block_columns(const KernelSpec& spec) {
+  return spec.index(kFormat) == kMxfp8 ? 32 : 16;
+}
+bool has_block_scales(const KernelSpec& spec) { return spec.index(kFormat) != kFp8; }
+// Whether each expert has tiles of scales of its own.
+bool has_regions(const KernelSpec& spec) {
+  return has_block_scales(spec) && spec.index(kIndex) == 1 && spec.index(kLayout) != 0;
+}
+bool needs_experts(const KernelSpec& spec) {
+  return spec.index(kScale) == kExpert || has_regions(spec);
+}
+
+std::string refusal(const KernelSpec& spec) {
+  const std::size_t format = spec.index(kFormat);
+  const std::size_t scale = spec.index(kScale);
+  const bool legal =
+      format == kNvfp4 ? scale != kNone : scale == (format == kMxfp8 ? kNone : kToken);
+  if (!legal) {
+    return fmt::format(
+        "format={} has no scale={}: nvfp4 has tensor, expert and token, mxfp8 none, fp8 token",
+        spec.get("format"), spec.get("scale"));
+  }
+  if (format != kNvfp4 && spec.index(kFourOverSix) != 0) {
+    return fmt::format("4over6={} needs format=nvfp4; for format={} it must be off",
+                       spec.get("4over6"), spec.get("format"));
+  }
+  if (format == kFp8 && spec.index(kLayout) != 0) {
+    return "format=fp8 has no block scales; layout must be linear";
+  }
+  return {};
+}
+
+std::int64_t scale_columns(const KernelSpec& spec, const Args& args) {
+  return jit::scale_extent(spec.get("layout"), 0, args.cols / block_columns(spec)).columns;
+}
+
+void check_scale_pointers(const KernelSpec& spec, const Args& args) {
+  if (has_block_scales(spec)) {
+    jit::check_pointer(spec, "scales", args.scales, 16);
+  }
+  if (spec.index(kScale) == kToken) {
+    jit::check_pointer(spec, "token_scales", args.token_scales, alignof(float));
+  } else if (spec.index(kScale) == kTensor || (spec.index(kScale) == kExpert && args.experts > 0)) {
+    jit::check_pointer(spec, "global_scale", args.global_scale, alignof(float));
+  }
+  if (has_regions(spec)) {
+    jit::check_pointer(spec, "expert_rows", args.expert_rows, alignof(std::int64_t));
+    if (args.row_entries != nullptr) {
+      throw Error(
+          ErrorKind::invalid_argument,
+          fmt::format("{}: row_entries must be null; expert_rows says which rows are padding",
+                      spec.text()));
+    }
+  } else if (args.row_entries != nullptr) {
+    jit::check_pointer(spec, "row_entries", args.row_entries, alignof(std::int32_t));
+  }
+}
+
+void check_args(const KernelSpec& spec, const void* pointer) {
+  const auto& args = *static_cast<const Args*>(pointer);
+  jit::check_expanded_tokens(spec, args.tokens, args.top_k);
+  jit::check_count(spec, "capacity", args.capacity);
+  jit::check_count(spec, "experts", args.experts);
+  jit::check_columns(spec, args.cols, block_columns(spec));
+  jit::check_extent(spec, args.tokens, args.cols);
+  jit::check_extent(spec, args.capacity, args.cols);
+  jit::check_extent(spec, args.experts, 128 * args.cols);
+  if (args.capacity == 0) {
+    return;
+  }
+  jit::check_pointer(spec, "out", args.out, 16);
+  check_scale_pointers(spec, args);
+  if (args.tokens == 0) {
+    return;
+  }
+  jit::check_pointer(spec, "x", args.x, 32);
+  jit::check_pointer(spec, "rows", args.rows, alignof(std::int32_t));
+  if (needs_experts(spec)) {
+    jit::check_pointer(spec, "expert_ids", args.expert_ids, alignof(std::int32_t));
+  }
+}
+
+int block_threads(const KernelSpec& spec) {
+  return spec.index(kScale) == kToken ? kTokenThreads : jit::kRowLaunchThreads;
+}
+
+LaunchShape launch_shape(const KernelSpec& spec, const void* pointer, const DeviceFacts&) {
+  const auto& args = *static_cast<const Args*>(pointer);
+  if (args.capacity == 0) {
+    LaunchShape shape;
+    shape.empty = true;
+    return shape;
+  }
+  // Without tokens there is padding to be zeroed.
+  constexpr std::int64_t kPaddingCtas = 1024;
+  const std::int64_t groups = std::max(args.tokens, std::min(args.capacity, kPaddingCtas));
+  const std::int64_t columns = scale_columns(spec, args);
+  LaunchShape shape = jit::row_launch(columns, groups, 1);
+  if (spec.index(kScale) == kToken) {
+    shape.block[0] = static_cast<std::uint32_t>(
+        std::min<std::int64_t>(kTokenThreads, jit::round_up(columns, 32)));
+    shape.grid[0] = 1;
+  }
+  return shape;
+}
+
+std::vector<BufferRegion> regions(const KernelSpec& spec, const void* pointer) {
+  const auto& args = *static_cast<const Args*>(pointer);
+  const auto size = [](std::int64_t count) { return static_cast<std::size_t>(count); };
+  const std::size_t entries = size(args.tokens * args.top_k) * sizeof(std::int32_t);
+  const std::size_t row_bytes = size(spec.index(kFormat) == kNvfp4 ? args.cols / 2 : args.cols);
+  std::vector<BufferRegion> list{{"x", args.x, size(args.tokens * args.cols) * 2, Access::read},
+                                 {"out", args.out, size(args.capacity) * row_bytes, Access::write},
+                                 {"rows", args.rows, entries, Access::read}};
+  if (has_block_scales(spec)) {
+    const std::int64_t rows =
+        moe::expand_scale_rows(spec.get("layout"), spec.get("index"), args.capacity, args.experts);
+    list.push_back({"scales", args.scales, size(rows * scale_columns(spec, args)), Access::write});
+  }
+  if (spec.index(kScale) == kToken) {
+    list.push_back(
+        {"token_scales", args.token_scales, size(args.capacity) * sizeof(float), Access::write});
+  } else if (spec.index(kScale) != kNone) {
+    const std::int64_t count = spec.index(kScale) == kExpert ? args.experts : 1;
+    list.push_back({"global_scale", args.global_scale, size(count) * sizeof(float), Access::read});
+  }
+  if (needs_experts(spec)) {
+    list.push_back({"expert_ids", args.expert_ids, entries, Access::read});
+  }
+  if (has_regions(spec)) {
+    list.push_back({"expert_rows", args.expert_rows, size(args.experts + 1) * sizeof(std::int64_t),
+                    Access::read});
+  } else if (args.row_entries != nullptr) {
+    list.push_back({"row_entries", args.row_entries, size(args.capacity) * sizeof(std::int32_t),
+                    Access::read});
+  }
+  return list;
+}
+
+}  // namespace
+
+const OpDefinition& moe_expand_quantize_op() {
+  static constexpr OpDefinition kOp{
+      .name = Args::kOp,
+      .summary = "rows of tokens quantized, and copied to the rows of their experts",
+      .axes = kAxes,
+      .template_file = "moe_expand_quantize.cuh",
+      .entry_function = "moe_expand_quantize_kernel",
+      .params = kParams,
+      .args_size = sizeof(Args),
+      .block_threads = block_threads,
+      .refusal = refusal,
+      .check_args = check_args,
+      .launch_shape = launch_shape,
+      .regions = regions};
+  return kOp;
+}
+
+namespace moe {
+
+std::int64_t expand_scale_rows(std::string_view layout, std::string_view index,
+                               std::int64_t capacity, std::int64_t experts) {
+  if (index != "padded" && index != "compact") {
+    throw Error(ErrorKind::invalid_spec,
+                fmt::format("unknown index \"{}\"; known: padded, compact", index));
+  }
+  const std::int64_t tile = jit::scale_extent(layout, 1, 1).rows;
+  const std::int64_t between = index == "compact" ? (tile - 1) * experts : 0;
+  return jit::round_up(capacity + between, tile);
+}
+
+}  // namespace moe
+}  // namespace fourge
