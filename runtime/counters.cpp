@@ -52,6 +52,7 @@ cache::CounterValues kept_counters(const Stats& stats) {
   kept[CounterId::miss_disabled] = stats.miss_disabled;
   kept[CounterId::compiles] = stats.compiles;
   kept[CounterId::compile_failures] = stats.compile_failures;
+  kept[CounterId::remembered_failures] = stats.remembered_failures;
   kept[CounterId::waits] = stats.waits;
   kept[CounterId::heals] = stats.heals;
   kept[CounterId::publish_failures] = stats.publish_failures;

@@ -4,7 +4,6 @@
 
 #include <chrono>
 #include <iostream>
-#include <map>
 #include <memory>
 
 #include "cache/disk_store.hpp"
@@ -98,43 +97,6 @@ ExitCode list(const CommonOptions& common) {
   return ExitCode::ok;
 }
 
-ExitCode stats(const CommonOptions& common) {
-  cache::DiskStore store(cache_directory(common));
-  std::size_t valid = 0;
-  std::size_t bad = 0;
-  std::uint64_t bytes = 0;
-  std::map<std::string, std::size_t> by_target;
-  for (const cache::EntryInfo& entry : store.list()) {
-    bytes += entry.file_bytes;
-    ++(entry.valid ? valid : bad);
-    if (entry.valid) {
-      const std::string spec = spec_of(entry);
-      const std::size_t at = spec.find('@');
-      ++by_target[at == std::string::npos ? "unknown" : spec.substr(at + 1)];
-    }
-  }
-  const HostBatches host = count_host_batches(store.root());
-  if (common.json) {
-    print_json({{"directory", store.root()},
-                {"entries", valid},
-                {"bad", bad},
-                {"bytes", bytes},
-                {"by_target", by_target},
-                {"host_kernels", host.kernels},
-                {"host_bytes", host.bytes}});
-    return ExitCode::ok;
-  }
-  std::string targets;
-  for (const auto& [target, count] : by_target) {
-    targets += fmt::format("{}{} for {}", targets.empty() ? "" : ", ", count, target);
-  }
-  print_text(fmt::format("directory  {}\nkernels    {}{}, {}\n{}host       {} kernels, {}\n",
-                         store.root(), valid, targets.empty() ? "" : " (" + targets + ")",
-                         bytes_text(bytes), bad == 0 ? "" : fmt::format("bad        {}\n", bad),
-                         host.kernels, bytes_text(host.bytes)));
-  return ExitCode::ok;
-}
-
 ExitCode verify(const CommonOptions& common) {
   cache::DiskStore store(cache_directory(common));
   const cache::VerifyReport report = store.verify();
@@ -215,7 +177,7 @@ void add_cache(CLI::App& app, CommandLine& line) {
                   "Look into the cache directory: list, stats, verify, clear; export and import it.");
   command.require_subcommand(1);
   add_simple(command, line, "list", "List the kernels: bytes, age, spec.", list);
-  add_simple(command, line, "stats", "Count the kernels and their bytes.", stats);
+  add_cache_stats(command, line);
   add_simple(command, line, "verify",
              "Check every entry; bad ones are set aside, exit code 1 if there were any.", verify);
   auto yes = std::make_shared<bool>(false);

@@ -42,6 +42,8 @@ void add_explain(CLI::App& app, CommandLine& line);
 void add_prewarm(CLI::App& app, CommandLine& line);
 void add_worker(CLI::App& app, CommandLine& line);
 void add_cache(CLI::App& app, CommandLine& line);
+// stats and trim, below `fourge cache`.
+void add_cache_stats(CLI::App& parent, CommandLine& line);
 // export, import and keygen, below `fourge cache`.
 void add_cache_bundle(CLI::App& parent, CommandLine& line);
 void add_variants(CLI::App& app, CommandLine& line);

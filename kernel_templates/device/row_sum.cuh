@@ -1,0 +1,43 @@
+// Sums over the threads of a row, in an order that their number alone fixes.
+#pragma once
+
+#include "device/float_math.cuh"
+#include "device/reduce.cuh"
+
+namespace fourge_device {
+
+// Lane i adds what lane i ^ 16 has, then i ^ 8, ..., i ^ 1: every lane gets the same bits.
+FOURGE_INLINE float warp_sum(float value) {
+#pragma unroll
+  for (int distance = 16; distance > 0; distance /= 2) {
+    value = add_rn(value, __shfl_xor_sync(0xFFFFFFFFu, value, distance));
+  }
+  return value;
+}
+
+// The sums of the warps (at most 32), zeros after them, are added like lanes. Barriers and slots as in
+// cta_max_alternating(), with which it may take turns.
+FOURGE_INLINE float cta_sum_alternating(float value, SharedArray<uint32, 64>& scratch, int slot) {
+  const int warps = static_cast<int>(blockDim.x >> 5);
+  const int lane = static_cast<int>(threadIdx.x & 31u);
+  const float own = warp_sum(value);
+  if (warps == 1) {
+    return own;
+  }
+  if (lane == 0) {
+    scratch.set(32 * slot + static_cast<int>(threadIdx.x >> 5), float_bits(own));
+  }
+  __syncthreads();
+  return warp_sum(lane < warps ? float_from_bits(scratch.get(32 * slot + lane)) : 0.0f);
+}
+
+// RN(sqrt(a)).
+FOURGE_INLINE float sqrt_rn(float a) {
+#if defined(FOURGE_HOST_EXECUTION)
+  return fourge_host::sqrt_rn(a);
+#else
+  return __fsqrt_rn(a);
+#endif
+}
+
+}  // namespace fourge_device
