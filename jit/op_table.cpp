@@ -12,6 +12,7 @@
 #include <fourge/nvfp4_quantize.hpp>
 #include <fourge/nvfp4_quantize_per_token.hpp>
 #include <fourge/op_definition.hpp>
+#include <fourge/rmsnorm_quantize.hpp>
 #include <fourge/scale_interleave.hpp>
 
 #include <fmt/format.h>
@@ -29,6 +30,7 @@ std::span<const OpDefinition* const> all_ops() {
       &moe_permute_op(),
       &moe_finalize_op(),
       &moe_expand_quantize_op(),
+      &rmsnorm_quantize_op(),
   };
   return ops;
 }

@@ -59,12 +59,17 @@ void check_batches(const KernelSpec& spec, std::int64_t batches, std::int64_t ro
   }
 }
 
-void check_global_scale(const KernelSpec& spec, float value) {
+void check_encode_scale(const KernelSpec& spec, std::string_view name, float value) {
   if (!(value > 0.0F) || std::isinf(value)) {
-    refuse(spec, fmt::format("global_scale_value is {}; the encode scale must be positive and "
-                             "finite (usually 448 * 6 / amax)",
-                             value));
+    refuse(spec,
+           fmt::format("{} is {}; the encode scale must be positive and finite (usually 448 * "
+                       "6 / amax)",
+                       name, value));
   }
+}
+
+void check_global_scale(const KernelSpec& spec, float value) {
+  check_encode_scale(spec, "global_scale_value", value);
 }
 
 void check_inverse_scale(const KernelSpec& spec, std::string_view name, float value,

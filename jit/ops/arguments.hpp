@@ -23,6 +23,8 @@ void check_extent(const KernelSpec& spec, std::int64_t rows, std::int64_t cols);
 void check_batches(const KernelSpec& spec, std::int64_t batches, std::int64_t rows,
                    std::int64_t cols);
 void check_global_scale(const KernelSpec& spec, float value);
+// G, the encode scale, under another name: positive and finite.
+void check_encode_scale(const KernelSpec& spec, std::string_view name, float value);
 // 1/G: between 2^-126 and 2^126, so that its reciprocal is a positive, finite, normal number. usual
 // says what it usually is.
 void check_inverse_scale(const KernelSpec& spec, std::string_view name, float value,

@@ -11,6 +11,7 @@
 #include "tests/ops/cases/nvfp4_activation_cases.hpp"
 #include "tests/ops/cases/nvfp4_per_token_cases.hpp"
 #include "tests/ops/cases/nvfp4_quantize_cases.hpp"
+#include "tests/ops/cases/rmsnorm_cases.hpp"
 #include "tests/ops/cases/scale_interleave_cases.hpp"
 
 namespace fourge::tests {
@@ -36,6 +37,7 @@ std::span<const OpCases> all_op_cases() {
       {"moe_permute", visit_moe_permute_calls},
       {"moe_finalize", visit_moe_finalize_calls},
       {"moe_expand_quantize", visit_moe_expand_calls},
+      {"rmsnorm_quantize", visit_rmsnorm_quantize_calls},
   };
   return kCases;
 }

@@ -1,0 +1,219 @@
+#include <fourge/error.hpp>
+#include <fourge/kernel_spec.hpp>
+#include <fourge/rmsnorm_quantize.hpp>
+
+#include "jit/ops/arguments.hpp"
+#include "jit/ops/quantize_axes.hpp"
+#include "jit/ops/row_launch.hpp"
+
+#include <fmt/format.h>
+#include <algorithm>
+#include <cmath>
+
+namespace fourge {
+namespace {
+
+constexpr std::int64_t kUnit = 32;
+constexpr std::int64_t kMostLanes = 256;
+constexpr std::int64_t kMostColumns = std::int64_t{1} << 24;
+// Rows of one warp each that share a CTA, if there are enough of them for all multiprocessors.
+constexpr std::int64_t kRowsPerCta = 4;
+
+constexpr AxisValue kOutValues[] = {
+    {"nvfp4", "fourge_device::QuantizedFormat::nvfp4", "E2M1 with an E4M3 scale for 16"},
+    {"mxfp8", "fourge_device::QuantizedFormat::mxfp8", "E4M3 with a UE8M0 scale for 32"},
+    {"fp8", "fourge_device::QuantizedFormat::fp8", "E4M3 without block scales"}};
+constexpr AxisValue kScaleValues[] = {
+    {"tensor", "fourge_device::Scaling::tensor", "one scale, given (MXFP8: none)"},
+    {"token", "fourge_device::Scaling::token", "one a row, computed from it"}};
+constexpr AxisValue kResidualValues[] = {
+    {"none", "fourge_device::Residual::none", "the norm of x"},
+    {"add", "fourge_device::Residual::add", "the norm of x + residual, which is stored too"}};
+constexpr AxisValue kWeightValues[] = {
+    {"plain", "fourge_device::NormWeight::plain", "times weight"},
+    {"plus_one", "fourge_device::NormWeight::plus_one", "times weight + 1"}};
+
+constexpr Axis kAxes[] = {
+    jit::kInput16Axis,
+    {"out", "kFormat", "what the norm's output is quantized to", kOutValues},
+    jit::kScaleLayoutAxis,
+    {"scale", "kScaling", "where the scale above the block scales comes from", kScaleValues},
+    jit::kFourOverSixAxis,
+    {"order", "kRounding", "where values are rounded to the type of x", jit::kRoundingValues},
+    {"residual", "kResidual", "what is added before the norm", kResidualValues},
+    {"weight", "kWeight", "how the weight counts", kWeightValues},
+    jit::kExactMathAxis};
+
+using Args = RmsnormQuantizeArgs;
+
+constexpr Param kParams[] = {
+    {"x", "const void*", offsetof(Args, x), sizeof(Args::x)},
+    {"residual", "const void*", offsetof(Args, residual), sizeof(Args::residual)},
+    {"weight", "const void*", offsetof(Args, weight), sizeof(Args::weight)},
+    {"q", "unsigned char*", offsetof(Args, q), sizeof(Args::q)},
+    {"scales", "unsigned char*", offsetof(Args, scales), sizeof(Args::scales)},
+    {"token_scales", "float*", offsetof(Args, token_scales), sizeof(Args::token_scales)},
+    {"residual_out", "void*", offsetof(Args, residual_out), sizeof(Args::residual_out)},
+    {"norm_out", "void*", offsetof(Args, norm_out), sizeof(Args::norm_out)},
+    {"scale", "const float*", offsetof(Args, scale), sizeof(Args::scale)},
+    {"scale_value", "float", offsetof(Args, scale_value), sizeof(Args::scale_value)},
+    {"eps", "float", offsetof(Args, eps), sizeof(Args::eps)},
+    {"rows", "long long", offsetof(Args, rows), sizeof(Args::rows)},
+    {"cols", "long long", offsetof(Args, cols), sizeof(Args::cols)}};
+
+bool adds(const KernelSpec& spec) { return spec.get("residual") == "add"; }
+bool per_token(const KernelSpec& spec) { return spec.get("scale") == "token"; }
+
+std::string refusal(const KernelSpec& spec) {
+  const auto out = spec.get("out");
+  if (out == "fp8" && spec.get("layout") != "linear") {
+    return "out=fp8 has no block scales: layout must be linear";
+  }
+  if (out == "mxfp8" && per_token(spec)) {
+    return "out=mxfp8 has block scales only: scale must be tensor";
+  }
+  if (spec.get("4over6") != "off" && out != "nvfp4") {
+    return "4over6 is for out=nvfp4";
+  }
+  if (spec.get("4over6") != "off" && spec.get("order") == "unrounded") {
+    return "4over6 needs values of 16 bits: order must be rounded";
+  }
+  return {};
+}
+
+int block_threads(const KernelSpec&) { return kMostLanes; }
+
+void check_scale(const KernelSpec& spec, const Args& args) {
+  const auto out = spec.get("out");
+  if (out == "nvfp4" && per_token(spec)) {
+    jit::check_inverse_scale(spec, "scale_value", args.scale_value, "1 / (448 * 6)");
+  } else if (out != "mxfp8" && !per_token(spec)) {
+    if (args.scale != nullptr) {
+      jit::check_pointer(spec, "scale", args.scale, alignof(float));
+    } else if (out == "fp8") {
+      jit::check_inverse_scale(spec, "scale_value", args.scale_value, "amax / 448");
+    } else {
+      jit::check_encode_scale(spec, "scale_value", args.scale_value);
+    }
+  }
+}
+
+void check_args(const KernelSpec& spec, const void* pointer) {
+  const auto& args = *static_cast<const Args*>(pointer);
+  jit::check_rows(spec, args.rows);
+  jit::check_columns(spec, args.cols, spec.get("out") == "mxfp8" ? 32 : 16);
+  jit::check_extent(spec, args.rows, args.cols);
+  if (args.cols > kMostColumns) {
+    throw Error(ErrorKind::invalid_argument,
+                fmt::format("{}: cols is {}; at most 2^24 are possible", spec.text(), args.cols));
+  }
+  if (!(args.eps >= 0x1p-126F) || std::isinf(args.eps)) {
+    throw Error(ErrorKind::invalid_argument,
+                fmt::format("{}: eps is {}; it must be positive, finite and normal", spec.text(),
+                            args.eps));
+  }
+  check_scale(spec, args);
+  if (args.rows == 0) {
+    return;
+  }
+  jit::check_pointer(spec, "x", args.x, 32);
+  jit::check_pointer(spec, "weight", args.weight, 32);
+  jit::check_pointer(spec, "q", args.q, 16);
+  if (spec.get("out") != "fp8") {
+    jit::check_pointer(spec, "scales", args.scales, 16);
+  }
+  if (per_token(spec)) {
+    jit::check_pointer(spec, "token_scales", args.token_scales, alignof(float));
+  }
+  if (adds(spec)) {
+    jit::check_pointer(spec, "residual", args.residual, 32);
+    jit::check_pointer(spec, "residual_out", args.residual_out, 16);
+  }
+  if (args.norm_out != nullptr) {
+    jit::check_pointer(spec, "norm_out", args.norm_out, 16);
+  }
+}
+
+LaunchShape launch_shape(const KernelSpec& spec, const void* pointer, const DeviceFacts& device) {
+  constexpr std::int64_t kMostGridX = 2147483647;
+  const auto& args = *static_cast<const Args*>(pointer);
+  LaunchShape shape;
+  if (args.rows == 0) {
+    shape.empty = true;
+    return shape;
+  }
+  const std::int64_t rows = jit::scale_extent(spec.get("layout"), args.rows, 4).rows;
+  // The order of summation: see the contract.
+  const std::int64_t lanes =
+      std::min(kMostLanes, jit::round_up((args.cols + kUnit - 1) / kUnit, 32));
+  const bool several = lanes == 32 && rows >= kRowsPerCta * device.multiprocessors;
+  const std::int64_t rows_per_cta = several ? kRowsPerCta : 1;
+  shape.block[0] = static_cast<std::uint32_t>(lanes);
+  shape.block[1] = static_cast<std::uint32_t>(rows_per_cta);
+  shape.grid[0] =
+      static_cast<std::uint32_t>(std::min(kMostGridX, (rows + rows_per_cta - 1) / rows_per_cta));
+  return shape;
+}
+
+std::vector<BufferRegion> regions(const KernelSpec& spec, const void* pointer) {
+  const auto& args = *static_cast<const Args*>(pointer);
+  const auto rows = static_cast<std::size_t>(args.rows);
+  const auto cols = static_cast<std::size_t>(args.cols);
+  const auto out = spec.get("out");
+  std::vector<BufferRegion> list{
+      {"x", args.x, rows * cols * 2, Access::read},
+      {"weight", args.weight, cols * 2, Access::read},
+      {"q", args.q, rows * cols / (out == "nvfp4" ? 2 : 1), Access::write}};
+  if (adds(spec)) {
+    list.push_back({"residual", args.residual, rows * cols * 2, Access::read});
+    list.push_back({"residual_out", args.residual_out, rows * cols * 2, Access::write});
+  }
+  if (args.norm_out != nullptr) {
+    list.push_back({"norm_out", args.norm_out, rows * cols * 2, Access::write});
+  }
+  if (out != "fp8") {
+    list.push_back({"scales", args.scales,
+                    rmsnorm_quantize_scale_bytes(out, spec.get("layout"), args.rows, args.cols),
+                    Access::write});
+  }
+  if (per_token(spec)) {
+    list.push_back({"token_scales", args.token_scales, rows * sizeof(float), Access::write});
+  } else if (args.scale != nullptr) {
+    list.push_back({"scale", args.scale, sizeof(float), Access::read});
+  }
+  return list;
+}
+
+}  // namespace
+
+std::size_t rmsnorm_quantize_scale_bytes(std::string_view out, std::string_view layout,
+                                         std::int64_t rows, std::int64_t cols) {
+  if (out == "fp8") {
+    return 0;
+  }
+  if (out != "nvfp4" && out != "mxfp8") {
+    throw Error(ErrorKind::invalid_spec,
+                fmt::format("unknown output \"{}\"; known: nvfp4, mxfp8, fp8", out));
+  }
+  const auto extent = jit::scale_extent(layout, rows, cols / (out == "nvfp4" ? 16 : 32));
+  return static_cast<std::size_t>(extent.rows * extent.columns);
+}
+
+const OpDefinition& rmsnorm_quantize_op() {
+  static constexpr OpDefinition kOp{
+      .name = Args::kOp,
+      .summary = "RMSNorm, with the addition of a residual, quantized to NVFP4, MXFP8 or FP8",
+      .axes = kAxes,
+      .template_file = "rmsnorm_quantize.cuh",
+      .entry_function = "rmsnorm_quantize_kernel",
+      .params = kParams,
+      .args_size = sizeof(Args),
+      .block_threads = block_threads,
+      .refusal = refusal,
+      .check_args = check_args,
+      .launch_shape = launch_shape,
+      .regions = regions};
+  return kOp;
+}
+
+}  // namespace fourge

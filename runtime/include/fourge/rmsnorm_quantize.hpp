@@ -1,0 +1,77 @@
+// RMSNorm, with the addition of a residual or without, and quantization of its output to NVFP4, MXFP8 or
+// FP8. Source of the quantization's arithmetic: docs/numerics.md.
+//
+//   x             [rows, cols] bf16 or f16, row-major and dense, 32-byte aligned
+//   residual      as x, with residual=add; otherwise not looked at
+//   weight        [cols] of x's type, 32-byte aligned
+//   q             codes of the norm's output, 16-byte aligned: NVFP4 [rows, cols/2] bytes (element 2i in
+//                 the low nibble), MXFP8 and FP8 [rows, cols] bytes of E4M3
+//   scales        block scales in the spec's layout, padding written as 0, 16-byte aligned:
+//                 rmsnorm_quantize_scale_bytes() of E4M3 (NVFP4, 16 columns each) or UE8M0 (MXFP8, 32);
+//                 not looked at with out=fp8
+//   token_scales  [rows] floats, with scale=token: what q (NVFP4: times its block scale) is multiplied
+//                 by; otherwise not looked at
+//   residual_out  [rows, cols] of x's type, 16-byte aligned, with residual=add: h, below, rounded
+//   norm_out      null, or [rows, cols] of x's type, 16-byte aligned: y, rounded
+//   scale         scale=tensor: one float in device memory, or null for scale_value. NVFP4: the encode
+//                 scale G; FP8: the decode scale, between 2^-126 and 2^126; MXFP8 has none
+//   scale_value   scale=tensor: as above. NVFP4 with scale=token: 1 / (448 * 6), or 1 / (256 * 6) for
+//                 4over6 with 256, rounded to float. Otherwise not looked at
+//   eps           positive, finite, normal
+//   rows >= 0; cols > 0, a multiple of 16 (MXFP8: 32), at most 2^24.
+//
+// The norm, binary32, one rounding an operation unless "fma" says otherwise, subnormals flushed:
+//   h = x + residual, or x
+//   s = sum of h * h in this order. Unit j is elements 32 j to 32 j + 31 of the row (the last may be
+//       half as long). There are L = min(256, the units rounded up to a multiple of 32) lanes; lane i
+//       takes units i, i + L, ...: for their elements in ascending order, a = fma(h, h, a) from a = 0.
+//       Groups of 32 lanes add up as a butterfly: for d = 16, 8, 4, 2, 1 each a[i] becomes a[i] + a[i ^ d].
+//       With more than one group, the groups' sums, followed by zeros up to 32, add up in the same way.
+//   n = 1 / sqrt(s * (1 / cols) + eps), each of the five rounded
+//   y = (h * n) * weight, or (h * n) * (weight + 1) with weight=plus_one
+// So the bits depend on a row and its length alone. Axis order:
+//   rounded    h (where something was added) and y are rounded to x's type before they are used: the
+//              same as separate operations for addition, norm and quantization
+//   unrounded  neither is; residual_out and norm_out have the rounded values all the same. 4over6 is
+//              refused
+// A NaN is stored as 0x7FFF. FP8: q = E4M3(y * (1 / scale)), saturating, NaN to 0x7F; with scale=token
+// the scale is max(a / 448, 1 / (512 * 448)) for the row's largest magnitude a (NaN skipped).
+//
+// Calls are asynchronous on the caller's stream; the buffers must stay valid until the kernel is done.
+// Outputs must not overlap inputs or each other.
+#pragma once
+
+#include <fourge/export.hpp>
+#include <fourge/op_definition.hpp>
+
+#include <cstddef>
+#include <cstdint>
+#include <string_view>
+
+namespace fourge {
+
+struct RmsnormQuantizeArgs {
+  static constexpr std::string_view kOp = "rmsnorm_quantize";
+
+  const void* x = nullptr;
+  const void* residual = nullptr;
+  const void* weight = nullptr;
+  std::uint8_t* q = nullptr;
+  std::uint8_t* scales = nullptr;
+  float* token_scales = nullptr;
+  void* residual_out = nullptr;
+  void* norm_out = nullptr;
+  const float* scale = nullptr;
+  float scale_value = 1.0F;
+  float eps = 1e-6F;
+  std::int64_t rows = 0;
+  std::int64_t cols = 0;
+};
+
+// For the texts of axes out ("nvfp4", "mxfp8", "fp8": 0) and layout.
+FOURGE_API std::size_t rmsnorm_quantize_scale_bytes(std::string_view out, std::string_view layout,
+                                                    std::int64_t rows, std::int64_t cols);
+
+FOURGE_API const OpDefinition& rmsnorm_quantize_op();
+
+}  // namespace fourge

@@ -1,0 +1,145 @@
+#include <fourge/rmsnorm_quantize.hpp>
+
+#include "tests/jit/op_args.hpp"
+
+#include <limits>
+
+using namespace fourge;
+using namespace fourge::tests;
+using Args = RmsnormQuantizeArgs;
+
+namespace {
+
+Args good_args() {
+  Args args;
+  args.x = at<void>(0x1000);
+  args.residual = at<void>(0x2000);
+  args.weight = at<void>(0x3000);
+  args.q = at<std::uint8_t>(0x4000);
+  args.scales = at<std::uint8_t>(0x5000);
+  args.token_scales = at<float>(0x6000);
+  args.residual_out = at<void>(0x7000);
+  args.norm_out = at<void>(0x8000);
+  args.rows = 5;
+  args.cols = 64;
+  return args;
+}
+
+bool refused(const std::string& part, const std::function<void(Args&)>& change,
+             const std::string& axes = "[residual=add]") {
+  const std::string text = refusal_with_axes<Args>(axes, good_args(), change);
+  INFO(text);
+  CHECK(mentions(text, part));
+  return mentions(text, part);
+}
+
+}  // namespace
+
+TEST_CASE("rmsnorm: bad arguments are refused by name", "[rmsnorm]") {
+  CHECK(refused("accepted", [](Args&) {}));
+  CHECK(refused("x is a null pointer", [](Args& a) { a.x = nullptr; }));
+  CHECK(refused("weight is", [](Args& a) { a.weight = at<void>(0x3010); }));
+  CHECK(refused("q is", [](Args& a) { a.q = at<std::uint8_t>(0x4008); }));
+  CHECK(refused("scales is a null pointer", [](Args& a) { a.scales = nullptr; }));
+  CHECK(refused(
+      "accepted", [](Args& a) { a.scales = nullptr; }, "[out=fp8]"));
+  CHECK(refused("residual is a null", [](Args& a) { a.residual = nullptr; }));
+  CHECK(refused("residual_out is a null", [](Args& a) { a.residual_out = nullptr; }));
+  CHECK(refused(
+      "accepted", [](Args& a) { a.residual = a.residual_out = nullptr; }, ""));
+  CHECK(refused("norm_out is", [](Args& a) { a.norm_out = at<void>(0x8002); }));
+  CHECK(refused("accepted", [](Args& a) { a.norm_out = nullptr; }));
+  CHECK(refused(
+      "token_scales is a null",
+      [](Args& a) {
+        a.token_scales = nullptr;
+        a.scale_value = 1.0F / 2688.0F;
+      },
+      "[scale=token]"));
+  CHECK(refused("scale is", [](Args& a) { a.scale = at<float>(0x9002); }));
+  CHECK(refused("rows is -1", [](Args& a) { a.rows = -1; }));
+  CHECK(refused("cols is 24", [](Args& a) { a.cols = 24; }));
+  CHECK(refused(
+      "cols is 48", [](Args& a) { a.cols = 48; }, "[out=mxfp8]"));
+  CHECK(refused("accepted", [](Args& a) { a.cols = 48; }));
+  CHECK(refused("2^24", [](Args& a) { a.cols = (1 << 24) + 16; }));
+  CHECK(refused("2^47", [](Args& a) { a.rows = std::int64_t{1} << 50; }));
+  CHECK(refused("accepted", [](Args& a) {
+    a = Args{};
+    a.cols = 16;
+  }));
+}
+
+TEST_CASE("rmsnorm: scales and eps must be usable", "[rmsnorm]") {
+  constexpr float kInfinity = std::numeric_limits<float>::infinity();
+  for (const float bad : {0.0F, -1.0F, kInfinity, std::nanf("")}) {
+    const auto change = [bad](Args& a) { a.scale_value = bad; };
+    CHECK(refused("scale_value is", change));
+    CHECK(refused("scale_value is", change, "[out=fp8]"));
+    CHECK(refused("scale_value is", change, "[scale=token]"));
+    CHECK(refused("accepted", change, "[out=mxfp8]"));
+    CHECK(refused("accepted", change, "[out=fp8,scale=token]"));
+    CHECK(refused("eps is", [bad](Args& a) { a.eps = bad; }));
+  }
+  CHECK(refused("eps is", [](Args& a) { a.eps = 1e-40F; }));
+}
+
+TEST_CASE("rmsnorm: illegal combinations are refused by name", "[rmsnorm]") {
+  const auto refusal = [](const std::string& axes) {
+    try {
+      KernelSpec::parse("rmsnorm_quantize[" + axes + "]@sm_90a").check();
+    } catch (const Error& error) {
+      return std::string(error.what());
+    }
+    return std::string("accepted");
+  };
+  CHECK(mentions(refusal("out=fp8,layout=128x4"), "layout must be linear"));
+  CHECK(mentions(refusal("out=mxfp8,scale=token"), "scale must be tensor"));
+  CHECK(mentions(refusal("out=mxfp8,4over6=mae448"), "4over6 is for out=nvfp4"));
+  CHECK(mentions(refusal("order=unrounded,4over6=mae448"), "order must be rounded"));
+  CHECK(refusal("order=unrounded") == "accepted");
+}
+
+TEST_CASE("rmsnorm: the launch's lanes depend on the columns alone", "[rmsnorm]") {
+  Args args = good_args();
+  const char* spec = "rmsnorm_quantize[layout=128x4]@sm_90a";
+  for (const std::int64_t rows : {1, 127, 5000}) {
+    args.rows = rows;
+    args.cols = 1024;
+    CHECK(launch(spec, args).block[0] == 32);
+    args.cols = 1040;
+    CHECK(launch(spec, args).block[0] == 64);
+    args.cols = 7168;
+    CHECK(launch(spec, args).block[0] == 224);
+    args.cols = 16384;
+    CHECK(launch(spec, args).block[0] == 256);
+    args.cols = 1 << 20;
+    CHECK(launch(spec, args).block[0] == 256);
+    CHECK(launch(spec, args).block[1] == 1);
+  }
+  args.cols = 1024;
+  args.rows = 4 * 132;
+  CHECK(launch(spec, args).block[1] == 4);
+  CHECK(launch(spec, args).grid[0] == 640 / 4);
+  args.rows = 3;
+  CHECK(launch(spec, args).grid[0] == 128);
+  args.rows = 0;
+  CHECK(launch(spec, args).empty);
+}
+
+TEST_CASE("rmsnorm: the regions are exact", "[rmsnorm]") {
+  Args args = good_args();
+  args.norm_out = nullptr;
+  const auto list = regions("rmsnorm_quantize[layout=128x4,residual=add]@sm_90a", args);
+  REQUIRE(list.size() == 6);
+  CHECK(list[0].bytes == 640);
+  CHECK(list[1].bytes == 128);
+  CHECK(list[2].bytes == 160);
+  CHECK(list[3].bytes == 640);
+  CHECK(list[4].bytes == 640);
+  CHECK(list[5].bytes == 512);
+  CHECK(regions("rmsnorm_quantize[out=fp8,scale=token]@sm_90a", args).back().bytes == 20);
+  CHECK(rmsnorm_quantize_scale_bytes("mxfp8", "linear", 5, 64) == 10);
+  CHECK(rmsnorm_quantize_scale_bytes("fp8", "linear", 5, 64) == 0);
+  CHECK_THROWS_AS(rmsnorm_quantize_scale_bytes("fp4", "linear", 5, 64), Error);
+}

@@ -1,0 +1,195 @@
+#include "tests/ops/cases/rmsnorm_cases.hpp"
+
+#include <fourge/rmsnorm_quantize.hpp>
+
+#include "reference/parallel_rows.hpp"
+#include "reference/rmsnorm.hpp"
+#include "reference/scale_layout.hpp"
+#include "tests/support/patterns.hpp"
+#include "tests/support/value_quantizer.hpp"
+
+#include <algorithm>
+#include <string>
+#include <utility>
+#include <vector>
+
+namespace fourge::tests {
+namespace {
+
+using Elements = std::vector<std::uint16_t>;
+
+struct Shape {
+  std::int64_t rows;
+  std::int64_t cols;
+};
+
+struct Input {
+  Shape shape;
+  Elements x;
+  Elements residual;  // empty without
+  Elements weight;
+  bool norm_out = false;
+  bool scale_in_memory = false;
+};
+
+struct Expected {
+  Elements residual_out;
+  Elements norm_out;
+  std::vector<std::uint8_t> q;
+  std::vector<std::uint8_t> scales;
+  std::vector<float> token_scales;
+  float scale = 1;
+};
+
+reference::Rmsnorm norm_of(const KernelSpec& spec) {
+  reference::Rmsnorm norm;
+  norm.type = value_quantizer_of(spec).type;
+  norm.rounded = spec.get("order") == "rounded";
+  norm.weight_plus_one = spec.get("weight") == "plus_one";
+  return norm;
+}
+
+// One piece of a row-major array for each row.
+template <class T>
+void put_row(std::vector<T>& all, std::int64_t row, std::int64_t rows,
+             const std::vector<T>& piece) {
+  all.resize(static_cast<std::size_t>(rows) * piece.size());
+  std::copy(piece.begin(), piece.end(), all.begin() + row * std::ssize(piece));
+}
+
+Expected expect(const KernelSpec& spec, const Input& input) {
+  const auto [rows, cols] = input.shape;
+  const reference::Rmsnorm norm = norm_of(spec);
+  const auto width = static_cast<std::size_t>(cols);
+  std::vector<reference::NormedRow> normed(static_cast<std::size_t>(rows));
+  const Input& in = input;
+  reference::parallel_rows(rows, 4, [&, width](std::int64_t first, std::int64_t last) {
+    for (std::int64_t row = first; row < last; ++row) {
+      const auto at = static_cast<std::size_t>(row) * width;
+      const auto x = std::span(in.x).subspan(at, width);
+      const auto residual = in.residual.empty() ? std::span<const std::uint16_t>{}
+                                                : std::span(in.residual).subspan(at, width);
+      normed[static_cast<std::size_t>(row)] = rmsnorm_row(x, residual, in.weight, norm);
+    }
+  });
+  Expected expected;
+  for (std::int64_t row = 0; row < rows; ++row) {
+    put_row(expected.norm_out, row, rows, normed[static_cast<std::size_t>(row)].y_16);
+    put_row(expected.residual_out, row, rows, normed[static_cast<std::size_t>(row)].sum_16);
+  }
+  reference::ValueQuantizer quantizer = value_quantizer_of(spec);
+  if (!quantizer.per_token) {
+    quantizer.scale =
+        spec.get("out") == "fp8" ? 0.0123F : te_global_scale(expected.norm_out, norm.type);
+  }
+  expected.scale = quantizer.scale;
+  const std::int64_t block = spec.get("out") == "nvfp4" ? 16 : 32;
+  const bool has_scales = spec.get("out") != "fp8";
+  const reference::ScaleMatrix matrix(reference::parse_scale_layout(spec.get("layout")), rows,
+                                      cols / block);
+  expected.scales.resize(has_scales ? matrix.bytes() : 0);
+  for (std::int64_t row = 0; row < rows; ++row) {
+    const auto result = quantize_values(normed[static_cast<std::size_t>(row)].y, quantizer);
+    put_row(expected.q, row, rows, result.codes);
+    for (std::size_t c = 0; c < result.scales.size(); ++c) {
+      expected.scales[matrix.offset(row, static_cast<std::int64_t>(c))] = result.scales[c];
+    }
+    expected.token_scales.push_back(result.token_scale);
+  }
+  return expected;
+}
+
+OpCall make_call(const KernelSpec& spec, const Input& input, std::string label) {
+  const Expected expected = expect(spec, input);
+  const bool adds = !input.residual.empty();
+  const bool per_token = spec.get("scale") == "token";
+  const std::vector<float> scale{expected.scale};
+  OpCall call{
+      spec,
+      std::move(label),
+      {input_buffer("x", input.x), input_buffer("residual", input.residual),
+       input_buffer("weight", input.weight), output_buffer("q", expected.q),
+       output_buffer("scales", expected.scales),
+       output_buffer("token_scales", per_token ? expected.token_scales : std::vector<float>{}),
+       output_buffer("residual_out", adds ? expected.residual_out : Elements{}),
+       output_buffer("norm_out", input.norm_out ? expected.norm_out : Elements{}),
+       input_buffer("scale", scale)},
+      {},
+      {}};
+  const bool in_memory = input.scale_in_memory && !per_token;
+  const bool norm_out = input.norm_out;
+  const Shape shape = input.shape;
+  const float value = expected.scale;
+  const float eps = norm_of(spec).eps;
+  call.args = [=](std::span<std::uint8_t* const> at) {
+    RmsnormQuantizeArgs args;
+    args.x = at[0];
+    args.residual = adds ? at[1] : nullptr;
+    args.weight = at[2];
+    args.q = at[3];
+    args.scales = at[4];
+    args.token_scales = reinterpret_cast<float*>(at[5]);
+    args.residual_out = adds ? at[6] : nullptr;
+    args.norm_out = norm_out ? at[7] : nullptr;
+    args.scale = in_memory ? reinterpret_cast<const float*>(at[8]) : nullptr;
+    args.scale_value = in_memory ? 1.0F : value;
+    args.eps = eps;
+    args.rows = shape.rows;
+    args.cols = shape.cols;
+    return args_bytes(args);
+  };
+  return call;
+}
+
+constexpr Shape kSmall[] = {{0, 64}, {1, 32},  {1, 64},   {3, 96},   {129, 64},
+                            {9, 80}, {5, 528}, {2, 1040}, {2, 2880}, {1, 7168}};
+// A row of more than 256 units is read in rounds.
+constexpr Shape kLong[] = {{1, 8192}, {2, 8224}, {1, 16896}};
+constexpr Shape kLarge[] = {{1024, 64},  {129, 80},   {127, 1536}, {128, 2880}, {1000, 7168},
+                            {513, 4096}, {64, 16384}, {33, 32768}, {3, 99968}};
+
+}  // namespace
+
+void visit_rmsnorm_quantize_calls(const KernelSpec& spec, CallSize size, const CallSink& sink) {
+  const auto type = value_quantizer_of(spec).type;
+  const bool adds = spec.get("residual") == "add";
+  std::uint64_t seed = 700;
+  const auto visit = [&](const Shape& shape, Pattern pattern) {
+    if (spec.get("out") == "mxfp8" && shape.cols % 32 != 0) {
+      return;
+    }
+    ++seed;
+    Input input{shape,
+                make_input(pattern, type, shape.rows, shape.cols, seed),
+                {},
+                {},
+                seed % 2 == 0,
+                seed % 3 == 0};
+    if (adds) {
+      input.residual = make_input(pattern == Pattern::specials ? Pattern::random : pattern, type,
+                                  shape.rows, shape.cols, seed + 5000);
+    }
+    input.weight = make_input(Pattern::random, type, 1, shape.cols, seed + 9000);
+    sink(make_call(
+        spec, input,
+        std::to_string(shape.rows) + "x" + std::to_string(shape.cols) + " " + to_string(pattern)));
+  };
+  if (size == CallSize::large) {
+    for (const Shape& shape : kLarge) {
+      visit(shape, Pattern::random);
+    }
+    return;
+  }
+  for (const Pattern pattern : all_patterns()) {
+    for (const Shape& shape : kSmall) {
+      if (pattern == Pattern::random || shape.cols <= 1040) {
+        visit(shape, pattern);
+      }
+    }
+  }
+  for (const Shape& shape : kLong) {
+    visit(shape, Pattern::random);
+  }
+}
+
+}  // namespace fourge::tests
