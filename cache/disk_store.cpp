@@ -63,11 +63,16 @@ LookupResult DiskStore::lookup_request(const CacheKey& key, const EntryCheck& ch
 LookupResult DiskStore::checked_lookup_request(const CacheKey& key, const EntryCheck& check) {
   LookupResult result;
   const std::string directory = shard_directory(key);
-  const auto names = files_.list_directory(in_root(directory));
   const std::string request = key.request.hex();
+  const auto names = files_.list_directory(in_root(directory), request.substr(0, 16));
+  if (!names.refused.empty()) {
+    result.cause = MissCause::untrusted;
+    result.detail = names.refused;
+    return result;
+  }
   std::chrono::system_clock::time_point newest;
   for (const std::string& name : names.ok() ? names.value : std::vector<std::string>()) {
-    if (!is_entry_file_name(name) || !name.starts_with(request.substr(0, 16))) continue;
+    if (!is_entry_file_name(name)) continue;
     const auto file = files_.read_file(in_root(directory + '/' + name), kMaximumEntryBytes);
     if (!file.ok() || (result.entry && file.value.status.modified <= newest)) continue;
     ParseResult parsed = parse_entry(file.value.bytes, nullptr);

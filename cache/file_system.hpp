@@ -11,6 +11,7 @@
 #include <cstdint>
 #include <span>
 #include <string>
+#include <string_view>
 #include <utility>
 #include <vector>
 
@@ -116,8 +117,12 @@ class FileSystem {
   // The directory and what is missing above it. Existing ones are left as they are. Mode 0700; from
   // a root on that trusts a group 2770, and they belong to it. Less what the umask takes away.
   virtual IoStatus make_directories(const FilePath& path) = 0;
-  // Names without "." and "..", sorted. Below a root the directory itself must be trusted, too.
-  virtual IoResult<std::vector<std::string>> list_directory(const FilePath& path) = 0;
+  // Names without "." and ".." that begin with the prefix, sorted. Below a root the directory itself must be trusted, too.
+  virtual IoResult<std::vector<std::string>> list_directory(const FilePath& path,
+                                                            std::string_view prefix) = 0;
+  IoResult<std::vector<std::string>> list_directory(const FilePath& path) {
+    return list_directory(path, {});
+  }
   // Makes created and renamed names last through a crash of the machine.
   virtual IoStatus sync_directory(const FilePath& path) = 0;
   // Of the thing itself; a link is not followed, and the thing is not judged.

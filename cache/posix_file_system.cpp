@@ -367,7 +367,8 @@ IoResult<FileDescriptor> PosixFileSystem::open_listed(const FilePath& path) {
                         path.root(), path.text());
 }
 
-IoResult<std::vector<std::string>> PosixFileSystem::list_directory(const FilePath& path) {
+IoResult<std::vector<std::string>> PosixFileSystem::list_directory(const FilePath& path,
+                                                                   std::string_view prefix) {
   IoResult<FileDescriptor> directory = again_if_stale([&] { return open_listed(path); });
   if (!directory.ok()) return {{}, directory.error, std::move(directory.refused)};
   struct Close {
@@ -382,7 +383,7 @@ IoResult<std::vector<std::string>> PosixFileSystem::list_directory(const FilePat
     const dirent* const item = ::readdir(stream.get());
     if (item == nullptr) break;
     const std::string_view name = item->d_name;
-    if (name != "." && name != "..") result.value.emplace_back(name);
+    if (name.starts_with(prefix) && name != "." && name != "..") result.value.emplace_back(name);
   }
   if (errno != 0) return {{}, errno};
   std::sort(result.value.begin(), result.value.end());

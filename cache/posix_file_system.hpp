@@ -18,7 +18,9 @@ class PosixFileSystem : public FileSystem {
   IoStatus rename(const FilePath& from, const FilePath& to) override;
   IoStatus remove(const FilePath& path) override;
   IoStatus make_directories(const FilePath& path) override;
-  IoResult<std::vector<std::string>> list_directory(const FilePath& path) override;
+  IoResult<std::vector<std::string>> list_directory(const FilePath& path,
+                                                    std::string_view prefix) override;
+  using FileSystem::list_directory;
   IoStatus sync_directory(const FilePath& path) override;
   IoResult<FileStatus> status(const FilePath& path) override;
 

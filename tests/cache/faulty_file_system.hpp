@@ -4,6 +4,7 @@
 
 #include <functional>
 #include <string>
+#include <string_view>
 #include <utility>
 
 #include "cache/posix_file_system.hpp"
@@ -43,10 +44,12 @@ class FaultyFileSystem : public cache::PosixFileSystem {
       return {error};
     return PosixFileSystem::make_directories(path);
   }
-  cache::IoResult<std::vector<std::string>> list_directory(const cache::FilePath& path) override {
+  cache::IoResult<std::vector<std::string>> list_directory(const cache::FilePath& path,
+                                                           std::string_view prefix) override {
     if (const int error = hook(Operation::list, path.text()); error != 0) return {{}, error};
-    return PosixFileSystem::list_directory(path);
+    return PosixFileSystem::list_directory(path, prefix);
   }
+  using PosixFileSystem::list_directory;
   cache::IoStatus sync_directory(const cache::FilePath& path) override {
     if (const int error = hook(Operation::sync, path.text()); error != 0) return {error};
     return PosixFileSystem::sync_directory(path);

@@ -64,6 +64,10 @@ void check_refused(DiskStore& store, const CacheKey& key, const std::string& pat
   CHECK(contains(found.detail, mode));
   CHECK(contains(found.detail, "owner " + std::to_string(::geteuid())));
   CHECK_FALSE(store.lookup_request(key).entry);
+  if (path != store.path_of(key)) {
+    CHECK(store.lookup_request(key).cause == MissCause::untrusted);
+    CHECK(contains(store.lookup_request(key).detail, mode));
+  }
   const PublishResult published = store.publish(key, make_payload("other"));
   CHECK_FALSE(published.ok);
   CHECK(contains(published.detail, path));
