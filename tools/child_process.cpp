@@ -5,6 +5,7 @@
 #include <fcntl.h>
 #include <fmt/format.h>
 #include <spawn.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -12,6 +13,7 @@
 #include <cerrno>
 #include <csignal>
 #include <cstring>
+#include <fstream>
 #include <string_view>
 #include <utility>
 
@@ -101,7 +103,8 @@ ChildProcess::ChildProcess(ChildProcess&& other) noexcept
     : id_(std::exchange(other.id_, -1)),
       input_(std::exchange(other.input_, -1)),
       output_(std::exchange(other.output_, -1)),
-      status_(std::exchange(other.status_, std::nullopt)) {}
+      status_(std::exchange(other.status_, std::nullopt)),
+      peak_bytes_(other.peak_bytes_) {}
 
 ChildProcess::~ChildProcess() {
   close_input();
@@ -145,14 +148,31 @@ void ChildProcess::kill() noexcept {
 int ChildProcess::wait() {
   if (!status_) {
     int status = 0;
-    while (::waitpid(id_, &status, 0) < 0) {
+    rusage usage{};
+    while (::wait4(id_, &status, 0, &usage) < 0) {
       if (errno != EINTR) {
         fail("cannot wait for a process", errno);
       }
     }
     status_ = status;
+    peak_bytes_ = static_cast<std::uint64_t>(usage.ru_maxrss) * 1024;
   }
   return *status_;
+}
+
+std::uint64_t ChildProcess::resident_bytes() const {
+  std::ifstream file(fmt::format("/proc/{}/statm", id_));  // pages: all, resident, ...
+  std::uint64_t all = 0;
+  std::uint64_t resident = 0;
+  file >> all >> resident;
+  return file ? resident * static_cast<std::uint64_t>(::sysconf(_SC_PAGESIZE)) : 0;
+}
+
+void ChildProcess::limit_data([[maybe_unused]] std::uint64_t bytes) noexcept {
+#if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
+  const rlimit limit{bytes, bytes};
+  ::prlimit(id_, RLIMIT_DATA, &limit, nullptr);
+#endif
 }
 
 std::string describe_status(int status) {

@@ -4,6 +4,7 @@
 
 #include <sys/types.h>
 
+#include <cstdint>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -30,12 +31,20 @@ class ChildProcess {
   void kill() noexcept;
   // Waits for its end. The status as waitpid gives it.
   int wait();
+  // The most memory it had resident, in bytes; after wait().
+  std::uint64_t peak_bytes() const noexcept { return peak_bytes_; }
+  // What it has resident now; 0 if that cannot be told.
+  std::uint64_t resident_bytes() const;
+  // Allocations beyond this fail in it. Nothing happens if the system refuses, or in a build with
+  // sanitizers, which need far more than they use.
+  void limit_data(std::uint64_t bytes) noexcept;
 
  private:
   pid_t id_ = -1;
   int input_ = -1;
   int output_ = -1;
   std::optional<int> status_;
+  std::uint64_t peak_bytes_ = 0;
 };
 
 // "exit code 3", "killed by signal 9 (Killed)"

@@ -8,6 +8,7 @@
 
 #include "cache/disk_store.hpp"
 #include "tools/command.hpp"
+#include "tools/failures.hpp"
 #include "tools/host_batches.hpp"
 #include "tools/report.hpp"
 
@@ -141,12 +142,14 @@ ExitCode clear(const CommonOptions& common, bool yes) {
   }
   const cache::ClearReport report = store.clear();
   const HostBatches host = remove_host_batches(store.root());
+  const std::size_t failures = clear_failures(common);
   if (common.json) {
     print_json({{"directory", store.root()},
                 {"entries", report.entries},
                 {"quarantined", report.quarantined},
                 {"temporaries", report.temporaries},
                 {"host_kernels", host.kernels},
+                {"failures", failures},
                 {"bytes", report.bytes + host.bytes},
                 {"left", report.left}});
   } else {
@@ -176,7 +179,14 @@ void add_cache(CLI::App& app, CommandLine& line) {
       add_command(app, line, "cache",
                   "Look into the cache directory: list, stats, verify, clear; export and import it.");
   command.require_subcommand(1);
-  add_simple(command, line, "list", "List the kernels: bytes, age, spec.", list);
+  auto failed = std::make_shared<bool>(false);
+  CLI::App& listing = add_command(command, line, "list", "List the kernels: bytes, age, spec.");
+  listing.add_flag("--failed", *failed, "List what is remembered as not compiling instead");
+  listing.callback([&line, failed] {
+    line.action = [&line, failed] {
+      return *failed ? list_failures(line.common) : list(line.common);
+    };
+  });
   add_cache_stats(command, line);
   add_simple(command, line, "verify",
              "Check every entry; bad ones are set aside, exit code 1 if there were any.", verify);

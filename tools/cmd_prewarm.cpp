@@ -1,14 +1,16 @@
 // fourge prewarm: fills the cache for a fleet, on a machine without a GPU.
 #include <fmt/format.h>
-#include <sched.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <chrono>
+#include <cstdint>
 #include <cstdio>
 #include <filesystem>
 #include <memory>
 #include <optional>
 
+#include "cache/compile_slots.hpp"
 #include "tools/command.hpp"
 #include "tools/read_only_output.hpp"
 #include "tools/report.hpp"
@@ -28,15 +30,22 @@ struct PrewarmOptions {
   std::string output;
   unsigned jobs = 0;
   double timeout_seconds = 600;
+  std::uint64_t memory_mib = 0;
+  bool retry_failed = false;
 };
 
-unsigned available_processors() {
-  cpu_set_t set;
-  CPU_ZERO(&set);
-  if (::sched_getaffinity(0, sizeof(set), &set) != 0) {
-    return 1;
-  }
-  return static_cast<unsigned>(CPU_COUNT(&set));
+constexpr std::uint64_t kMiB = 1U << 20U;
+
+// More workers than slots would only wait.
+std::size_t default_jobs(const Options& options) {
+  return options.compile_slots != 0 ? options.compile_slots : cache::default_compile_slots();
+}
+
+// Three quarters of the machine for all workers together; never so little that a compile, which
+// takes some 150 MiB, would not fit, and no more than any of them has a use for.
+std::uint64_t default_memory(std::size_t workers) {
+  return std::clamp<std::uint64_t>(cache::usable_memory() / 4 * 3 / workers,
+                                   cache::kBytesPerCompile, 4096 * kMiB);
 }
 
 std::vector<KernelSpec> wanted_specs(const PrewarmOptions& options) {
@@ -48,7 +57,8 @@ std::vector<KernelSpec> wanted_specs(const PrewarmOptions& options) {
   return specs;
 }
 
-std::vector<std::string> worker_command(const Options& options, const CommonOptions& common) {
+std::vector<std::string> worker_command(const Options& options, const CommonOptions& common,
+                                        bool retry_failed) {
   std::vector<std::string> command{std::filesystem::read_symlink("/proc/self/exe").string(),
                                    "worker",
                                    "--cache-dir",
@@ -60,6 +70,9 @@ std::vector<std::string> worker_command(const Options& options, const CommonOpti
   }
   if (options.cache_byte_limit == 0) {
     command.emplace_back("--unbounded");
+  }
+  if (retry_failed) {
+    command.emplace_back("--retry-failed");
   }
   if (!options.nvrtc_library.empty()) {
     command.insert(command.end(), {"--nvrtc", options.nvrtc_library});
@@ -205,8 +218,10 @@ ExitCode prewarm(const PrewarmOptions& options, const CommonOptions& common) {
   }
   const auto start = Clock::now();
   PoolOptions pool;
-  pool.command = worker_command(library, common);
-  pool.workers = options.jobs == 0 ? available_processors() : options.jobs;
+  pool.command = worker_command(library, common, options.retry_failed);
+  pool.workers = options.jobs == 0 ? default_jobs(library) : options.jobs;
+  pool.memory_bytes =
+      options.memory_mib == 0 ? default_memory(pool.workers) : options.memory_mib * kMiB;
   pool.deadline =
       std::chrono::milliseconds(static_cast<std::int64_t>(options.timeout_seconds * 1000));
   Summary summary;
@@ -257,12 +272,20 @@ void add_prewarm(CLI::App& app, CommandLine& line) {
                   "Make a cache that others only read, in this directory; the cache directory is "
                   "read and not written")
       ->type_name("DIR");
-  command.add_option("--jobs", options->jobs, "Worker processes (default: one for each processor)")
+  command
+      .add_option("--jobs", options->jobs, "Worker processes (default: by processors and memory)")
       ->check(CLI::Range(1, 1024));
   command
       .add_option("--timeout", options->timeout_seconds,
                   "Seconds that one compile may take before its worker is killed")
       ->check(CLI::Range(0.001, 86400.0));
+  command
+      .add_option("--memory", options->memory_mib,
+                  "MiB that one worker may use before it is killed (default: its share of the "
+                  "machine)")
+      ->check(CLI::Range(64, 1'048'576));
+  command.add_flag("--retry-failed", options->retry_failed,
+                   "Try what is remembered as not compiling once more");
   command.callback([&line, options] {
     line.action = [&line, options] { return prewarm(*options, line.common); };
   });

@@ -5,6 +5,8 @@
 #include <cstring>
 #include <iostream>
 #include <memory>
+#include <new>
+#include <string_view>
 
 #include "tools/command.hpp"
 #include "tools/report.hpp"
@@ -13,11 +15,16 @@
 namespace fourge::tools {
 namespace {
 
+struct WorkerOptions {
+  bool unbounded = false;
+  bool retry_failed = false;
+};
+
 constexpr Origin kOrigins[] = {Origin::disk, Origin::compiled};
 
-WorkerAnswer failed(ErrorKind kind, const char* message) {
+WorkerAnswer failed(const char* kind, const char* message) {
   WorkerAnswer answer;
-  answer.error_kind = to_string(kind);
+  answer.error_kind = kind;
   answer.message = message;
   return answer;
 }
@@ -38,9 +45,13 @@ WorkerAnswer work(Runtime& runtime, const std::string& text) {
     answer.kept = failures_to_keep(runtime) == failures;
     return answer;
   } catch (const Error& error) {
-    return failed(error.kind(), error.what());
+    const bool memory =
+        std::string_view(error.what()).find("NVRTC_ERROR_OUT_OF_MEMORY") != std::string_view::npos;
+    return failed(memory ? kOutOfMemory : to_string(error.kind()), error.what());
+  } catch (const std::bad_alloc&) {
+    return failed(kOutOfMemory, "an allocation failed");
   } catch (const std::exception& error) {
-    return failed(ErrorKind::internal, error.what());
+    return failed(to_string(ErrorKind::internal), error.what());
   }
 }
 
@@ -57,16 +68,17 @@ bool write_line(int descriptor, std::string line) {
   return true;
 }
 
-ExitCode serve(const CommonOptions& common, bool unbounded) {
+ExitCode serve(const CommonOptions& common, const WorkerOptions& worker) {
   // Answers alone go to the pipe, whatever a library prints.
   const int answers = ::dup(STDOUT_FILENO);
   if (answers < 0 || ::dup2(STDERR_FILENO, STDOUT_FILENO) < 0) {
     throw Error(ErrorKind::io, std::strerror(errno));
   }
   Options options = library_options(common);
-  if (unbounded) {
+  if (worker.unbounded) {
     options.cache_byte_limit = 0;
   }
+  options.retry_failed = worker.retry_failed;
   Runtime runtime(std::move(options));
   for (std::string line; std::getline(std::cin, line);) {
     if (!write_line(answers, encode(work(runtime, line)))) {
@@ -114,10 +126,12 @@ std::optional<WorkerAnswer> decode(const std::string& line) {
 void add_worker(CLI::App& app, CommandLine& line) {
   CLI::App& command = add_command(app, line, "worker", "Compiles for prewarm");
   command.group("");  // not for people
-  auto unbounded = std::make_shared<bool>(false);
-  command.add_flag("--unbounded", *unbounded, "Remove nothing, however large the cache becomes");
-  command.callback([&line, unbounded] {
-    line.action = [&line, unbounded] { return serve(line.common, *unbounded); };
+  auto options = std::make_shared<WorkerOptions>();
+  command.add_flag("--unbounded", options->unbounded,
+                   "Remove nothing, however large the cache becomes");
+  command.add_flag("--retry-failed", options->retry_failed, "Forget what did not compile before");
+  command.callback([&line, options] {
+    line.action = [&line, options] { return serve(line.common, *options); };
   });
 }
 

@@ -20,6 +20,9 @@ namespace {
 
 using Clock = std::chrono::steady_clock;
 
+constexpr std::chrono::milliseconds kMemoryLook{50};  // how often memory is looked at
+constexpr std::uint64_t kDataSlack = std::uint64_t{256} << 20U;
+
 WorkerAnswer failed(const char* kind, std::string message) {
   WorkerAnswer answer;
   answer.error_kind = kind;
@@ -29,11 +32,19 @@ WorkerAnswer failed(const char* kind, std::string message) {
 
 class Worker {
  public:
-  explicit Worker(const std::vector<std::string>& command) : process_(command) {}
+  explicit Worker(const PoolOptions& options) : process_(options.command) {
+    if (options.memory_bytes != 0) {
+      // Allocations fail some way above the limit, so that one that grows faster than the pool looks
+      // does no harm either.
+      process_.limit_data(options.memory_bytes / 4 * 5 + kDataSlack);
+    }
+  }
 
   const KernelSpec* spec() const { return spec_; }
   Clock::time_point deadline() const { return deadline_; }
   int output() const { return process_.output(); }
+  std::uint64_t resident_bytes() const { return process_.resident_bytes(); }
+  std::uint64_t peak_bytes() const { return process_.peak_bytes(); }
 
   // A worker that died meanwhile shows by the end of its output.
   void hand_out(const KernelSpec& spec, std::chrono::milliseconds limit) {
@@ -95,6 +106,7 @@ class Pool {
       hand_out_work();
       wait_for_answers();
       kill_late_workers();
+      kill_large_workers();
     }
     for (auto& worker : workers_) {
       if (worker) {
@@ -110,7 +122,7 @@ class Pool {
         return;
       }
       if (!worker) {
-        worker = std::make_unique<Worker>(options_.command);
+        worker = std::make_unique<Worker>(options_);
       }
       if (worker->spec() == nullptr) {
         worker->hand_out(specs_[next_++], options_.deadline);
@@ -130,7 +142,8 @@ class Pool {
       }
     }
     const auto left = std::chrono::ceil<std::chrono::milliseconds>(nearest - Clock::now()).count();
-    const auto timeout = static_cast<int>(std::clamp<std::int64_t>(left, 0, 3'600'000));
+    const std::int64_t longest = options_.memory_bytes == 0 ? 3'600'000 : kMemoryLook.count();
+    const auto timeout = static_cast<int>(std::clamp<std::int64_t>(left, 0, longest));
     if (::poll(polled.data(), polled.size(), timeout) < 0 && errno != EINTR) {
       throw Error(ErrorKind::io, fmt::format("poll failed: {}", std::strerror(errno)));
     }
@@ -146,15 +159,50 @@ class Pool {
     switch (worker->read(answer)) {
       case Worker::State::waiting:
         return;
-      case Worker::State::answered:
+      case Worker::State::answered: {
+        // What could not allocate may be in any state.
+        const bool broken = answer.error_kind == kOutOfMemory;
         finish(*worker, std::move(answer));
+        if (broken) {
+          worker->kill_and_wait();
+          worker.reset();
+        }
         return;
+      }
       case Worker::State::ended:
-        // Its output is closed, so it is dead or about to be.
-        const std::string end = describe_status(worker->wait());
-        finish(*worker, failed("worker_died", "the worker process ended: " + end));
+        finish(*worker, died(*worker));
         worker.reset();
         return;
+    }
+  }
+
+  // Its output is closed, so it is dead or about to be.
+  WorkerAnswer died(Worker& worker) const {
+    const std::string end = describe_status(worker.wait());
+    if (options_.memory_bytes != 0 && worker.peak_bytes() >= options_.memory_bytes) {
+      return too_large(worker.peak_bytes(), "it ended: " + end);
+    }
+    return failed("worker_died", "the worker process ended: " + end);
+  }
+
+  WorkerAnswer too_large(std::uint64_t bytes, const std::string& end) const {
+    constexpr std::uint64_t kMiB = 1U << 20U;
+    return failed(kOutOfMemory,
+                  fmt::format("the worker process used {} MiB of memory, the limit is {} MiB; {}",
+                              bytes / kMiB, options_.memory_bytes / kMiB, end));
+  }
+
+  void kill_large_workers() {
+    for (auto& worker : workers_) {
+      if (options_.memory_bytes == 0 || !worker || worker->spec() == nullptr) {
+        continue;
+      }
+      const std::uint64_t bytes = worker->resident_bytes();
+      if (bytes > options_.memory_bytes) {
+        worker->kill_and_wait();
+        finish(*worker, too_large(bytes, "it was killed"));
+        worker.reset();
+      }
     }
   }
 

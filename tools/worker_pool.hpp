@@ -5,6 +5,8 @@
 #include <fourge/kernel_spec.hpp>
 
 #include <chrono>
+#include <cstddef>
+#include <cstdint>
 #include <functional>
 #include <string>
 #include <vector>
@@ -17,6 +19,7 @@ struct PoolOptions {
   std::vector<std::string> command;  // how to start a worker; command[0] is the program's path
   std::size_t workers = 1;
   std::chrono::milliseconds deadline{600'000};  // of one build
+  std::uint64_t memory_bytes = 0;               // of one worker, resident; 0: no limit
 };
 
 struct BuildResult {
@@ -25,9 +28,9 @@ struct BuildResult {
 };
 
 // Builds every spec and calls report for each as its answer comes, on the calling thread. A worker
-// that dies, or is killed because its build passed the deadline, fails that spec only
-// ("worker_died", "timeout" as error_kind) and is replaced. Throws Error(io) if no worker can be
-// started.
+// that dies, or is killed because its build passed the deadline or the worker the memory limit, fails
+// that spec only ("worker_died", "timeout", "out_of_memory" as error_kind) and is replaced. Throws
+// Error(io) if no worker can be started.
 void build_in_workers(const std::vector<KernelSpec>& specs, const PoolOptions& options,
                       const std::function<void(const BuildResult&)>& report);
 

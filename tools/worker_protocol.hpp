@@ -9,13 +9,17 @@
 
 namespace fourge::tools {
 
+// The kind of a build that needed more memory than it may have.
+inline constexpr const char* kOutOfMemory = "out_of_memory";
+
 struct WorkerAnswer {
   bool ok = false;
   Origin origin = Origin::compiled;  // if ok
   double milliseconds = 0;           // if ok
   bool kept = true;                  // if ok: it is in the cache directory
-  std::string error_kind;            // if not ok: fourge::to_string(ErrorKind)
-  std::string message;               // if not ok
+  // If not ok: fourge::to_string(ErrorKind), or what the pool adds.
+  std::string error_kind;
+  std::string message;  // if not ok
 };
 
 std::string encode(const WorkerAnswer& answer);  // one line, without its end
