@@ -10,6 +10,7 @@
 #include <optional>
 #include <utility>
 
+#include "tools/any_run.hpp"
 #include "tools/command.hpp"
 #include "tools/execution.hpp"
 #include "tools/npy.hpp"
@@ -101,14 +102,6 @@ KernelSpec make_spec(const RunOptions& options, const std::string& text, Target 
     }
   }
   spec.check();
-  if (spec.op().name != Nvfp4QuantizeArgs::kOp) {
-    refuse(fmt::format("fourge run knows {}, not {}", Nvfp4QuantizeArgs::kOp, spec.op().name));
-  }
-  if (spec.get("in") == "e4m3" || spec.get("scale") != "tensor" || spec.get("4over6") != "off") {
-    refuse(
-        fmt::format("fourge run knows in=bf16 and in=f16 with scale=tensor and 4over6=off, not {}",
-                    spec.text()));
-  }
   return spec;
 }
 
@@ -119,6 +112,9 @@ class Nvfp4Run {
       : options_(options), common_(common), spec_(choose_spec()) {}
 
   ExitCode run() {
+    if (!has_files()) {
+      return run_without_files();
+    }
     take_input();
     open_outputs();
     Nvfp4Result result = make_nvfp4_result(spec_, input_.rows, input_.cols);
@@ -139,6 +135,25 @@ class Nvfp4Run {
   }
 
  private:
+  // The plain forms of nvfp4_quantize, which take files and are compared with the reference here.
+  bool has_files() const {
+    return spec_.op().name == Nvfp4QuantizeArgs::kOp && spec_.get("in") != "e4m3" &&
+           spec_.get("scale") == "tensor" && spec_.get("4over6") == "off";
+  }
+
+  ExitCode run_without_files() const {
+    if (!options_.input.empty() || !options_.codes_path.empty() || !options_.scales_path.empty() ||
+        !options_.global_scale.empty() || options_.verify) {
+      refuse(
+          fmt::format("{}: --input, --output, --scales, --global-scale and --verify are for "
+                      "nvfp4_quantize with scale=tensor and 4over6=off; this one runs on random "
+                      "data of --shape (op_host_tests compares it with the reference)",
+                      spec_.text()));
+    }
+    const auto [rows, cols] = parse_shape(options_.shape);
+    return run_any({spec_, place_, rows, cols, options_.seed, options_.repeat}, common_);
+  }
+
   bool passed() const { return !verification_ || verification_->ok(); }
 
   KernelSpec choose_spec() {
@@ -287,13 +302,7 @@ class Nvfp4Run {
   }
 
   const char* origin_text() const {
-    switch (execution_.origin) {
-      case Origin::disk:
-        return "from the disk cache";
-      case Origin::compiled:
-        break;
-    }
-    return "compiled";
+    return execution_.origin == Origin::disk ? "from the disk cache" : "compiled";
   }
 
   std::string verification_text() const {
@@ -336,7 +345,10 @@ void add_run(CLI::App& app, CommandLine& line) {
                   "Run an operation on an array, on the GPU or, where there is none, on the CPU.",
                   "Example: fourge run nvfp4_quantize --input x.npy --dtype bf16 --output q.npy "
                   "--scales sf.npy");
-  command.add_option("op", options->op, "Operation, or a spec: nvfp4_quantize")->type_name("OP");
+  command
+      .add_option("op", options->op,
+                  "Operation, or a spec: nvfp4_quantize; others run on random data")
+      ->type_name("OP");
   command.add_option("--spec", options->spec, "Spec text instead of OP and the axis options")
       ->type_name("SPEC");
   command.add_option("--dtype", options->dtype, "Element type of the input: bf16, f16")

@@ -278,3 +278,28 @@ TEST_CASE("cli: run without a host compiler exits with 3 and says so") {
   CHECK(result.exit_code == 3);
   CHECK(result.says("no-compiler"));
 }
+
+TEST_CASE("cli: run takes other operations on random data, the same for the same seed") {
+  const auto run = [](const std::string& op, const std::string& seed) {
+    return shared().run(
+        {"run", op, "--device", "host", "--shape", "3x128", "--seed", seed, "--json"});
+  };
+  for (const char* op : {"mxfp4_quantize", "scale_interleave", "nvfp4_dequantize[scale=row]"}) {
+    const CommandResult first = run(op, "1");
+    INFO(op << ": " << first.err);
+    REQUIRE(first.exit_code == 0);
+    CHECK(first.json().at("device_kind") == "host");
+    const auto outputs = first.json().at("outputs");
+    CHECK(outputs.size() >= 1);
+    CHECK(run(op, "1").json().at("outputs") == outputs);
+    CHECK_FALSE(run(op, "2").json().at("outputs") == outputs);
+  }
+  const CommandResult verify =
+      shared().run({"run", "mxfp4_quantize", "--device", "host", "--shape", "3x128", "--verify"});
+  CHECK(verify.exit_code == 2);
+  CHECK(verify.says("--verify"));
+  const CommandResult permute =
+      shared().run({"run", "moe_permute", "--device", "host", "--shape", "3x128"});
+  CHECK(permute.exit_code == 2);
+  CHECK(permute.says("parameter tokens"));
+}
