@@ -86,11 +86,14 @@ std::string entry_function(const KernelSpec& spec) {
     parameters += fmt::format("{}{} {}", comma, param.type, param.name);
     arguments += fmt::format("{}{}", comma, param.name);
   }
+  std::string bounds = fmt::format("{}", spec.op().block_threads(spec));
+  if (const int ctas = spec.op().min_ctas == nullptr ? 0 : spec.op().min_ctas(spec); ctas > 0) {
+    bounds += fmt::format(", {}", ctas);
+  }
   return fmt::format(
       "extern \"C\" __global__ void __launch_bounds__({}) {}({}) {{\n"
       "  fourge_device::{}<fourge_generated::Config>({});\n}}\n",
-      spec.op().block_threads(spec), spec.entry_name(), parameters, spec.op().entry_function,
-      arguments);
+      bounds, spec.entry_name(), parameters, spec.op().entry_function, arguments);
 }
 
 }  // namespace

@@ -19,7 +19,7 @@ struct Mxfp4Format {
       codes[i] = encode_e2m1x8<Config>(w[first], w[first + 1], w[first + 2], w[first + 3], scale.o);
     }
     if constexpr (!Config::kCvtE2m1) {
-      if (scale.unusual) {
+      if (unlikely(scale.unusual)) {
         repair(block, scale.o, codes);
       }
     }
@@ -27,24 +27,15 @@ struct Mxfp4Format {
   }
 
  private:
-  // Rolled, since it is rarely needed: words and codes move up to the first.
-  static FOURGE_INLINE void repair(Block32 block, float o, uint32 (&codes)[kWords]) {
-    auto& w = block.half[0].w;
-#pragma unroll 1
-    for (int i = 0; i < kWords; ++i) {
-      const uint32 repaired = repair_nan_codes<Config>(codes[0], w, 0, o);
-#pragma unroll
-      for (int k = 0; k < kWords - 1; ++k) {
-        codes[k] = codes[k + 1];
-      }
-      codes[kWords - 1] = repaired;
-#pragma unroll
-      for (int k = 0; k < 4; ++k) {
-        w[k] = w[k + 4];
-        w[k + 4] = block.half[1].w[k];
-        block.half[1].w[k] = block.half[1].w[k + 4];
-      }
-    }
+  static FOURGE_INLINE void repair(const Block32& block, float o, uint32 (&codes)[kWords]) {
+    uint32 first[2] = {codes[0], codes[1]};
+    uint32 second[2] = {codes[2], codes[3]};
+    repair_nan_codes<Config>(first, block.half[0].w, o);
+    repair_nan_codes<Config>(second, block.half[1].w, o);
+    codes[0] = first[0];
+    codes[1] = first[1];
+    codes[2] = second[0];
+    codes[3] = second[1];
   }
 };
 

@@ -1,9 +1,12 @@
 // nvfp4_quantize: see fourge/nvfp4_quantize.hpp for the contract.
 //
-// A CTA takes a group of kTokensPerCta rows at a time; a thread takes the same block column of
-// each, so that its loads are independent of one another. Grid x runs over the columns, y strides
-// over the groups, z over the batches. Tiled layouts have a multiple of kTokensPerCta rows, so no
-// group reaches past them.
+// A thread takes kTokensPerCta blocks, whose loads are independent of one another. Linear block scales
+// with one scale for the tensor: neither rows nor batches matter; the blocks are blockDim.x apart in memory
+// and grid x (and y, beyond 2^30 CTAs) covers all. Otherwise they are one block column of a group of rows: grid x runs over the
+// columns, y over the groups, z over the batches. Tiled layouts have a multiple of kTokensPerCta rows, so
+// no group reaches past them.
+//
+// x is on its way before the global scale is loaded.
 #pragma once
 
 #include "device/global_memory.cuh"
@@ -16,17 +19,19 @@ namespace fourge_device {
 template <class Config, bool kEightBits = Config::kInput == ElementType::e4m3>
 struct Nvfp4Source {
   using Block = Words8;
+  static constexpr int kBytes = 32;
   using Factors = Nvfp4Factors<Config>;
   static FOURGE_INLINE Block read(const void* x, int64 index) {
-    return load_words8<Config::kLoad256>(static_cast<const char*>(x) + index * 32);
+    return load_words8<Config::kLoad256>(static_cast<const char*>(x) + index * kBytes);
   }
 };
 template <class Config>
 struct Nvfp4Source<Config, true> {
   using Block = Words4;
+  static constexpr int kBytes = 16;
   using Factors = Nvfp4E4m3Factors<Config>;
   static FOURGE_INLINE Block read(const void* x, int64 index) {
-    return load_words4(static_cast<const char*>(x) + index * 16);
+    return load_words4(static_cast<const char*>(x) + index * kBytes);
   }
 };
 
@@ -64,78 +69,145 @@ FOURGE_INLINE void store_codes(uint8* codes, int64 index, const Nvfp4Block& bloc
         block.codes[0] | (static_cast<uint64>(block.codes[1]) << 32));
 }
 
+constexpr int kThreads = 64;  // in a CTA
+
+// A thread's blocks, one after another: first_block + i * distance, while exists(i). With 4over6 there is
+// much code for a block, so one copy of it, with the next block on its way. Returns the scales, the i-th in
+// byte i.
+template <class Config, class Load, class Factors, class FactorsOf, class Exists, class Store>
+FOURGE_INLINE uint32 quantize_thread_blocks(const Load& load_block, const Factors& load_factors,
+                                            const FactorsOf& factors_of, const Exists& exists,
+                                            const Store& store_block) {
+  constexpr int kCount = Config::kTokensPerCta;
+  using Block = typename Nvfp4Source<Config>::Block;
+  const auto put = [&](int i, const Nvfp4Block& block) {
+    if (!exists(i)) {
+      return 0u;
+    }
+    store_block(i, block);
+    return block.scale;
+  };
+  if constexpr (Config::kFourOverSix == FourOverSix::off) {
+    Block block[kCount];
+#pragma unroll
+    for (int i = 0; i < kCount; ++i) {
+      block[i] = {};
+      if (exists(i)) {
+        block[i] = load_block(i);
+      }
+    }
+    const auto factors = load_factors();
+    if constexpr (Config::kInput == ElementType::e4m3) {
+      uint32 scales = 0;
+#pragma unroll
+      for (int i = 0; i < kCount; ++i) {
+        scales |= put(i, quantize_nvfp4_block<Config>(block[i], factors_of(factors, i))) << (8 * i);
+      }
+      return scales;
+    } else {
+      return quantize_nvfp4_blocks<Config>(
+          block, [&](int i) { return factors_of(factors, i); }, put);
+    }
+  } else {
+    Block next = {};
+    if (exists(0)) {
+      next = load_block(0);
+    }
+    const auto factors = load_factors();
+    uint32 scales = 0;
+#pragma unroll 1
+    for (int i = 0; i < kCount; ++i) {
+      const Block block = next;
+      if (i + 1 < kCount && exists(i + 1)) {
+        next = load_block(i + 1);
+      }
+      scales |= put(i, quantize_nvfp4_block<Config>(block, factors_of(factors, i))) << (8 * i);
+    }
+    return scales;
+  }
+}
+
+template <class Config>
+FOURGE_INLINE void nvfp4_quantize_flat(const void* x, uint8* codes, uint8* scales,
+                                       const float* global_scale, float global_scale_value,
+                                       int64 blocks) {
+  const int64 cta = static_cast<int64>(static_cast<uint64>(blockIdx.y) * gridDim.x + blockIdx.x);
+  const int64 first = cta * (kThreads * Config::kTokensPerCta) + threadIdx.x;
+  const auto at = [&](int i) { return first + i * static_cast<int64>(kThreads); };
+  const auto exists = [&](int i) { return at(i) < blocks; };
+  quantize_thread_blocks<Config>(
+      [&](int i) { return Nvfp4Source<Config>::read(x, at(i)); },
+      [&] { return Nvfp4RowFactors<Config>(global_scale, global_scale_value); },
+      [](const Nvfp4RowFactors<Config>& factors, int) { return factors.tensor; }, exists,
+      [&](int i, const Nvfp4Block& block) {
+        store_codes(codes, at(i), block);
+        store(scales + at(i), static_cast<uint8>(block.scale));
+      });
+}
+
+template <class Config>
+FOURGE_INLINE void nvfp4_quantize_rows(const void* x, uint8* codes, uint8* scales,
+                                       const float* global_scale, float global_scale_value,
+                                       int64 rows, int64 cols, int64 batches) {
+  constexpr int kRows = Config::kTokensPerCta;
+  constexpr ScaleLayout kLayout = Config::kLayout;
+  constexpr int kDistance = static_cast<int>(kRowDistance<kLayout>);
+  const uint32 columns = static_cast<uint32>(cols >> 4);
+  const uint32 all_columns = static_cast<uint32>(padded_columns<kLayout>(columns));
+  uint32 chunk = blockIdx.x;
+  int64 first = first_row_of_group<kLayout, kRows>(blockIdx.y);  // in its batch
+  int64 first_of_all = first;                                    // among x's rows
+  int64 first_scales = first;                                    // among the scales' rows
+  if (unlikely(gridDim.z > 1)) {
+    // Batches, or more groups than y has: slices of gridDim.y groups.
+    const int64 all_rows = padded_rows<kLayout>(rows);
+    const uint32 slice_rows = gridDim.y * kRows;
+    const uint32 slices = static_cast<uint32>((all_rows + slice_rows - 1) / slice_rows);
+    const uint32 chunks = (all_columns + (kThreads - 1)) / kThreads;
+    const uint32 round = chunk / chunks;
+    chunk -= round * chunks;
+    const uint32 slice = round * gridDim.z + blockIdx.z;
+    const uint32 batch = slice / slices;
+    first += static_cast<int64>(slice - batch * slices) * slice_rows;
+    if (batch >= batches || first >= all_rows) {
+      return;
+    }
+    first_of_all = first + batch * rows;
+    first_scales = first + batch * all_rows;
+  }
+  const uint32 column = chunk * kThreads + threadIdx.x;
+  if (column >= all_columns) {
+    return;
+  }
+  const int64 rows_left = column < columns ? rows - first : 0;
+  const int64 first_block = first_of_all * columns + column;
+  const auto at = [&](int i) {
+    return first_block + i * (kDistance * static_cast<int64>(columns));
+  };
+  const auto exists = [&](int i) { return i * kDistance < rows_left; };
+  const uint32 scale_bytes = quantize_thread_blocks<Config>(
+      [&](int i) { return Nvfp4Source<Config>::read(x, at(i)); },
+      [&] { return Nvfp4RowFactors<Config>(global_scale, global_scale_value); },
+      [&](const Nvfp4RowFactors<Config>& factors, int i) {
+        const int64 row = first + i * kDistance;
+        return factors.of_row(row < rows ? row : rows - 1);
+      },
+      exists, [&](int i, const Nvfp4Block& block) { store_codes(codes, at(i), block); });
+  store_scales<kLayout, kRows>(scales, scale_bytes, first_scales, first_scales + rows - first,
+                               column, all_columns);
+}
+
 template <class Config>
 FOURGE_INLINE void nvfp4_quantize_kernel(const void* x, uint8* codes, uint8* scales,
                                          const float* global_scale, float global_scale_value,
                                          int64 rows, int64 cols, int64 batches) {
-  using Source = Nvfp4Source<Config>;
-  constexpr int kRows = Config::kTokensPerCta;
-  constexpr ScaleLayout kLayout = Config::kLayout;
-  constexpr int64 kDistance = kRowDistance<kLayout>;
-  const int64 columns = cols / 16;
-  const int64 all_columns = padded_columns<kLayout>(columns);
-  const int64 column = static_cast<int64>(blockIdx.x) * blockDim.x + threadIdx.x;
-  if (column >= all_columns) {
-    return;
-  }
-
   wait_for_predecessor<Config>();
-  const Nvfp4RowFactors<Config> factors(global_scale, global_scale_value);
-  const bool real_column = column < columns;
-  const int64 groups = (padded_rows<kLayout>(rows) + kRows - 1) / kRows;
-  // One loop over both, so that what follows from the batch is not kept across the groups.
-  int64 batch = blockIdx.z;
-  int64 group = blockIdx.y;
-  while (group < groups && batch < batches) {
-    const int64 first_block = batch * rows * columns + column;
-    const int64 first = first_row_of_group<kLayout, kRows>(group);
-    uint32 scale_bytes = 0;
-    if constexpr (Config::kFourOverSix == FourOverSix::off) {
-      typename Source::Block block[kRows];
-#pragma unroll
-      for (int i = 0; i < kRows; ++i) {
-        const int64 row = first + i * kDistance;
-        block[i] = {};
-        if (real_column && row < rows) {
-          block[i] = Source::read(x, first_block + row * columns);
-        }
-      }
-#pragma unroll
-      for (int i = 0; i < kRows; ++i) {
-        const int64 row = first + i * kDistance;
-        if (real_column && row < rows) {
-          const Nvfp4Block result = quantize_nvfp4_block<Config>(block[i], factors.of_row(row));
-          store_codes(codes, first_block + row * columns, result);
-          scale_bytes |= result.scale << (8 * i);
-        }
-      }
-    } else {
-      // Much code for a block: one copy of it, with the next block on its way.
-      typename Source::Block next = {};
-      if (real_column && first < rows) {
-        next = Source::read(x, first_block + first * columns);
-      }
-#pragma unroll 1
-      for (int i = 0; i < kRows; ++i) {
-        const int64 row = first + i * kDistance;
-        const typename Source::Block block = next;
-        if (i + 1 < kRows && real_column && row + kDistance < rows) {
-          next = Source::read(x, first_block + (row + kDistance) * columns);
-        }
-        if (real_column && row < rows) {
-          const Nvfp4Block result = quantize_nvfp4_block<Config>(block, factors.of_row(row));
-          store_codes(codes, first_block + row * columns, result);
-          scale_bytes |= result.scale << (8 * i);
-        }
-      }
-    }
-    uint8* const batch_scales = scales + batch * padded_rows<kLayout>(rows) * all_columns;
-    store_scales<kLayout, kRows>(batch_scales, scale_bytes, first, rows, column, all_columns);
-    group += gridDim.y;
-    if (group >= groups) {
-      group = blockIdx.y;
-      batch += gridDim.z;
-    }
+  if constexpr (Config::kLayout == ScaleLayout::linear && !Nvfp4RowFactors<Config>::kPerRow) {
+    nvfp4_quantize_flat<Config>(x, codes, scales, global_scale, global_scale_value,
+                                batches * rows * (cols / 16));
+  } else {
+    nvfp4_quantize_rows<Config>(x, codes, scales, global_scale, global_scale_value, rows, cols,
+                                batches);
   }
 }
 

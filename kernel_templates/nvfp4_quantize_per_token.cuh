@@ -76,25 +76,23 @@ struct TokenRow {
           block.codes[0] | (static_cast<uint64>(block.codes[1]) << 32));
   }
 
-  // Of blocks without NaN and infinities, whose factors are finite: unrolled.
-  FOURGE_INLINE uint32 quantize_finite(const Words8 (&blocks)[kBlocks], int64 first,
-                                       const Factors& factors, uint8* codes) const {
-    uint32 bytes = 0;
-#pragma unroll
-    for (int i = 0; i < kBlocks; ++i) {
-      const int64 column = first + i * static_cast<int64>(blockDim.x);
-      if (column < columns) {
-        const Nvfp4Block result = quantize_nvfp4_block_plain<Config, true>(blocks[i], factors);
-        store_codes(codes, column, result);
-        bytes |= result.scale << (8 * i);
-      }
-    }
-    return bytes;
+  FOURGE_INLINE uint32 quantize_chunk(Words8 (&blocks)[kBlocks], int64 first,
+                                      const Factors& factors, uint8* codes) const {
+    return quantize_nvfp4_blocks<Config>(
+        blocks, [&](int) { return factors; },
+        [&](int i, const Nvfp4Block& result) {
+          const int64 column = first + i * static_cast<int64>(blockDim.x);
+          if (column >= columns) {
+            return 0u;
+          }
+          store_codes(codes, column, result);
+          return result.scale;
+        });
   }
 
-  // Of any blocks. Much code for a block, so one copy of it: the blocks move up to the first.
-  FOURGE_INLINE uint32 quantize_any(Words8 (&blocks)[kBlocks], int64 first, const Factors& factors,
-                                    uint8* codes) const {
+  // With 4over6 there is much code for a block, so one copy of it: the blocks move up to the first.
+  FOURGE_INLINE uint32 quantize_rolled(Words8 (&blocks)[kBlocks], int64 first,
+                                       const Factors& factors, uint8* codes) const {
     uint32 bytes = 0;
 #pragma unroll 1
     for (int i = 0; i < kBlocks; ++i) {
@@ -238,15 +236,12 @@ FOURGE_INLINE void nvfp4_quantize_per_token_kernel(const void* x, uint8* codes, 
     }
     if constexpr (Config::kRow == RowHolding::looped) {
       row.quantize_again(x, factors, codes, scales);
-    } else if constexpr (Config::kFourOverSix != FourOverSix::off || kBlocks == 1) {
-      row.store_scales(scales, threadIdx.x, row.quantize_any(blocks, threadIdx.x, factors, codes));
+    } else if constexpr (Config::kFourOverSix != FourOverSix::off) {
+      row.store_scales(scales, threadIdx.x,
+                       row.quantize_rolled(blocks, threadIdx.x, factors, codes));
     } else {
-      // In fast mode a large G makes infinite factors; with less than 2^117, S / G is a normal number.
-      const bool finite =
-          !maximum.unusual && (Config::kMath == MathMode::exact || scale.encode < 0x1p117f);
-      const uint32 bytes = finite ? row.quantize_finite(blocks, threadIdx.x, factors, codes)
-                                  : row.quantize_any(blocks, threadIdx.x, factors, codes);
-      row.store_scales(scales, threadIdx.x, bytes);
+      row.store_scales(scales, threadIdx.x,
+                       row.quantize_chunk(blocks, threadIdx.x, factors, codes));
     }
   }
 }

@@ -4,6 +4,7 @@
 
 #include "jit/ops/arguments.hpp"
 #include "jit/ops/common_axes.hpp"
+#include "jit/ops/row_launch.hpp"
 
 #include <fmt/format.h>
 #include <algorithm>
@@ -12,9 +13,12 @@ namespace fourge {
 namespace {
 
 constexpr std::int64_t kBlock = 16;
-constexpr int kThreads = 128;
+constexpr int kThreads = 64;  // the template's, too
 
-constexpr std::int64_t kMostGridYZ = 65535;
+constexpr std::int64_t kMostFlatX = std::int64_t{1} << 30;
+constexpr std::int64_t kMostGridZ = 65535;
+// Groups of rows in y, at most: a multiple of 128, so that every slice begins with a tile.
+constexpr std::int64_t kMostGroups = 511 * 128;
 
 enum AxisIndex : std::size_t { kIn, kLayout, kScale, kMath, kTokensPerCta, kFourOverSix };
 enum ScaleIndex : std::size_t { kTensor, kRow, kTensorInverse, kRowInverse };
@@ -28,17 +32,12 @@ constexpr AxisValue kScaleValues[] = {
     {"row", "fourge_device::ScaleMode::row", "one scale a row"},
     {"tensor_inv", "fourge_device::ScaleMode::tensor_inv", "one for the tensor, given as 1/G"},
     {"row_inv", "fourge_device::ScaleMode::row_inv", "one a row, given as 1/G"}};
-constexpr AxisValue kTokensPerCtaValues[] = {{"1", "1", "one row at a time"},
-                                             {"2", "2", "two rows at a time"},
-                                             {"4", "4", "four rows at a time"}};
-
-constexpr Axis kAxes[] = {
-    {"in", "kInput", "element type of x", kInValues},
-    jit::kScaleLayoutAxis,
-    {"scale", "kScaleMode", "what the global scale covers", kScaleValues},
-    jit::kMathAxis,
-    {"tpc", "kTokensPerCta", "rows (tokens) a CTA takes at a time; same bits", kTokensPerCtaValues},
-    jit::kFourOverSixAxis};
+constexpr Axis kAxes[] = {{"in", "kInput", "element type of x", kInValues},
+                          jit::kScaleLayoutAxis,
+                          {"scale", "kScaleMode", "what the global scale covers", kScaleValues},
+                          jit::kMathAxis,
+                          jit::kTokensPerCtaAxis,
+                          jit::kFourOverSixAxis};
 
 bool takes_e4m3(const KernelSpec& spec) { return spec.index(kIn) == 2; }
 bool has_row_scale(const KernelSpec& spec) {
@@ -61,27 +60,6 @@ constexpr Param kParams[] = {
     {"cols", "long long", offsetof(Args, cols), sizeof(Args::cols)},
     {"batches", "long long", offsetof(Args, batches), sizeof(Args::batches)}};
 
-std::int64_t round_up(std::int64_t value, std::int64_t multiple) {
-  return (value + multiple - 1) / multiple * multiple;
-}
-
-struct ScaleExtent {
-  std::int64_t rows;
-  std::int64_t columns;
-};
-
-ScaleExtent scale_extent(std::string_view layout, std::int64_t rows, std::int64_t cols) {
-  const std::int64_t columns = cols / kBlock;
-  if (layout == "linear") {
-    return {rows, columns};
-  }
-  if (layout == "128x4" || layout == "8x4") {
-    return {round_up(rows, layout == "128x4" ? 128 : 8), round_up(columns, 4)};
-  }
-  throw Error(ErrorKind::invalid_spec,
-              fmt::format("unknown scale layout \"{}\"; known: linear, 128x4, 8x4", layout));
-}
-
 std::string refusal(const KernelSpec& spec) {
   if (takes_e4m3(spec) && spec.get("math") == "exact") {
     return "in=e4m3 has no math=exact: its arithmetic is defined with approximate reciprocals; use "
@@ -94,7 +72,15 @@ std::string refusal(const KernelSpec& spec) {
   return {};
 }
 
+// Rows and batches do not matter: see the template.
+bool is_flat(const KernelSpec& spec) {
+  return spec.get("layout") == "linear" && !has_row_scale(spec);
+}
+
 int block_threads(const KernelSpec&) { return kThreads; }
+
+// Four blocks a thread: not more than 72 registers, or too few loads are on their way.
+int min_ctas(const KernelSpec& spec) { return spec.index(kTokensPerCta) == 2 ? 14 : 0; }
 
 bool is_empty(const Args& args) { return args.rows == 0 || args.batches == 0; }
 
@@ -121,22 +107,42 @@ void check_args(const KernelSpec& spec, const void* pointer) {
   jit::check_pointer(spec, "scales", args.scales, 16);
 }
 
+std::uint32_t grid_x(const KernelSpec& spec, std::int64_t ctas) {
+  if (ctas > 0x7FFFFFFF) {
+    throw Error(ErrorKind::invalid_argument,
+                fmt::format("{}: {} CTAs are too many for one launch (at most 2^31 - 1); split x",
+                            spec.text(), ctas));
+  }
+  return static_cast<std::uint32_t>(ctas);
+}
+
 LaunchShape launch_shape(const KernelSpec& spec, const void* pointer, const DeviceFacts&) {
   const auto& args = *static_cast<const Args*>(pointer);
-  const auto extent = scale_extent(spec.get("layout"), args.rows, args.cols);
   LaunchShape shape;
   if (is_empty(args)) {
     shape.empty = true;
     return shape;
   }
-  // Grid y strides over the rows and z over the batches, so that they may stay below the hardware's
-  // limit.
   const std::int64_t tpc = std::int64_t{1} << spec.index(kTokensPerCta);
-  const std::int64_t threads = std::min<std::int64_t>(kThreads, round_up(extent.columns, 32));
-  shape.block[0] = static_cast<std::uint32_t>(threads);
-  shape.grid[0] = static_cast<std::uint32_t>((extent.columns + threads - 1) / threads);
-  shape.grid[1] = static_cast<std::uint32_t>(std::min(kMostGridYZ, (extent.rows + tpc - 1) / tpc));
-  shape.grid[2] = static_cast<std::uint32_t>(std::min(kMostGridYZ, args.batches));
+  if (is_flat(spec)) {
+    const std::int64_t blocks = args.batches * args.rows * (args.cols / kBlock);
+    const std::int64_t ctas = (blocks + kThreads * tpc - 1) / (kThreads * tpc);
+    const std::int64_t in_x = std::min(kMostFlatX, ctas);
+    shape.block[0] = kThreads;
+    shape.grid[0] = static_cast<std::uint32_t>(in_x);
+    shape.grid[1] = static_cast<std::uint32_t>((ctas + in_x - 1) / in_x);
+    return shape;
+  }
+  const auto extent = jit::scale_extent(spec.get("layout"), args.rows, args.cols / kBlock);
+  const std::int64_t groups = (extent.rows + tpc - 1) / tpc;
+  const std::int64_t in_y = std::min(kMostGroups, groups);
+  const std::int64_t slices = (groups + in_y - 1) / in_y * args.batches;
+  const std::int64_t in_z = std::min(kMostGridZ, slices);
+  const std::int64_t chunks = (extent.columns + kThreads - 1) / kThreads;
+  shape.block[0] = kThreads;
+  shape.grid[0] = grid_x(spec, chunks * ((slices + in_z - 1) / in_z));
+  shape.grid[1] = static_cast<std::uint32_t>(in_y);
+  shape.grid[2] = static_cast<std::uint32_t>(in_z);
   return shape;
 }
 
@@ -160,7 +166,7 @@ std::vector<BufferRegion> regions(const KernelSpec& spec, const void* pointer) {
 }  // namespace
 
 std::size_t nvfp4_scale_bytes(std::string_view layout, std::int64_t rows, std::int64_t cols) {
-  const auto extent = scale_extent(layout, rows, cols);
+  const auto extent = jit::scale_extent(layout, rows, cols / kBlock);
   return static_cast<std::size_t>(extent.rows) * static_cast<std::size_t>(extent.columns);
 }
 
@@ -174,6 +180,7 @@ const OpDefinition& nvfp4_quantize_op() {
       .params = kParams,
       .args_size = sizeof(Args),
       .block_threads = block_threads,
+      .min_ctas = min_ctas,
       .refusal = refusal,
       .check_args = check_args,
       .launch_shape = launch_shape,

@@ -85,21 +85,27 @@ FOURGE_INLINE uint32 encode_e2m1x8(uint32 w0, uint32 w1, uint32 w2, uint32 w3, f
 }
 
 // Sets the code of every element whose scaled value is NaN to 7. Only for blocks with a NaN, an
-// infinity or an infinite factor.
+// infinity or an infinite factor, so rolled: words and codes move by one word a step.
 template <class Config>
-FOURGE_INLINE uint32 repair_nan_codes(uint32 codes, const uint32 (&w)[8], int first, float o) {
+FOURGE_INLINE void repair_nan_codes(uint32 (&codes)[2], const uint32 (&w)[8], float o) {
   using P = Packed16<Config::kInput>;
+  uint32 rest[8];
 #pragma unroll
-  for (int i = 0; i < 4; ++i) {
-    const uint32 pair = w[first + i];
-    if (is_nan(mul_rn(P::low(pair), o))) {
-      codes = (codes & ~(15u << (8 * i))) | (7u << (8 * i));
-    }
-    if (is_nan(mul_rn(P::high(pair), o))) {
-      codes = (codes & ~(15u << (8 * i + 4))) | (7u << (8 * i + 4));
+  for (int i = 0; i < 8; ++i) {
+    rest[i] = w[i];
+  }
+#pragma unroll 1
+  for (int i = 0; i < 8; ++i) {
+    uint32 pair = codes[0] & 0xFFu;
+    pair = is_nan(mul_rn(P::low(rest[0]), o)) ? (pair & 0xF0u) | 7u : pair;
+    pair = is_nan(mul_rn(P::high(rest[0]), o)) ? (pair & 0x0Fu) | 0x70u : pair;
+    codes[0] = (codes[0] >> 8) | (codes[1] << 24);
+    codes[1] = (codes[1] >> 8) | (pair << 24);
+#pragma unroll
+    for (int k = 0; k < 7; ++k) {
+      rest[k] = rest[k + 1];
     }
   }
-  return codes;
 }
 
 }  // namespace fourge_device

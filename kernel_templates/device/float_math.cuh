@@ -14,6 +14,7 @@ FOURGE_INLINE float sub_rn(float a, float b) { return fourge_host::sub_rn(a, b);
 FOURGE_INLINE float fma_rn(float a, float b, float c) { return fourge_host::fma_rn(a, b, c); }
 FOURGE_INLINE float rcp_rn(float a) { return fourge_host::rcp_rn(a); }
 FOURGE_INLINE float rcp_approx(float a) { return fourge_host::rcp_approx(a); }
+FOURGE_INLINE float rcp_rn_normal(float a) { return fourge_host::rcp_rn(a); }
 FOURGE_INLINE float div_rn(float a, float b) { return fourge_host::div_rn(a, b); }
 FOURGE_INLINE float min_num(float a, float b) { return fourge_host::min(a, b); }
 FOURGE_INLINE float max_num(float a, float b) { return fourge_host::max(a, b); }
@@ -25,6 +26,7 @@ FOURGE_INLINE uint32 float_bits(float a) { return fourge_host::float_as_uint(a);
 FOURGE_INLINE float float_from_bits(uint32 a) { return fourge_host::uint_as_float(a); }
 FOURGE_INLINE float half_to_float(uint16 a) { return fourge_host::half_to_float(a); }
 FOURGE_INLINE bool is_zero(float a) { return fourge_host::flush(a) == 0.0f; }
+FOURGE_INLINE float absolute(float a) { return float_from_bits(float_bits(a) & 0x7FFFFFFFu); }
 
 #else
 
@@ -37,6 +39,11 @@ FOURGE_INLINE float rcp_approx(float a) {
   float r;
   asm("rcp.approx.ftz.f32 %0, %1;" : "=f"(r) : "f"(a));
   return r;
+}
+// rcp_rn for 2^-125 < |a| < 2^125, and for 0 (an infinity or NaN): no test, no slow path.
+FOURGE_INLINE float rcp_rn_normal(float a) {
+  const float r = rcp_approx(a);
+  return __fmaf_rn(r, __fmaf_rn(-a, r, 1.0f), r);
 }
 FOURGE_INLINE float div_rn(float a, float b) { return __fdiv_rn(a, b); }
 FOURGE_INLINE float min_num(float a, float b) { return fminf(a, b); }
@@ -61,10 +68,11 @@ FOURGE_INLINE float half_to_float(uint16 a) {
 }
 // A subnormal compares equal to zero.
 FOURGE_INLINE bool is_zero(float a) { return a == 0.0f; }
+// A modifier of the operation that takes it.
+FOURGE_INLINE float absolute(float a) { return fabsf(a); }
 
 #endif
 
-FOURGE_INLINE float absolute(float a) { return float_from_bits(float_bits(a) & 0x7FFFFFFFu); }
 // The mode's reciprocal: correctly rounded, or the approximate instruction.
 template <class Config>
 FOURGE_INLINE float reciprocal(float a) {

@@ -28,13 +28,25 @@ FOURGE_INLINE constexpr bool uses_fast_error(FourOverSix choice) {
          choice == FourOverSix::mae256fast || choice == FourOverSix::mse256fast;
 }
 
+constexpr float kTinyMaximum = 8.6736174e-19f;  // 2^-60
+
 // RN(amax / 6), any magnitude.
 FOURGE_INLINE float sixth_of(float amax) {
-  const bool tiny = amax < 8.6736174e-19f;  // 2^-60
+  const bool tiny = amax < kTinyMaximum;
   const float up = tiny ? 18446744073709551616.0f : 1.0f;
   const float down = tiny ? 5.4210108624275222e-20f : 1.0f;
   const float sixth = mul_rn(divide_by_constant(mul_rn(amax, up), 6.0f, kOneSixth), down);
   return amax > kFloatMax ? amax : sixth;
+}
+
+// The block scale at 6, before its rounding. kOrdinary: amax is finite and not tiny.
+template <class Config, bool kOrdinary = false, bool kOwnRow>
+FOURGE_INLINE float four_over_six_scale(float amax, const Nvfp4Factors<Config, kOwnRow>& f) {
+  if constexpr (Config::kMath == MathMode::exact) {
+    return mul_rn(kOrdinary ? divide_by_constant(amax, 6.0f, kOneSixth) : sixth_of(amax), f.g);
+  } else {
+    return mul_rn(f.g, mul_rn(amax, kOneSixth));
+  }
 }
 
 // One of the two encodings.
@@ -53,9 +65,13 @@ struct FourOverSixCandidate {
   float unit_low;
   float error;
 
-  FOURGE_INLINE FourOverSixCandidate(uint32 scale_byte, const Nvfp4Factors<Config, kOwnRow>& f)
-      : byte(scale_byte), scale(decode_e4m3_magnitude(scale_byte)), error(0.0f) {
-    const float r = reciprocal<Config>(mul_rn(scale, f.decode));
+  // ordinary: f is.
+  FOURGE_INLINE FourOverSixCandidate(uint32 scale_byte, const Nvfp4Factors<Config, kOwnRow>& f,
+                                     bool ordinary)
+      : byte(scale_byte), scale(decode_e4m3_magnitude<Config>(scale_byte)), error(0.0f) {
+    const float p = mul_rn(scale, f.decode);
+    const float r =
+        Config::kMath == MathMode::exact && ordinary ? rcp_rn_normal(p) : reciprocal<Config>(p);
     if constexpr (Config::kMath == MathMode::exact) {
       o = min_num(r, kFloatMax);
     } else {
@@ -172,48 +188,75 @@ FOURGE_INLINE void sum_ordinary_errors(const Words8& x, const Nvfp4Factors<Confi
   }
 }
 
+// Any block, any factors; f.decode must be exact. Rolled: it hardly ever runs.
 template <class Config, bool kOwnRow>
-FOURGE_INLINE Nvfp4Block quantize_nvfp4_block_4over6(const Words8& x,
-                                                     const Nvfp4Factors<Config, kOwnRow>& f) {
-  using P = Packed16<Config::kInput>;
-  uint32 max_bits = block_max_bits<Config::kInput>(x.w);
-  const bool finite = max_bits < P::kInfinity;
-  if (max_bits > P::kInfinity) {
+FOURGE_INLINE Nvfp4Block quantize_nvfp4_block_4over6_any(const Words8& x, uint32 max_bits,
+                                                         const Nvfp4Factors<Config, kOwnRow>& f) {
+  if (max_bits > Packed16<Config::kInput>::kInfinity) {
     max_bits = block_max_bits_skip_nan<Config::kInput>(x.w);
   }
   const float amax = value_of_bits<Config::kInput>(max_bits);
-
-  const float h6 = Config::kMath == MathMode::exact ? mul_rn(sixth_of(amax), f.g)
-                                                    : mul_rn(f.g, mul_rn(amax, kOneSixth));
+  const float h6 = four_over_six_scale<Config>(amax, f);
   const uint32 bytes = encode_e4m3_pair<Config>(mul_rn(h6, 1.5f), h6);
-  FourOverSixCandidate<Config, kOwnRow> four(bytes & 0xFFu, f);
-  FourOverSixCandidate<Config, kOwnRow> six(bytes >> 8, f);
-
-  Nvfp4Block block;
-  // The encoding at 4 scales by less, or to 3 at most where the other's block scale underflowed.
-  const bool ordinary = finite && mul_rn(amax, six.o) < 7.0f && row_is_ordinary<Config>(f);
-  if (ordinary) {
-    sum_ordinary_errors<Config>(x, f, four, six, block.codes);
-    if constexpr (!Config::kCvtE2m1) {
-      block.codes[0] |= collect_signs(x.w[0], x.w[1], x.w[2], x.w[3]);
-      block.codes[1] |= collect_signs(x.w[4], x.w[5], x.w[6], x.w[7]);
-    }
-  } else {
-    sum_any_errors<Config>(x, f, four, six);
-  }
+  FourOverSixCandidate<Config, kOwnRow> four(bytes & 0xFFu, f, false);
+  FourOverSixCandidate<Config, kOwnRow> six(bytes >> 8, f, false);
+  sum_any_errors<Config>(x, f, four, six);
   const bool take_four = four.error < six.error;
-  if (Config::kCvtE2m1 || !ordinary) {
+  Nvfp4Block block = {};
+  block.scale = take_four ? four.byte : six.byte;
+  const float o = take_four ? four.o : six.o;
+  Words8 rest = x;
+#pragma unroll 1
+  for (int i = 0; i < 2; ++i) {
+    block.codes[0] = block.codes[1];
+    block.codes[1] = encode_e2m1x8<Config>(rest.w[0], rest.w[1], rest.w[2], rest.w[3], o);
+#pragma unroll
+    for (int k = 0; k < 4; ++k) {
+      rest.w[k] = rest.w[k + 4];
+    }
+  }
+  if constexpr (!Config::kCvtE2m1) {
+    repair_nan_codes<Config>(block.codes, x.w, o);
+  }
+  return is_zero(amax) ? Nvfp4Block{} : block;
+}
+
+// Straight through for an ordinary block; any other is done again, behind the rest.
+template <class Config, bool kOwnRow>
+FOURGE_INLINE Nvfp4Block quantize_nvfp4_block_4over6(const Words8& x,
+                                                     const Nvfp4Factors<Config, kOwnRow>& f) {
+  const uint32 packed_max = block_max_packed<Config::kInput>(x.w);
+  const float amax = value_of_packed<Config::kInput>(packed_max);
+  const float h6 = four_over_six_scale<Config, true>(amax, f);
+  const uint32 bytes = encode_e4m3_pair<Config>(mul_rn(h6, 1.5f), h6);
+  FourOverSixCandidate<Config, kOwnRow> four(bytes & 0xFFu, f, true);
+  FourOverSixCandidate<Config, kOwnRow> six(bytes >> 8, f, true);
+  Nvfp4Block block;
+  sum_ordinary_errors<Config>(x, f, four, six, block.codes);
+  const bool take_four = four.error < six.error;
+  if constexpr (Config::kCvtE2m1) {
     const float o = take_four ? four.o : six.o;
     block.codes[0] = encode_e2m1x8<Config>(x.w[0], x.w[1], x.w[2], x.w[3], o);
     block.codes[1] = encode_e2m1x8<Config>(x.w[4], x.w[5], x.w[6], x.w[7], o);
-    if constexpr (!Config::kCvtE2m1) {
-      block.codes[0] = repair_nan_codes<Config>(block.codes[0], x.w, 0, o);
-      block.codes[1] = repair_nan_codes<Config>(block.codes[1], x.w, 4, o);
-    }
+  } else {
+    block.codes[0] |= collect_signs(x.w[0], x.w[1], x.w[2], x.w[3]);
+    block.codes[1] |= collect_signs(x.w[4], x.w[5], x.w[6], x.w[7]);
   }
   block.scale = take_four ? four.byte : six.byte;
   if (is_zero(amax)) {
-    return Nvfp4Block{};
+    block = {};
+  }
+  // The encoding at 4 scales by less, or to 3 at most where the other's block scale underflowed. Tiny
+  // maxima are left out for the division by 6.
+  const uint32 max_bits = bits_of_packed(packed_max);
+  const float scaled = mul_rn(amax, six.o);
+  const bool ordinary = f.ordinary && (amax >= kTinyMaximum || is_zero(amax)) && scaled < 7.0f &&
+                        max_bits < Packed16<Config::kInput>::kInfinity &&
+                        row_is_ordinary<Config>(f);
+  if (unlikely(!ordinary)) {
+    Nvfp4Factors<Config, kOwnRow> exact = f;
+    exact.make_exact();
+    block = quantize_nvfp4_block_4over6_any<Config>(x, max_bits, exact);
   }
   return block;
 }

@@ -32,61 +32,134 @@ struct BlockMaximum {
   bool unusual;  // there is a NaN or an infinity
 };
 
-// kFinite: the caller knows that there is neither.
-template <class Config, bool kFinite = false>
+template <class Config>
 FOURGE_INLINE BlockMaximum block_maximum(const Words8& x) {
   using P = Packed16<Config::kInput>;
   uint32 max_bits = block_max_bits<Config::kInput>(x.w);
-  if constexpr (kFinite) {
-    return {value_of_bits<Config::kInput>(max_bits), false};
-  }
   const bool unusual = max_bits >= P::kInfinity;
-  if (max_bits > P::kInfinity) {
+  if (unlikely(max_bits > P::kInfinity)) {
     max_bits = block_max_bits_skip_nan<Config::kInput>(x.w);
   }
   return {value_of_bits<Config::kInput>(max_bits), unusual};
 }
 
-// kFinite: the caller knows that o is finite too.
-template <class Config, bool kFinite = false>
+// Of any block. One copy of the encoding's code: the second half moves up.
+template <class Config>
 FOURGE_INLINE void encode_block(const Words8& x, float o, bool unusual, Nvfp4Block& block) {
-  block.codes[0] = encode_e2m1x8<Config>(x.w[0], x.w[1], x.w[2], x.w[3], o);
-  block.codes[1] = encode_e2m1x8<Config>(x.w[4], x.w[5], x.w[6], x.w[7], o);
-  if constexpr (!Config::kCvtE2m1 && !kFinite) {
-    if (unusual || o > kFloatMax) {
-      block.codes[0] = repair_nan_codes<Config>(block.codes[0], x.w, 0, o);
-      block.codes[1] = repair_nan_codes<Config>(block.codes[1], x.w, 4, o);
+  Words8 rest = x;
+#pragma unroll 1
+  for (int i = 0; i < 2; ++i) {
+    block.codes[0] = block.codes[1];
+    block.codes[1] = encode_e2m1x8<Config>(rest.w[0], rest.w[1], rest.w[2], rest.w[3], o);
+#pragma unroll
+    for (int k = 0; k < 4; ++k) {
+      rest.w[k] = rest.w[k + 4];
+    }
+  }
+  if constexpr (!Config::kCvtE2m1) {
+    if (unlikely(unusual || o > kFloatMax)) {
+      repair_nan_codes<Config>(block.codes, x.w, o);
     }
   }
 }
 
-template <class Config, bool kFinite = false, bool kOwnRow = false>
-FOURGE_INLINE Nvfp4Block quantize_nvfp4_block_plain(const Words8& x,
-                                                    const Nvfp4Factors<Config, kOwnRow>& f) {
-  const BlockMaximum maximum = block_maximum<Config, kFinite>(x);
-  const float amax = maximum.value;
-  float s;
+// s, the block scale before its rounding.
+template <class Config, bool kOwnRow>
+FOURGE_INLINE float nvfp4_scale_of(float amax, const Nvfp4Factors<Config, kOwnRow>& f) {
   if constexpr (Config::kMath == MathMode::exact) {
-    s = is_zero(amax) ? 0.0f : mul_rn(amax, f.sixth);
+    return mul_rn(amax, f.sixth);
   } else {
-    s = mul_rn(f.g, mul_rn(amax, f.sixth));
+    return mul_rn(f.g, mul_rn(amax, kOneSixth));
   }
-  Nvfp4Block block;
+}
+
+// Any block, any factors.
+template <class Config, bool kOwnRow>
+FOURGE_INLINE Nvfp4Block quantize_nvfp4_block_any(const Words8& x,
+                                                  const Nvfp4Factors<Config, kOwnRow>& f) {
+  const BlockMaximum maximum = block_maximum<Config>(x);
+  const float amax = maximum.value;
+  const float s =
+      Config::kMath == MathMode::exact && is_zero(amax) ? 0.0f : nvfp4_scale_of(amax, f);
+  Nvfp4Block block = {};
   block.scale = encode_e4m3<Config>(s);
-  const float o = nvfp4_output_scale<Config>(amax, decode_e4m3_magnitude(block.scale), f.decode);
-  encode_block<Config, kFinite>(x, o, maximum.unusual, block);
+  const float scale = decode_e4m3_magnitude<Config>(block.scale);
+  encode_block<Config>(x, nvfp4_output_scale<Config>(amax, scale, f.decode), maximum.unusual,
+                       block);
   return block;
 }
 
-// The entry for every op: with 4over6 or without, as the variant has it.
+// A block of finite elements with ordinary factors; packed_max: its block_max_packed(). The same bits
+// with fewer operations: nothing overflows, becomes NaN or needs the reciprocal's slow path. In a block
+// of zeros o does not matter.
+template <class Config, bool kOwnRow>
+FOURGE_INLINE Nvfp4Block quantize_nvfp4_block_ordinary(const Words8& x, uint32 packed_max,
+                                                       const Nvfp4Factors<Config, kOwnRow>& f) {
+  Nvfp4Block block;
+  block.scale = encode_e4m3<Config>(nvfp4_scale_of(value_of_packed<Config::kInput>(packed_max), f));
+  const float p = mul_rn(decode_e4m3_magnitude<Config>(block.scale), f.decode);
+  float o;
+  if constexpr (Config::kMath == MathMode::exact) {
+    o = min_num(rcp_rn_normal(p), kFloatMax);
+  } else {
+    o = p == 0.0f ? 0.0f : rcp_approx(p);
+  }
+  block.codes[0] = encode_e2m1x8<Config>(x.w[0], x.w[1], x.w[2], x.w[3], o);
+  block.codes[1] = encode_e2m1x8<Config>(x.w[4], x.w[5], x.w[6], x.w[7], o);
+  return block;
+}
+
+// One block, as the variant has it: with 4over6 or without. For ops that take blocks one by one.
 template <class Config, bool kOwnRow>
 FOURGE_INLINE Nvfp4Block quantize_nvfp4_block(const Words8& x,
                                               const Nvfp4Factors<Config, kOwnRow>& f) {
   if constexpr (kFourOverSixOf<Config> != FourOverSix::off) {
     return quantize_nvfp4_block_4over6<Config>(x, f);
   } else {
-    return quantize_nvfp4_block_plain<Config>(x, f);
+    const uint32 packed_max = block_max_packed<Config::kInput>(x.w);
+    Nvfp4Block block = quantize_nvfp4_block_ordinary<Config>(x, packed_max, f);
+    if (unlikely(!f.ordinary ||
+                 bits_of_packed(packed_max) >= Packed16<Config::kInput>::kInfinity)) {
+      Nvfp4Factors<Config, kOwnRow> exact = f;
+      exact.make_exact();
+      block = quantize_nvfp4_block_any<Config>(x, exact);
+    }
+    return block;
   }
+}
+
+// The kCount blocks of a thread; returns their scales, the i-th in byte i. factors(i) are those of the i-th,
+// put(i, block) stores it and returns its scale. If something is out of the ordinary, all is done and stored
+// once more, one block after another: so the code that hardly ever runs lies behind the rest, and is
+// there once. The words of the blocks are used up.
+template <class Config, int kCount, class FactorsOf, class Put>
+FOURGE_INLINE uint32 quantize_nvfp4_blocks(Words8 (&x)[kCount], const FactorsOf& factors,
+                                           const Put& put) {
+  uint32 largest = 0;
+  uint32 scales = 0;
+  bool ordinary = true;
+#pragma unroll
+  for (int i = 0; i < kCount; ++i) {
+    const uint32 packed_max = block_max_packed<Config::kInput>(x[i].w);
+    const auto f = factors(i);
+    largest = max_packed<Config::kInput>(largest, packed_max);
+    ordinary = ordinary && f.ordinary;
+    scales |= put(i, quantize_nvfp4_block_ordinary<Config>(x[i], packed_max, f)) << (8 * i);
+  }
+  if (unlikely(!ordinary || bits_of_packed(largest) >= Packed16<Config::kInput>::kInfinity)) {
+    scales = 0;
+#pragma unroll 1
+    for (int i = 0; i < kCount; ++i) {
+      auto f = factors(i);
+      f.make_exact();
+      scales |= put(i, quantize_nvfp4_block_any<Config>(x[0], f)) << (8 * i);
+#pragma unroll
+      for (int k = 0; k + 1 < kCount; ++k) {
+        x[k] = x[k + 1];
+      }
+    }
+  }
+  return scales;
 }
 
 }  // namespace fourge_device

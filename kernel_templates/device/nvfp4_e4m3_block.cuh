@@ -34,9 +34,9 @@ FOURGE_INLINE Nvfp4Block quantize_nvfp4_block(const Words4& x, const Nvfp4E4m3Fa
                                          mul_rn(decode_e4m3((pair >> 8) & 0xFFu), f.to_half));
   }
   const BlockMaximum maximum = block_maximum<Half>(h);
-  Nvfp4Block block;
+  Nvfp4Block block = {};
   block.scale = encode_e4m3<Half>(mul_rn(f.g, mul_rn(maximum.value, kOneSixth)));
-  const float scale = decode_e4m3_magnitude(block.scale);
+  const float scale = decode_e4m3_magnitude<Config>(block.scale);
   const float o = scale == 0.0f ? 0.0f : mul_rn(f.g, rcp_approx(scale));
   encode_block<Half>(h, o, maximum.unusual, block);
   return block;

@@ -21,12 +21,18 @@ struct Nvfp4Factors {
   float sixth;
   float decode;
   float row_maximum;
+  // Whether decode is right, and neither a product with a finite element nor a reciprocal leaves the
+  // normal range. What is not, is left to code that hardly ever runs and calls make_exact() first.
+  bool ordinary;
 
   FOURGE_INLINE explicit Nvfp4Factors(float global_scale, float largest_of_row = 0.0f)
       : g(global_scale), row_maximum(largest_of_row) {
     sixth = Config::kMath == MathMode::exact ? mul_rn(g, kOneSixth) : kOneSixth;
-    decode = reciprocal<Config>(g);
+    ordinary = g > 0x1p-100f && g < 0x1p100f;
+    decode = Config::kMath == MathMode::exact ? rcp_rn_normal(g) : rcp_approx(g);
   }
+
+  FOURGE_INLINE void make_exact() { decode = reciprocal<Config>(g); }
 };
 
 }  // namespace fourge_device

@@ -34,6 +34,9 @@ enum class FourOverSix {
   mse256fast
 };
 
+// What hardly ever happens: its code is kept out of the way of the rest.
+FOURGE_INLINE bool unlikely(bool condition) { return __builtin_expect(condition, false); }
+
 inline constexpr float kFloatMax = 3.4028234663852886e38f;
 
 }  // namespace fourge_device

@@ -20,7 +20,7 @@ FOURGE_INLINE WordsMaximum maximum_of(const Words8 (&x)[kCount]) {
     bits = max_u32(bits, block_max_bits<kType>(x[i].w));
   }
   const bool unusual = bits >= kInfinity;
-  if (bits > kInfinity) {
+  if (unlikely(bits > kInfinity)) {
     bits = 0;
 #pragma unroll
     for (int i = 0; i < kCount; ++i) {

@@ -194,17 +194,42 @@ TEST_CASE("the launch covers every row and column and stays within the grid's li
         const LaunchShape shape = shape_of(text, rows, cols);
         INFO(text << " " << rows << "x" << cols);
         CHECK_FALSE(shape.empty);
-        CHECK(shape.block[0] <= 128);
-        CHECK(shape.block[0] % 32 == 0);
-        CHECK(std::int64_t{shape.grid[0]} * shape.block[0] * 16 >= cols);
-        CHECK(shape.grid[1] >= 1);
+        CHECK(shape.block[0] == 64);
         CHECK(shape.grid[1] <= 65535);
-        CHECK(shape.grid[2] == 1);
+        CHECK(shape.grid[2] <= 65535);
+        const KernelSpec spec = KernelSpec::parse(text);
+        const std::int64_t tpc = std::stoll(std::string(spec.get("tpc")));
+        const std::int64_t ctas = std::int64_t{shape.grid[0]} * shape.grid[1] * shape.grid[2];
+        if (spec.get("layout") == "linear") {
+          // Blocks one after another; the last CTA in x or y may have none.
+          const std::int64_t blocks = rows * (cols / 16);
+          CHECK(ctas * 64 * tpc >= blocks);
+          CHECK(ctas * 64 * tpc < blocks + 64 * tpc * (1 + std::int64_t{shape.grid[0]}));
+        } else {
+          // 64 block columns of a group of tpc rows; y has whole tiles if there are several slices.
+          const std::int64_t all_rows =
+              spec.get("layout") == "8x4" ? (rows + 7) / 8 * 8 : (rows + 127) / 128 * 128;
+          CHECK(std::int64_t{shape.grid[0]} * 64 >= (cols / 16 + 3) / 4 * 4);
+          CHECK(std::int64_t{shape.grid[1]} * shape.grid[2] * tpc >= all_rows);
+          CHECK((shape.grid[2] == 1 || shape.grid[1] % 128 == 0));
+        }
       }
     }
   }
   CHECK(shape_of("nvfp4_quantize@sm_90a", 0, 64).empty);
-  CHECK(shape_of("nvfp4_quantize[tpc=4]@sm_90a", 9, 64).grid[1] == 3);
+  CHECK(shape_of("nvfp4_quantize[layout=linear,scale=row,tpc=4]@sm_90a", 9, 64).grid[1] == 3);
+}
+
+TEST_CASE("batches beyond the grid's z go round in x", "[nvfp4_quantize]") {
+  const KernelSpec spec = KernelSpec::parse("nvfp4_quantize[layout=8x4]@sm_90a");
+  Nvfp4QuantizeArgs args = good_args();
+  args.rows = 3;
+  args.cols = 2048;  // two chunks
+  args.batches = 200'000;
+  const LaunchShape shape = spec.op().launch_shape(spec, &args, {});
+  CHECK(shape.grid[0] == 2 * 4);
+  CHECK(shape.grid[1] == 8);
+  CHECK(shape.grid[2] == 65535);
 }
 
 TEST_CASE("a call's buffers are exactly its tensors", "[nvfp4_quantize]") {
