@@ -4,6 +4,7 @@
 #include <fourge/fp8_quantize.hpp>
 #include <fourge/kernel_spec.hpp>
 #include <fourge/moe_expand_quantize.hpp>
+#include <fourge/moe_activation_quantize.hpp>
 #include <fourge/moe_finalize.hpp>
 #include <fourge/moe_permute.hpp>
 #include <fourge/moe_swiglu_fp8_block.hpp>
@@ -31,6 +32,7 @@ std::span<const OpDefinition* const> all_ops() {
       &moe_finalize_op(),
       &moe_expand_quantize_op(),
       &rmsnorm_quantize_op(),
+      &moe_activation_quantize_op(),
   };
   return ops;
 }

@@ -54,7 +54,8 @@ bool look_at_ptx(const KernelSpec& spec) { return std::hash<std::string>{}(spec.
 
 bool encodes_e2m1(const KernelSpec& spec) {
   const std::string name(spec.op().name);
-  const bool by_axis = (name == "rmsnorm_quantize" && spec.get("out") == "nvfp4") ||
+  const bool by_axis = ((name == "rmsnorm_quantize" || name == "moe_activation_quantize") &&
+                        spec.get("out") == "nvfp4") ||
                        (name == "moe_expand_quantize" && spec.get("format") == "nvfp4");
   return by_axis || has(name, "fp4_quantize");
 }

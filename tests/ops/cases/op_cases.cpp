@@ -4,6 +4,7 @@
 #include "tests/ops/cases/dequantize_cases.hpp"
 #include "tests/ops/cases/fp8_quantize_cases.hpp"
 #include "tests/ops/cases/moe_expand_cases.hpp"
+#include "tests/ops/cases/moe_activation_cases.hpp"
 #include "tests/ops/cases/moe_finalize_cases.hpp"
 #include "tests/ops/cases/moe_permute_cases.hpp"
 #include "tests/ops/cases/moe_swiglu_cases.hpp"
@@ -38,6 +39,7 @@ std::span<const OpCases> all_op_cases() {
       {"moe_finalize", visit_moe_finalize_calls},
       {"moe_expand_quantize", visit_moe_expand_calls},
       {"rmsnorm_quantize", visit_rmsnorm_quantize_calls},
+      {"moe_activation_quantize", visit_moe_activation_quantize_calls},
   };
   return kCases;
 }

@@ -1,0 +1,84 @@
+// Activations of exact mode: single-rounding operations throughout, the same bits on every target and
+// the CPU.
+#pragma once
+
+#include "device/swish.cuh"
+
+namespace fourge_device {
+
+enum class ActivationKind { swiglu, geglu, geglu_tanh, clamped, relu2, silu, gelu, identity };
+
+template <ActivationKind kKind>
+constexpr bool kIsGated = kKind == ActivationKind::swiglu || kKind == ActivationKind::geglu ||
+                          kKind == ActivationKind::geglu_tanh || kKind == ActivationKind::clamped;
+
+struct ActivationFactors {
+  float limit;
+  float alpha;
+  float beta;
+};
+
+// Within 2 units in the last place. Below 0.9 x + x * p(x^2); above, 1 - 2^r(|x|), r fitted to log2 of
+// the complement, which is nothing from 4 on. NaN gives 1.
+FOURGE_INLINE float erf_polynomial(float x) {
+  const float t = min_num(absolute(x), 4.0f);
+  const float s = mul_rn(t, t);
+  float p = float_from_bits(0xBA1F8E1Bu);
+  p = fma_rn(p, s, float_from_bits(0x3BA43935u));
+  p = fma_rn(p, s, float_from_bits(0xBCDB5FD7u));
+  p = fma_rn(p, s, float_from_bits(0x3DE70EFFu));
+  p = fma_rn(p, s, float_from_bits(0xBEC0937Eu));
+  p = fma_rn(p, s, float_from_bits(0x3E0375D3u));
+  const float small = fma_rn(p, t, t);
+  float r = float_from_bits(0xB7F9AA43u);
+  r = fma_rn(r, t, float_from_bits(0x3A224781u));
+  r = fma_rn(r, t, float_from_bits(0xBBC3F4B2u));
+  r = fma_rn(r, t, float_from_bits(0x3D1408DFu));
+  r = fma_rn(r, t, float_from_bits(0xBE1FCF1Eu));
+  r = fma_rn(r, t, float_from_bits(0xBF69F2F7u));
+  r = fma_rn(r, t, float_from_bits(0xBFD092BDu));
+  r = fma_rn(r, t, float_from_bits(0x3979A12Bu));
+  const float large = sub_rn(1.0f, exp2_polynomial(r));
+  return float_from_bits(float_bits(t < 0.9f ? small : large) | (float_bits(x) & 0x80000000u));
+}
+
+// 0.5 g (1 + erf(g / sqrt 2)).
+FOURGE_INLINE float gelu_erf(float g) {
+  const float e = erf_polynomial(mul_rn(g, float_from_bits(0x3F3504F3u)));
+  return mul_rn(mul_rn(0.5f, g), add_rn(1.0f, e));
+}
+
+// 0.5 g (1 + tanh u) = g / (1 + exp(-2 u)), u = sqrt(2 / pi) (g + 0.044715 g^3).
+FOURGE_INLINE float gelu_tanh(float g) {
+  const float factor =
+      fma_rn(mul_rn(g, g), float_from_bits(0x3D922279u), float_from_bits(0x3FCC422Au));
+  return swish<MathMode::exact>(g, mul_rn(g, factor));
+}
+
+// g: what goes through the nonlinearity; l: the other half, for gated ones.
+template <ActivationKind kKind>
+FOURGE_INLINE float activate(float g, float l, const ActivationFactors& factors) {
+  if constexpr (kKind == ActivationKind::swiglu) {
+    return mul_rn(silu<MathMode::exact>(g), l);
+  } else if constexpr (kKind == ActivationKind::geglu) {
+    return mul_rn(gelu_erf(g), l);
+  } else if constexpr (kKind == ActivationKind::geglu_tanh) {
+    return mul_rn(gelu_tanh(g), l);
+  } else if constexpr (kKind == ActivationKind::clamped) {
+    const float bounded = min_or_nan(g, factors.limit);
+    const float linear = max_or_nan(min_or_nan(l, factors.limit), -factors.limit);
+    return mul_rn(swish<MathMode::exact>(bounded, mul_rn(factors.alpha, bounded)),
+                  add_rn(linear, factors.beta));
+  } else if constexpr (kKind == ActivationKind::relu2) {
+    const float positive = max_or_nan(g, 0.0f);
+    return mul_rn(positive, positive);
+  } else if constexpr (kKind == ActivationKind::silu) {
+    return silu<MathMode::exact>(g);
+  } else if constexpr (kKind == ActivationKind::gelu) {
+    return gelu_erf(g);
+  } else {
+    return g;
+  }
+}
+
+}  // namespace fourge_device
