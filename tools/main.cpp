@@ -30,6 +30,7 @@ void define(CLI::App& app, CommandLine& line) {
   add_cache(app, line);
   add_explain(app, line);
   add_variants(app, line);
+  add_bench(app, line);
   add_doctor(app, line);
   add_worker(app, line);
 }

@@ -1,0 +1,221 @@
+#include "tools/bench/bench_ops.hpp"
+
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include <cstdio>
+#include <cstring>
+#include <fourge/amax.hpp>
+#include <fourge/dequantize.hpp>
+#include <fourge/error.hpp>
+#include <fourge/fp8_quantize.hpp>
+#include <fourge/mx_quantize.hpp>
+#include <fourge/nvfp4_activation_quantize.hpp>
+#include <fourge/nvfp4_quantize.hpp>
+#include <fourge/nvfp4_quantize_per_token.hpp>
+#include <fourge/scale_interleave.hpp>
+
+namespace fourge::tools {
+namespace {
+
+// For elements of about one: 448 * 6 / 3.
+constexpr float kGlobalScale = 896.0F;
+
+template <class Args>
+void fill_matrix(const KernelSpec&, const MatrixShape& shape, void* pointer) {
+  auto args = Args{};
+  args.rows = shape.rows;
+  args.cols = shape.cols;
+  if constexpr (requires { args.global_scale_value; }) {
+    args.global_scale_value = kGlobalScale;
+  }
+  if constexpr (requires { args.padded_cols; }) {
+    args.padded_cols = shape.cols;
+  }
+  std::memcpy(pointer, &args, sizeof(Args));
+}
+
+void fill_global_scale(const KernelSpec&, const MatrixShape& shape, void* pointer) {
+  GlobalScaleArgs args;
+  args.elements = shape.rows * shape.cols;
+  std::memcpy(pointer, &args, sizeof(args));
+}
+
+template <class Args>
+void fill_scales(const KernelSpec&, const MatrixShape& shape, void* pointer) {
+  Args args;
+  args.rows = shape.rows;
+  args.columns = shape.cols / 16;
+  std::memcpy(pointer, &args, sizeof(args));
+}
+
+// Every combination of "name=value" lists, each list separated by '|'.
+std::vector<std::string> cross(const std::vector<std::string>& axes) {
+  std::vector<std::string> result = {""};
+  for (const std::string& axis : axes) {
+    const std::size_t equals = axis.find('=');
+    std::vector<std::string> next;
+    for (const std::string& before : result) {
+      std::size_t at = equals + 1;
+      while (at <= axis.size()) {
+        const std::size_t end = std::min(axis.find('|', at), axis.size());
+        next.push_back(fmt::format("{}{}{}={}", before, before.empty() ? "" : ",",
+                                   axis.substr(0, equals), axis.substr(at, end - at)));
+        at = end + 1;
+      }
+    }
+    result = std::move(next);
+  }
+  return result;
+}
+
+std::vector<std::string> both(std::vector<std::string> first,
+                              const std::vector<std::string>& more) {
+  first.insert(first.end(), more.begin(), more.end());
+  return first;
+}
+
+const std::vector<BenchOp>& table() {
+  static const std::vector<BenchOp> kTable = {
+      {Nvfp4QuantizeArgs::kOp,
+       both(cross({"layout=linear|128x4|8x4", "math=exact|fast", "tpc=1|2|4"}),
+            cross({"layout=linear|128x4|8x4", "tpc=1|2|4", "4over6=mae448"})),
+       fill_matrix<Nvfp4QuantizeArgs>,
+       {"global_scale"}},
+      {Nvfp4QuantizePerTokenArgs::kOp,
+       cross({"layout=linear|128x4", "row=registers|registers1|looped", "4over6=off|mae448"}),
+       fill_matrix<Nvfp4QuantizePerTokenArgs>,
+       {"row_map"}},
+      {SiluAndMulNvfp4QuantizeArgs::kOp,
+       cross({"layout=linear|128x4", "math=exact|fast"}),
+       fill_matrix<SiluAndMulNvfp4QuantizeArgs>,
+       {"global_scale"}},
+      {Mxfp4QuantizeArgs::kOp,
+       cross({"layout=linear|128x4", "tpc=1|2|4"}),
+       fill_matrix<Mxfp4QuantizeArgs>,
+       {}},
+      {Mxfp8QuantizeArgs::kOp,
+       cross({"layout=linear|128x4", "tpc=1|2|4"}),
+       fill_matrix<Mxfp8QuantizeArgs>,
+       {}},
+      {Fp8Quantize1x128Args::kOp, {""}, fill_matrix<Fp8Quantize1x128Args>, {}},
+      {Fp8Quantize128x128Args::kOp, {""}, fill_matrix<Fp8Quantize128x128Args>, {}},
+      {RowAmaxArgs::kOp, {""}, fill_matrix<RowAmaxArgs>, {"row_map"}},
+      {GlobalScaleArgs::kOp, {""}, fill_global_scale, {}},
+      {Nvfp4DequantizeArgs::kOp,
+       cross({"layout=linear|128x4", "out=bf16"}),
+       fill_matrix<Nvfp4DequantizeArgs>,
+       {"global_scale"}},
+      {Mxfp4DequantizeArgs::kOp,
+       cross({"layout=linear|128x4", "out=bf16"}),
+       fill_matrix<Mxfp4DequantizeArgs>,
+       {}},
+      {Mxfp8DequantizeArgs::kOp,
+       cross({"layout=linear|128x4", "out=bf16"}),
+       fill_matrix<Mxfp8DequantizeArgs>,
+       {}},
+      {ScaleInterleaveArgs::kOp, {"layout=128x4"}, fill_scales<ScaleInterleaveArgs>, {}},
+      {ScaleDeinterleaveArgs::kOp, {"layout=128x4"}, fill_scales<ScaleDeinterleaveArgs>, {}}};
+  return kTable;
+}
+
+// Sums of four uniform numbers, around zero.
+class Numbers {
+ public:
+  float next() {
+    float sum = -2.0F;
+    for (int i = 0; i < 4; ++i) {
+      state_ = state_ * 6364136223846793005U + 1442695040888963407U;
+      sum += static_cast<float>(state_ >> 40) * 0x1p-24F;
+    }
+    return sum;
+  }
+  std::uint64_t bits() {
+    next();
+    return state_ >> 24;
+  }
+
+ private:
+  std::uint64_t state_ = 0x9e3779b97f4a7c15U;
+};
+
+std::uint16_t half_bits(float value) {
+  std::uint32_t bits = 0;
+  std::memcpy(&bits, &value, sizeof(bits));
+  const std::uint32_t sign = (bits >> 16) & 0x8000U;
+  const std::uint32_t exponent = (bits >> 23) & 0xFFU;
+  if (exponent < 113) return static_cast<std::uint16_t>(sign);  // below the normal halves
+  return static_cast<std::uint16_t>(sign | ((exponent - 112) << 10) | ((bits >> 13) & 0x3FFU));
+}
+
+void put_number(const KernelSpec& spec, float value, std::vector<std::uint8_t>& bytes) {
+  const std::string_view in = spec.get("in");
+  std::uint32_t bits = 0;
+  std::memcpy(&bits, &value, sizeof(bits));
+  std::size_t size = 2;
+  if (in == "f32") {
+    size = 4;
+  } else if (in == "f16") {
+    bits = half_bits(value);
+  } else if (in == "e4m3") {
+    bits = (half_bits(value / 256) >> 7) & 0xFFU;
+    size = 1;
+  } else {
+    bits >>= 16;
+  }
+  for (std::size_t i = 0; i < size; ++i) {
+    bytes.push_back(static_cast<std::uint8_t>(bits >> (8 * i)));
+  }
+}
+
+}  // namespace
+
+MatrixShape parse_shape(const std::string& text) {
+  MatrixShape shape;
+  char x = 0;
+  int end = 0;
+  if (std::sscanf(text.c_str(), "%ld%c%ld%n", &shape.rows, &x, &shape.cols, &end) != 3 ||
+      x != 'x' || static_cast<std::size_t>(end) != text.size() || shape.rows <= 0 ||
+      shape.cols <= 0) {
+    throw Error(ErrorKind::invalid_argument,
+                fmt::format("\"{}\" is not a shape; expected ROWSxCOLS, as 1024x7168", text));
+  }
+  return shape;
+}
+
+std::span<const BenchOp> bench_ops() { return table(); }
+
+const BenchOp& find_bench_op(std::string_view name) {
+  std::vector<std::string_view> known;
+  for (const BenchOp& op : table()) {
+    if (op.op == name) return op;
+    known.push_back(op.op);
+  }
+  throw Error(ErrorKind::invalid_argument,
+              fmt::format("there is no benchmark of \"{}\"; there is one of {}", name,
+                          fmt::join(known, ", ")));
+}
+
+std::vector<std::uint8_t> bench_content(const KernelSpec& spec, std::string_view buffer,
+                                        std::size_t bytes) {
+  Numbers numbers;
+  std::vector<std::uint8_t> content;
+  content.reserve(bytes + 4);
+  while (content.size() < bytes) {
+    if (buffer == "x") {
+      put_number(spec, numbers.next(), content);
+    } else if (buffer == "scales" || buffer == "linear" || buffer == "tiled") {
+      // Powers around one as UE8M0 (127) and ordinary numbers as E4M3.
+      const bool ue8m0 = spec.op().name.starts_with("mx");
+      content.push_back(static_cast<std::uint8_t>((ue8m0 ? 120 : 0x30) + numbers.bits() % 16));
+    } else if (buffer == "data") {
+      content.push_back(static_cast<std::uint8_t>(numbers.bits() & 0xBFU));  // E4M3 without NaN
+    } else {
+      content.push_back(static_cast<std::uint8_t>(numbers.bits()));
+    }
+  }
+  content.resize(bytes);
+  return content;
+}
+
+}  // namespace fourge::tools
