@@ -11,7 +11,7 @@ TEST_CASE("cli: help and version") {
   CHECK(help.out.find("Exit codes:") != std::string::npos);
   CHECK(help.out.find("\n  worker ") == std::string::npos);
   for (const char* command :
-       {"run", "build", "inspect", "prewarm", "cache", "variants", "doctor"}) {
+       {"run", "build", "inspect", "prewarm", "cache", "variants", "bench", "doctor"}) {
     CHECK(help.out.find(command) != std::string::npos);
     const CommandResult each = sandbox.run({command, "--help"});
     CHECK(each.exit_code == 0);
@@ -54,6 +54,9 @@ TEST_CASE("cli: bad usage names what was asked and exits with 2") {
       {{"prewarm", "--target", "sm_90a", "--jobs", "0"}, "--jobs"},
       {{"variants", "--op", "softmax"}, "softmax"},
       {{"cache", "clear"}, "--yes"},
+      {{"bench", "softmax"}, "softmax"},
+      {{"bench", "nvfp4_quantize[tpc=3]"}, "tpc"},
+      {{"bench", "nvfp4_quantize", "--shapes", "16x16,12"}, "\"12\" is not a shape"},
   };
   for (const Case& one : cases) {
     const CommandResult result = sandbox.run(one.arguments);
