@@ -7,6 +7,7 @@
 #include "tests/ops/cases/moe_activation_cases.hpp"
 #include "tests/ops/cases/moe_finalize_cases.hpp"
 #include "tests/ops/cases/moe_permute_cases.hpp"
+#include "tests/ops/cases/moe_route_cases.hpp"
 #include "tests/ops/cases/moe_swiglu_cases.hpp"
 #include "tests/ops/cases/mx_quantize_cases.hpp"
 #include "tests/ops/cases/nvfp4_activation_cases.hpp"
@@ -40,6 +41,7 @@ std::span<const OpCases> all_op_cases() {
       {"moe_expand_quantize", visit_moe_expand_calls},
       {"rmsnorm_quantize", visit_rmsnorm_quantize_calls},
       {"moe_activation_quantize", visit_moe_activation_quantize_calls},
+      {"moe_route_topk", visit_moe_route_topk_calls},
   };
   return kCases;
 }
