@@ -110,3 +110,23 @@ TEST_CASE("a byte limit that is none is refused by name", "[options]") {
     }
   }
 }
+
+TEST_CASE("slots and the memory of failures are numbers or an error", "[options]") {
+  using fourge::Options;
+  {
+    const Variable slots("FOURGE_COMPILE_SLOTS", "3");
+    const Variable memory("FOURGE_FAILURE_MEMORY", "0");
+    CHECK(Options::from_environment().compile_slots == 3);
+    CHECK(Options::from_environment().failure_memory == std::chrono::seconds(0));
+  }
+  const Variable slots("FOURGE_COMPILE_SLOTS", nullptr);
+  const Variable memory("FOURGE_FAILURE_MEMORY", nullptr);
+  CHECK(Options::from_environment().compile_slots == 0);
+  CHECK(Options::from_environment().failure_memory == std::chrono::minutes(10));
+  for (const char* bad : {"many", "-1", "3s", "99999999999999999999"}) {
+    const Variable wrong("FOURGE_FAILURE_MEMORY", bad);
+    CHECK_THROWS_AS(Options::from_environment(), fourge::Error);
+  }
+  const Variable too_many("FOURGE_COMPILE_SLOTS", "1025");
+  CHECK_THROWS_AS(Options::from_environment(), fourge::Error);
+}
