@@ -8,6 +8,7 @@
 #include <fourge/moe_finalize.hpp>
 #include <fourge/moe_permute.hpp>
 #include <fourge/moe_route.hpp>
+#include <fourge/moe_route_maps.hpp>
 #include <fourge/moe_swiglu_fp8_block.hpp>
 #include <fourge/mx_quantize.hpp>
 #include <fourge/nvfp4_activation_quantize.hpp>
@@ -35,6 +36,7 @@ std::span<const OpDefinition* const> all_ops() {
       &rmsnorm_quantize_op(),
       &moe_activation_quantize_op(),
       &moe_route_topk_op(),
+      &moe_route_maps_op(),
   };
   return ops;
 }

@@ -6,5 +6,6 @@
 namespace fourge::tests {
 
 void visit_moe_route_topk_calls(const KernelSpec& spec, CallSize size, const CallSink& sink);
+void visit_moe_route_maps_calls(const KernelSpec& spec, CallSize size, const CallSink& sink);
 
 }  // namespace fourge::tests

@@ -42,6 +42,7 @@ std::span<const OpCases> all_op_cases() {
       {"rmsnorm_quantize", visit_rmsnorm_quantize_calls},
       {"moe_activation_quantize", visit_moe_activation_quantize_calls},
       {"moe_route_topk", visit_moe_route_topk_calls},
+      {"moe_route_maps", visit_moe_route_maps_calls},
   };
   return kCases;
 }
