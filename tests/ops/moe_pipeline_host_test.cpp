@@ -1,0 +1,321 @@
+// A mixture of experts through the kernels, on the host: routing, maps, permuted rows, a plain product
+// as a stand-in, activation and quantization, another product, the weighted sum. Each kernel takes what
+// the one before wrote, and each result is checked against the CPU reference.
+#include <fourge/moe_activation_quantize.hpp>
+#include <fourge/moe_finalize.hpp>
+#include <fourge/moe_permute.hpp>
+#include <fourge/moe_route.hpp>
+#include <fourge/moe_route_maps.hpp>
+#include <fourge/runtime.hpp>
+
+#include "reference/moe_activation.hpp"
+#include "reference/moe_finalize.hpp"
+#include "reference/moe_route.hpp"
+#include "reference/quantize_values.hpp"
+#include "reference/scale_layout.hpp"
+#include "tests/support/aligned_buffer.hpp"
+#include "tests/support/catch.hpp"
+#include "tests/support/moe_maps.hpp"
+#include "tests/support/op_call.hpp"
+#include "tests/support/patterns.hpp"
+
+#include <span>
+#include <string>
+#include <vector>
+
+namespace fourge::tests {
+namespace {
+
+using reference::ElementType;
+using Elements = std::vector<std::uint16_t>;
+
+std::size_t index(std::int64_t i) { return static_cast<std::size_t>(i); }
+
+// What stands for device memory; poisoned until a kernel writes it.
+template <class T>
+class Array {
+ public:
+  explicit Array(std::int64_t count) : count_(index(count)), memory_(count_ * sizeof(T), kPoison) {}
+  explicit Array(const std::vector<T>& values)
+      : count_(values.size()), memory_(values.data(), values.size() * sizeof(T)) {}
+
+  T* get() { return reinterpret_cast<T*>(memory_.data()); }
+  std::vector<T> values() { return {get(), get() + count_}; }
+
+ private:
+  std::size_t count_;
+  AlignedBuffer memory_;
+};
+
+struct Shape {
+  const char* label;
+  bool padded;
+  std::int64_t tokens;
+  std::int64_t tile;
+};
+
+constexpr std::int64_t kHidden = 64;
+constexpr std::int64_t kInner = 96;
+constexpr std::int64_t kExperts = 8;
+constexpr std::int64_t kFirst = 2;  // local: 2 to 7
+constexpr std::int64_t kLocals = 6;
+constexpr std::int64_t kTopK = 3;
+constexpr ElementType kType = ElementType::bf16;
+
+float value(std::uint16_t bits) { return reference::to_float(kType, bits); }
+
+// The rows that have an entry, times their expert's weights ([n][k] each), rounded; others are 0.
+Elements grouped_product(const std::vector<float>& x, const RowMaps& maps, const Elements& weights,
+                         std::int64_t k, std::int64_t n) {
+  Elements y(index(maps.capacity * n));
+  for (std::int64_t e = 0; e < kLocals; ++e) {
+    for (std::int64_t row = maps.expert_rows[index(e)]; row < maps.expert_rows[index(e + 1)];
+         ++row) {
+      for (std::int64_t c = 0; maps.entries[index(row)] >= 0 && c < n; ++c) {
+        float sum = 0;
+        for (std::int64_t i = 0; i < k; ++i) {
+          sum += x[index(row * k + i)] * value(weights[index((e * n + c) * k + i)]);
+        }
+        y[index(row * n + c)] = reference::from_float(kType, sum);
+      }
+    }
+  }
+  return y;
+}
+
+std::vector<float> to_floats(const Elements& x) {
+  std::vector<float> values;
+  for (const std::uint16_t bits : x) {
+    values.push_back(value(bits));
+  }
+  return values;
+}
+
+class Pipeline {
+ public:
+  explicit Pipeline(const Shape& shape) : shape_(shape) {}
+
+  void run() {
+    route();
+    map();
+    permute();
+    activate();
+    finalize();
+  }
+
+ private:
+  template <class Args>
+  void launch(const std::string& axes, const Args& args) {
+    static Runtime runtime;
+    runtime.prepare_host(KernelSpec::parse(std::string(Args::kOp) + axes + "@sm_90a"))
+        .launch_args(Args::kOp, &args, sizeof(args));
+  }
+  std::string axis() const { return shape_.padded ? "[index=padded" : "[index=compact"; }
+
+  void route() {
+    const auto narrow =
+        make_input(Pattern::random, kType, shape_.tokens, kExperts * 2, 31);  // half of it is taken
+    Elements logits(narrow.begin(), narrow.begin() + shape_.tokens * kExperts);
+    Array<std::uint16_t> input(logits);
+    Array<std::int32_t> ids(shape_.tokens * kTopK);
+    Array<float> weights(shape_.tokens * kTopK);
+    MoeRouteTopkArgs args;
+    args.logits = input.get();
+    args.ids = ids.get();
+    args.weights = weights.get();
+    args.tokens = shape_.tokens;
+    args.experts = kExperts;
+    args.top_k = kTopK;
+    launch("[in=bf16,method=renormalize]", args);
+    ids_ = ids.values();
+    weights_ = weights.values();
+    const auto all = to_floats(logits);
+    for (std::int64_t t = 0; t < shape_.tokens; ++t) {
+      const auto one =
+          reference::route_token(std::span(all).subspan(index(t * kExperts), index(kExperts)), {},
+                                 {reference::RouteMethod::renormalize, index(kTopK), 1, 1, 1.0F});
+      for (std::int64_t j = 0; j < kTopK; ++j) {
+        CHECK(ids_[index(t * kTopK + j)] == one.ids[index(j)]);
+        CHECK(weights_[index(t * kTopK + j)] == one.weights[index(j)]);
+      }
+    }
+  }
+
+  void map() {
+    Routing routing;
+    routing.tokens = shape_.tokens;
+    routing.top_k = kTopK;
+    routing.experts = kExperts;
+    routing.first_local = kFirst;
+    routing.locals = kLocals;
+    routing.ids.assign(ids_.begin(), ids_.end());
+    convention_ = shape_.padded ? IndexConvention::padded : IndexConvention::compact;
+    maps_ = make_row_maps(routing, convention_, shape_.tile);
+    maps_.capacity = moe::route_capacity(shape_.tokens, kTopK, kLocals, shape_.tile);
+    maps_.entries.resize(index(maps_.capacity), -1);
+    CHECK(maps_.used <= maps_.capacity);
+    Array<std::int32_t> ids(ids_);
+    Array<std::int32_t> rows(shape_.tokens * kTopK);
+    Array<std::int32_t> entries(maps_.capacity);
+    Array<std::int64_t> expert_rows(kLocals + 1);
+    Array<std::int32_t> used(1);
+    MoeRouteMapsArgs args;
+    args.ids = ids.get();
+    args.rows = rows.get();
+    args.row_entries = entries.get();
+    args.expert_rows = expert_rows.get();
+    args.padded_rows = used.get();
+    args.tokens = shape_.tokens;
+    args.top_k = kTopK;
+    args.first_expert = kFirst;
+    args.experts = kLocals;
+    args.tile = shape_.tile;
+    args.capacity = maps_.capacity;
+    launch(axis() + "]", args);
+    CHECK(rows.values() == maps_.rows);
+    CHECK(entries.values() == maps_.entries);
+    CHECK(expert_rows.values() == maps_.expert_rows);
+    CHECK(used.values()[0] == maps_.used);
+  }
+
+  std::int64_t token_of(std::int64_t entry) const {
+    return shape_.padded ? entry / kTopK : entry % shape_.tokens;
+  }
+
+  void permute() {
+    const auto tokens = make_input(Pattern::random, kType, shape_.tokens, kHidden, 32);
+    Array<std::uint16_t> x(tokens);
+    Array<std::uint16_t> y(maps_.capacity * kHidden);
+    Array<std::int32_t> entries(maps_.entries);
+    Array<std::int32_t> used(std::vector<std::int32_t>{static_cast<std::int32_t>(maps_.used)});
+    MoePermuteArgs args;
+    args.x = x.get();
+    args.y = y.get();
+    args.row_entries = entries.get();
+    args.padded_rows = used.get();
+    args.tokens = shape_.tokens;
+    args.top_k = kTopK;
+    args.cols = kHidden;
+    args.capacity = maps_.capacity;
+    launch(axis() + "]", args);
+    permuted_ = y.values();
+    for (std::int64_t row = 0; row < maps_.capacity; ++row) {
+      const std::int64_t entry = maps_.entries[index(row)];
+      for (std::int64_t c = 0; c < kHidden; ++c) {
+        const std::uint16_t expected =
+            entry < 0 ? std::uint16_t{0xA5A5} : tokens[index(token_of(entry) * kHidden + c)];
+        CHECK(permuted_[index(row * kHidden + c)] == expected);
+      }
+    }
+  }
+
+  void activate() {
+    const auto w = make_input(Pattern::random, kType, kLocals * 2 * kInner, kHidden, 33);
+    const Elements y1 = grouped_product(to_floats(permuted_), maps_, w, kHidden, 2 * kInner);
+    const std::vector<float> scales{3.0F, 2.5F, 4.0F, 1.75F, 3.5F, 2.0F};
+    const auto bytes =
+        moe::activation_scale_bytes("nvfp4", "128x4", maps_.capacity, kInner, kLocals);
+    Array<std::uint16_t> x(y1);
+    Array<std::uint8_t> codes(maps_.capacity * kInner / 2);
+    Array<std::uint8_t> block_scales(static_cast<std::int64_t>(bytes));
+    Array<float> scale(scales);
+    Array<std::int64_t> expert_rows(maps_.expert_rows);
+    MoeActivationQuantizeArgs args;
+    args.x = x.get();
+    args.q = codes.get();
+    args.scales = block_scales.get();
+    args.scale = scale.get();
+    args.expert_rows = expert_rows.get();
+    args.rows = maps_.capacity;
+    args.cols = kInner;
+    args.experts = kLocals;
+    launch("[act=swiglu,out=nvfp4,layout=128x4,scale=expert]", args);
+    const auto found = codes.values();
+    const auto found_scales = block_scales.values();
+    const reference::ScaleMatrix matrix(reference::ScaleLayout::tiled_128x4,
+                                        maps_.capacity + 127 * kLocals, kInner / 16);
+    inner_.assign(index(maps_.capacity * kInner), 0.0F);
+    for (std::int64_t e = 0; e < kLocals; ++e) {
+      const std::int64_t first = maps_.expert_rows[index(e)];
+      const std::int64_t region = (first + 127 * e + 127) / 128 * 128;
+      reference::ValueQuantizer quantizer;
+      quantizer.scale = scales[index(e)];
+      for (std::int64_t row = first; row < maps_.expert_rows[index(e + 1)]; ++row) {
+        const auto values = reference::activate_row(
+            std::span(y1).subspan(index(row * 2 * kInner), index(2 * kInner)), {}, kType, {});
+        const auto expected = reference::quantize_values(values, quantizer);
+        for (std::int64_t i = 0; i < kInner; ++i) {
+          const std::uint8_t byte = found[index(row * kInner + i) / 2];
+          const std::uint8_t block = found_scales[matrix.offset(region + row - first, i / 16)];
+          CHECK(byte == expected.codes[index(i / 2)]);
+          CHECK(block == expected.scales[index(i / 16)]);
+          const auto code = static_cast<std::uint8_t>(i % 2 == 0 ? byte & 15 : byte >> 4);
+          inner_[index(row * kInner + i)] =
+              reference::decode_e2m1(code) * reference::decode_e4m3(block) / quantizer.scale;
+        }
+      }
+    }
+  }
+
+  void finalize() {
+    const auto w = make_input(Pattern::random, kType, kLocals * kHidden, kInner + 16, 34);
+    const Elements y2 = grouped_product(inner_, maps_, w, kInner, kHidden);
+    Array<std::uint16_t> x(y2);
+    Array<std::uint16_t> out(shape_.tokens * kHidden);
+    Array<std::int32_t> rows(maps_.rows);
+    Array<float> weights(weights_);
+    MoeFinalizeArgs args;
+    args.x = x.get();
+    args.out = out.get();
+    args.rows = rows.get();
+    args.weights = weights.get();
+    args.tokens = shape_.tokens;
+    args.top_k = kTopK;
+    args.cols = args.x_cols = kHidden;
+    args.capacity = maps_.capacity;
+    launch(axis() + "]", args);
+    std::vector<std::int64_t> by_token;
+    for (std::int64_t t = 0; t < shape_.tokens; ++t) {
+      for (std::int64_t j = 0; j < kTopK; ++j) {
+        by_token.push_back(
+            maps_.rows[index(shape_.padded ? t * kTopK + j : j * shape_.tokens + t)]);
+      }
+    }
+    reference::MoeFinalizeProblem problem;
+    problem.x = y2;
+    problem.rows = by_token;
+    problem.weights = weights_;
+    problem.tokens = shape_.tokens;
+    problem.top_k = kTopK;
+    problem.cols = problem.x_cols = kHidden;
+    const auto expected = reference::moe_finalize(problem);
+    CHECK(out.values() == expected);
+    std::size_t nonzero = 0;
+    for (const std::uint16_t bits : expected) {
+      nonzero += (bits & 0x7FFFU) != 0 ? 1U : 0U;
+    }
+    CHECK(nonzero * 2 > expected.size());  // something went through
+  }
+
+  Shape shape_;
+  IndexConvention convention_ = IndexConvention::padded;
+  std::vector<std::int32_t> ids_;
+  std::vector<float> weights_;
+  RowMaps maps_;
+  Elements permuted_;
+  std::vector<float> inner_;
+};
+
+}  // namespace
+
+TEST_CASE("a mixture of experts through its operations", "[moe-pipeline]") {
+  constexpr Shape kShapes[] = {{"compact", false, 37, 1},
+                               {"one token", false, 1, 1},
+                               {"tiles of 8", true, 37, 8},
+                               {"tiles of 128", true, 5, 128}};
+  for (const Shape& shape : kShapes) {
+    DYNAMIC_SECTION(shape.label) { Pipeline(shape).run(); }
+  }
+}
+
+}  // namespace fourge::tests
