@@ -54,14 +54,14 @@ class ArtifactBuilder {
   std::optional<cache::Evictor> evictor_;
   std::optional<cache::DiskCounters> kept_;
   std::optional<cache::TieredCache> tiers_;  // always; the store and the evictor belong to it
-  std::optional<CompileOnce> compiler_;  // always
+  std::optional<CompileOnce> compiler_;      // always
   std::atomic<bool> warned_{false};
 };
 
 // The key of a request: format version, spec text, target, digest of the exact source, options, and
 // the identity of the compiler's build.
 FOURGE_API cache::CacheKey make_key(const KernelSpec& spec, std::string_view source,
-                         const std::vector<std::string>& options,
-                         const std::string& nvrtc_identity);
+                                    const std::vector<std::string>& options,
+                                    const std::string& nvrtc_identity);
 
 }  // namespace fourge
