@@ -79,9 +79,10 @@ struct VerifyReport {
 };
 
 struct ClearReport {
-  std::size_t entries = 0;  // removed, as the next two
+  std::size_t entries = 0;  // removed, as the next three
   std::size_t quarantined = 0;
   std::size_t temporaries = 0;
+  std::size_t usage_files = 0;    // stamps, sizes and counters (ROOT/usage)
   std::uint64_t bytes = 0;        // freed
   std::vector<std::string> left;  // ours, but could not be removed: path and why
 };
@@ -118,8 +119,9 @@ class DiskStore {
   std::vector<EntryInfo> list();
   // The same, and bad entries are set aside.
   VerifyReport verify();
-  // Removes entries, quarantined files, stale temporary files and directories left empty. Files
-  // that are not ours stay, and so do the root and temporary files that may still have a writer.
+  // Removes entries, quarantined files, stale temporary files, what is known of their use
+  // (ROOT/usage) and directories left empty. Files that are not ours stay, and so do the root and
+  // temporary files that may still have a writer.
   ClearReport clear();
 
  private:
@@ -152,6 +154,7 @@ class DiskStore {
   void sweep_sometimes(const std::string& directory) noexcept;
   void sweep_temporaries(const std::string& directory);
   void clear_directory(const std::string& directory, ClearReport& report);
+  void clear_usage(ClearReport& report);
 
   Root root_;
   std::string version_directory_;

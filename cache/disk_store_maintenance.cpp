@@ -8,6 +8,7 @@
 #include <utility>
 
 #include "cache/disk_store.hpp"
+#include "cache/record_log.hpp"
 #include "cache/temporary_name.hpp"
 
 namespace fourge::cache {
@@ -33,6 +34,19 @@ std::vector<std::string> list_or_throw(FileSystem& files, const FilePath& direct
                             directory.text(), listed.reason()));
   }
   return std::move(listed.value);
+}
+
+// Of last-used stamps, sizes and counters; all of them may go at any time.
+bool is_usage_name(const std::string& name) {
+  const bool is_log = name == "sizes" || name == "counters" || name.ends_with(".used");
+  return is_log || (name.starts_with("counters.") && name.ends_with(".fold"));
+}
+
+// RecordLog::replace() makes these, and may be about to rename one.
+bool is_stale_usage_temporary(const std::string& name, const FileStatus& status) {
+  if (!name.ends_with(".tmp")) return false;
+  const auto now = std::chrono::system_clock::now();
+  return now - status.modified > kStaleTemporaryAge || status.modified - now > kStaleTemporaryAge;
 }
 
 }  // namespace
@@ -134,7 +148,34 @@ ClearReport DiskStore::clear() {
   for (const std::string& directory : shards()) clear_directory(directory, report);
   clear_directory(quarantine_.directory(), report);
   static_cast<void>(files_.remove(in_root(version_directory_)));  // stays if anything is in it
+  clear_usage(report);
   return report;
+}
+
+// After the entries: a size that is not known is counted anew, so those who publish meanwhile do
+// not go wrong.
+void DiskStore::clear_usage(ClearReport& report) {
+  const std::string directory = fmt::format("{}/{}", root(), kUsageDirectory);
+  for (const std::string& name : list_or_throw(files_, in_root(directory))) {
+    const std::string path = directory + '/' + name;
+    const IoResult<FileStatus> status = files_.status(in_root(path));
+    if (!status.ok() || status.value.type != FileType::regular) continue;
+    if (!is_usage_name(name) && !is_stale_usage_temporary(name, status.value)) continue;
+    std::string refused = distrust(root_.trust, status.value, path);
+    if (!refused.empty()) {
+      report.left.push_back(std::move(refused));
+      continue;
+    }
+    const IoStatus removed = files_.remove(in_root(path));
+    if (removed.error == ENOENT) continue;
+    if (!removed.ok()) {
+      report.left.push_back(fmt::format("{}: {}", path, removed.reason()));
+      continue;
+    }
+    ++report.usage_files;
+    report.bytes += status.value.size;
+  }
+  static_cast<void>(files_.remove(in_root(directory)));  // stays if anything is in it
 }
 
 // The directory just written, and another one, so that also those that nobody writes any more have

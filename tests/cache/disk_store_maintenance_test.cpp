@@ -2,7 +2,9 @@
 #include <filesystem>
 #include <fourge/error.hpp>
 
+#include "cache/disk_counters.hpp"
 #include "cache/disk_store.hpp"
+#include "cache/evictor.hpp"
 #include "cache/temporary_name.hpp"
 #include "tests/cache/cache_support.hpp"
 #include "tests/support/catch.hpp"
@@ -166,6 +168,58 @@ TEST_CASE("clear leaves an empty root, and says what it could not remove") {
   REQUIRE(report.left.size() == 1);
   CHECK(report.left[0].find(store.path_of(full)) == 0);
   CHECK(exists(store.path_of(full) + "/inner"));
+}
+
+TEST_CASE("clear removes what is known of the use of entries") {
+  const TemporaryDirectory directory;
+  const std::string root = directory / "root";
+  DiskStore store(root);
+  cache::Evictor evictor(root);
+  cache::DiskCounters counters(root);
+  const CacheKey key = make_key("one");
+  const auto publish = [&] {
+    REQUIRE(store.publish(key, make_payload("one")).ok);
+    evictor.published(key, fs::file_size(store.path_of(key)));
+  };
+  publish();
+  evictor.used(key);
+  cache::CounterValues values;
+  values[cache::CounterId::compiles] = 3;
+  counters.record(values);
+  counters.flush();
+  REQUIRE(exists(root + "/usage/sizes"));
+  REQUIRE(exists(root + "/usage/counters"));
+  REQUIRE(exists(root + "/usage/" + key.shard() + ".used"));
+  write_all(root + "/usage/counters.1-00000000.fold", "put aside");
+  write_all(root + "/usage/sizes.1-00000000.tmp", "left behind");
+  set_age(root + "/usage/sizes.1-00000000.tmp", std::chrono::hours(1));
+  const auto report = store.clear();
+  CHECK(report.usage_files == 5);
+  CHECK(report.left.empty());
+  CHECK(fs::is_empty(root));
+
+  // Those who have the store open go on: no sum of what is gone, and no count lost that comes later.
+  CHECK(counters.totals().values[cache::CounterId::compiles] == 0);
+  values[cache::CounterId::compiles] = 4;
+  counters.record(values);
+  counters.flush();
+  CHECK(counters.totals().values[cache::CounterId::compiles] == 1);
+  publish();
+  CHECK(evictor.trim().bytes == fs::file_size(store.path_of(key)));
+  CHECK(store.lookup(key).entry);
+
+  // A log that somebody is about to put in place, a stranger's file, and what others may write.
+  write_all(root + "/usage/sizes.1-00000001.tmp", "being written");
+  write_all(root + "/usage/notes", "not ours");
+  write_all(root + "/usage/ff.used", "of anybody");
+  fs::permissions(root + "/usage/ff.used", fs::perms::others_write, fs::perm_options::add);
+  const auto again = store.clear();
+  REQUIRE(again.left.size() == 1);
+  CHECK(again.left[0].find("ff.used") != std::string::npos);
+  CHECK(exists(root + "/usage/sizes.1-00000001.tmp"));
+  CHECK(exists(root + "/usage/notes"));
+  CHECK(exists(root + "/usage/ff.used"));
+  CHECK_FALSE(exists(root + "/usage/sizes"));
 }
 
 TEST_CASE("a store that cannot be read is an error for those who ask for all of it") {
