@@ -63,12 +63,13 @@ FOURGE_INLINE float swish_bounded(float g, float t) {
 #if defined(FOURGE_HOST_EXECUTION)
   return div_rn(g, d);
 #else
-  // Newton's step on the reciprocal, then two on the quotient, whose remainders are exact.
+  // Newton's step on the reciprocal, then two on the quotient, whose remainders are exact; their signs
+  // are such that -0 stays -0.
   float r = rcp_approx(d);
   r = fma_rn(r, fma_rn(-d, r, 1.0f), r);
   float q = mul_rn(g, r);
-  q = fma_rn(fma_rn(-d, q, g), r, q);
-  return fma_rn(fma_rn(-d, q, g), r, q);
+  q = fma_rn(fma_rn(d, q, -g), -r, q);
+  return fma_rn(fma_rn(d, q, -g), -r, q);
 #endif
 }
 
