@@ -180,11 +180,11 @@ const OpDefinition& nvfp4_quantize_op() {
       .params = kParams,
       .args_size = sizeof(Args),
       .block_threads = block_threads,
-      .min_ctas = min_ctas,
       .refusal = refusal,
       .check_args = check_args,
       .launch_shape = launch_shape,
-      .regions = regions};
+      .regions = regions,
+      .min_ctas = min_ctas};
   return kOp;
 }
 

@@ -74,15 +74,15 @@ struct OpDefinition {
 
   // The most threads a CTA of a variant has (its launch bound); the launch rule may ask for fewer.
   int (*block_threads)(const KernelSpec& spec);
-  // So many CTAs should fit on a multiprocessor, which bounds the registers; null or 0: the compiler's
-  // choice. (The second launch bound.)
-  int (*min_ctas)(const KernelSpec& spec) = nullptr;
   // Why this combination of axis values is illegal; empty if it is legal.
   std::string (*refusal)(const KernelSpec& spec);
   // Throws Error(invalid_argument) that names the argument; args points to the op's argument struct.
   void (*check_args)(const KernelSpec& spec, const void* args);
   LaunchShape (*launch_shape)(const KernelSpec& spec, const void* args, const DeviceFacts& device);
   std::vector<BufferRegion> (*regions)(const KernelSpec& spec, const void* args);
+  // So many CTAs should fit on a multiprocessor, which bounds the registers; null or 0: the compiler's
+  // choice. (The second launch bound.)
+  int (*min_ctas)(const KernelSpec& spec) = nullptr;
 };
 
 // All operations, in the order of the documentation.
