@@ -3,8 +3,8 @@
 #include <fourge/error.hpp>
 #include <fourge/fp8_quantize.hpp>
 #include <fourge/kernel_spec.hpp>
-#include <fourge/moe_expand_quantize.hpp>
 #include <fourge/moe_activation_quantize.hpp>
+#include <fourge/moe_expand_quantize.hpp>
 #include <fourge/moe_finalize.hpp>
 #include <fourge/moe_permute.hpp>
 #include <fourge/moe_route.hpp>
@@ -24,11 +24,21 @@ namespace fourge {
 
 std::span<const OpDefinition* const> all_ops() {
   static const OpDefinition* const ops[] = {
-      &nvfp4_quantize_op(),       &nvfp4_quantize_grouped_op(),   &silu_and_mul_nvfp4_quantize_op(),
-      &mxfp4_quantize_op(),       &mxfp8_quantize_op(),           &fp8_quantize_1x128_op(),
-      &fp8_quantize_128x128_op(), &nvfp4_quantize_per_token_op(), &row_amax_op(),
-      &global_scale_op(),         &scale_interleave_op(),         &scale_deinterleave_op(),
-      &nvfp4_dequantize_op(),     &mxfp4_dequantize_op(),         &mxfp8_dequantize_op(),
+      &nvfp4_quantize_op(),
+      &nvfp4_quantize_grouped_op(),
+      &silu_and_mul_nvfp4_quantize_op(),
+      &mxfp4_quantize_op(),
+      &mxfp8_quantize_op(),
+      &fp8_quantize_1x128_op(),
+      &fp8_quantize_128x128_op(),
+      &nvfp4_quantize_per_token_op(),
+      &row_amax_op(),
+      &global_scale_op(),
+      &scale_interleave_op(),
+      &scale_deinterleave_op(),
+      &nvfp4_dequantize_op(),
+      &mxfp4_dequantize_op(),
+      &mxfp8_dequantize_op(),
       &moe_swiglu_fp8_block_op(),
       &moe_permute_op(),
       &moe_finalize_op(),

@@ -175,9 +175,9 @@ void add_simple(CLI::App& parent, CommandLine& line, const char* name, const cha
 }  // namespace
 
 void add_cache(CLI::App& app, CommandLine& line) {
-  CLI::App& command =
-      add_command(app, line, "cache",
-                  "Look into the cache directory: list, stats, verify, clear; export and import it.");
+  CLI::App& command = add_command(
+      app, line, "cache",
+      "Look into the cache directory: list, stats, verify, clear; export and import it.");
   command.require_subcommand(1);
   auto failed = std::make_shared<bool>(false);
   CLI::App& listing = add_command(command, line, "list", "List the kernels: bytes, age, spec.");

@@ -7,6 +7,7 @@
 #include "cache/disk_store.hpp"
 #include "cache/signature.hpp"
 #include "runtime/artifact_builder.hpp"
+#include "tests/gpu/cubin_builder.hpp"
 #include "tests/runtime/scratch.hpp"
 #include "tests/support/catch.hpp"
 
@@ -23,11 +24,15 @@ namespace {
 const KernelSpec kSpec = KernelSpec::parse("nvfp4_quantize[layout=8x4]@sm_90a");
 const KernelSpec kOther = KernelSpec::parse("nvfp4_quantize[tpc=4]@sm_90a");
 
-// As a machine with some NVRTC would have filled it; what the bytes are does not matter here.
+// As a machine with some NVRTC would have filled it; the code in it does not matter here.
 std::vector<std::byte> cubin_of(const KernelSpec& spec) {
-  const std::string text = "cubin of " + spec.text();
-  const auto bytes = std::as_bytes(std::span<const char>(text));
-  return {bytes.begin(), bytes.end()};
+  fourge::tests::BuiltCubin cubin;
+  cubin.kernel = spec.entry_name();
+  for (const Param& param : spec.op().params) {
+    cubin.params.push_back(
+        {static_cast<std::uint16_t>(param.offset), static_cast<std::uint32_t>(param.size)});
+  }
+  return fourge::tests::build_cubin(cubin);
 }
 
 void fill(const std::string& root) {

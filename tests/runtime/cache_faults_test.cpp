@@ -188,8 +188,7 @@ TEST_CASE("a cache that vanishes in the middle is made again, without a warning"
   const auto first = runtime.build(spec);
   std::filesystem::remove_all(scratch.cache());
   CHECK(runtime.build(spec)->cubin == first->cubin);
-  CHECK(runtime.build(KernelSpec::parse("mxfp8_dequantize@sm_90a"))->origin ==
-        Origin::compiled);
+  CHECK(runtime.build(KernelSpec::parse("mxfp8_dequantize@sm_90a"))->origin == Origin::compiled);
   CHECK(scratch.files(".fourge").size() == 1);
   CHECK(log.count(LogLevel::warn) == 0);
   CHECK(Runtime(options).build(spec)->cubin == first->cubin);

@@ -7,13 +7,13 @@
 namespace fourge {
 
 struct Stats {
-  std::uint64_t memory_hits = 0;  // prepare()/build() answered from memory
-  std::uint64_t disk_hits = 0;    // answered by a verified entry on disk; of these
+  std::uint64_t memory_hits = 0;     // prepare()/build() answered from memory
+  std::uint64_t disk_hits = 0;       // answered by a verified entry on disk; of these
   std::uint64_t read_only_hits = 0;  //   in a read-only directory
   std::uint64_t bundle_hits = 0;     //   in a bundle
   std::uint64_t promotions = 0;      // copied from there into the cache directory
   std::uint64_t promotion_failures = 0;
-  std::uint64_t compiles = 0;     // NVRTC runs that succeeded
+  std::uint64_t compiles = 0;  // NVRTC runs that succeeded
   std::uint64_t compile_failures = 0;
   std::uint64_t remembered_failures = 0;  // failed compiles of before that were not tried again
   std::uint64_t replaced_holders = 0;     // stuck processes whose compile this Runtime took over
@@ -27,7 +27,7 @@ struct Stats {
   std::uint64_t miss_untrusted = 0;  // owner, mode or signature
   std::uint64_t miss_disabled = 0;   // there is no cache directory
   std::uint64_t publish_failures = 0;
-  std::uint64_t loads = 0;  // libraries loaded into the driver
+  std::uint64_t loads = 0;          // libraries loaded into the driver
   std::uint64_t evictions = 0;      // entries that this Runtime removed to keep the byte limit
   std::uint64_t bytes_evicted = 0;  // of their files
   std::uint64_t bytes_written = 0;  // of entries put into the cache directory
