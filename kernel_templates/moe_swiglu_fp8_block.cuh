@@ -33,7 +33,7 @@ struct SwigluRow {
   float gate_scale;
 };
 
-// kBounded: the caller knows that |t| and alpha are small enough for swish_bounded().
+// kBounded: the caller knows that |t| and alpha are small enough for it.
 template <class Config, bool kBounded>
 FOURGE_INLINE float swiglu(float linear, float gate, const SwigluFactors& factors) {
   float t = gate;
@@ -42,14 +42,10 @@ FOURGE_INLINE float swiglu(float linear, float gate, const SwigluFactors& factor
     linear = add_rn(max_or_nan(min_or_nan(linear, factors.limit), -factors.limit), factors.beta);
     t = mul_rn(factors.alpha, gate);
   }
-  if constexpr (kBounded) {
-    return mul_rn(linear, swish_bounded(gate, t));
-  } else {
-    return mul_rn(linear, swish<Config::kMath>(gate, t));
-  }
+  return mul_rn(linear, swish<Config::kMath, kBounded>(gate, t));
 }
 
-// Whether no gate can leave the range of swish_bounded(), whatever its code: it is at most 448.
+// Whether no gate can leave the range of a bounded swish(), whatever its code: it is at most 448.
 template <class Config>
 FOURGE_INLINE bool swiglu_is_bounded(float gate_scale, const SwigluFactors& factors) {
   float largest = mul_rn(absolute(gate_scale), 448.0f);

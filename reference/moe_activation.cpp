@@ -49,9 +49,8 @@ float gelu_erf(float g) noexcept {
 float gelu_tanh(float g) noexcept {
   constexpr float kTwoRoot = std::bit_cast<float>(0x3FCC422AU);  // 2 sqrt(2 / pi)
   constexpr float kCubic = std::bit_cast<float>(0x3D922279U);    // times 0.044715
-  constexpr float kMinusLog2E = std::bit_cast<float>(0xBFB8AA3BU);
   const float t = ftz::mul(g, fma(ftz::mul(g, g), kCubic, kTwoRoot));
-  return ftz::div(g, ftz::add(1.0F, exp2_exact_mode(ftz::mul(t, kMinusLog2E))));
+  return swish(g, t);
 }
 
 float activate(float gate, float linear, const ActivationForm& form) noexcept {

@@ -13,7 +13,6 @@ namespace fourge::reference {
 namespace {
 
 constexpr std::int64_t kBlock = 128;
-constexpr float kMinusLog2E = -1.44269502F;
 
 std::size_t index(std::int64_t i) { return static_cast<std::size_t>(i); }
 
@@ -37,8 +36,7 @@ float swiglu(float linear, float gate, const Swiglu& form) noexcept {
   const float g = gate > form.limit ? form.limit : gate;
   const float low = linear < -form.limit ? -form.limit : linear;
   const float l = low > form.limit ? form.limit : low;
-  const float e = exp2_exact_mode(ftz::mul(ftz::mul(form.alpha, g), kMinusLog2E));
-  return ftz::mul(ftz::div(g, ftz::add(1.0F, e)), ftz::add(l, form.beta));
+  return ftz::mul(swish(g, ftz::mul(form.alpha, g)), ftz::add(l, form.beta));
 }
 
 void moe_swiglu_fp8_block(const MoeSwigluProblem& problem, std::span<const std::int64_t> rows,

@@ -1,21 +1,50 @@
 // The block of 16 values that an operation quantizes: as it lies in memory, or after SiLU-and-multiply.
 #pragma once
 
-#include "device/activation.cuh"
 #include "device/convert16.cuh"
 #include "device/global_memory.cuh"
 #include "device/packed16.cuh"
+#include "device/swish.cuh"
 
 namespace fourge_device {
 
 // What stands before the quantizer. gate_first: a row is [gate | linear].
 enum class Activation { none, silu_gate_first, silu_linear_first };
 
-template <class Config>
+template <class Config, bool kBounded>
 FOURGE_INLINE uint32 silu_and_mul_pair(uint32 gate, uint32 linear) {
   using P = Packed16<Config::kInput>;
-  return pack_pair<Config::kInput>(mul_rn(silu<Config::kMath>(P::low(gate)), P::low(linear)),
-                                   mul_rn(silu<Config::kMath>(P::high(gate)), P::high(linear)));
+  const auto one = [](float g, float l) { return mul_rn(swish<Config::kMath, kBounded>(g, g), l); };
+  return pack_pair<Config::kInput>(one(P::low(gate), P::low(linear)),
+                                   one(P::high(gate), P::high(linear)));
+}
+
+// Gates beyond the range of a bounded swish(), NaN and infinities are rare: one rolled copy of their code.
+template <class Config>
+FOURGE_INLINE Words8 silu_and_mul_block(const Words8& gate, const Words8& linear) {
+  constexpr uint32 kLargest = Config::kInput == ElementType::bf16 ? 0x42ACu : 0x5560u;  // 86
+  constexpr bool kExact = Config::kMath == MathMode::exact;
+  Words8 result;
+#pragma unroll
+  for (int i = 0; i < 8; ++i) {
+    result.w[i] = silu_and_mul_pair<Config, kExact>(gate.w[i], linear.w[i]);
+  }
+  if (kExact && unlikely(bits_of_packed(block_max_packed<Config::kInput>(gate.w)) > kLargest)) {
+    Words8 g = gate;
+    Words8 l = linear;
+#pragma unroll 1
+    for (int i = 0; i < 8; ++i) {
+      const uint32 pair = silu_and_mul_pair<Config, false>(g.w[0], l.w[0]);
+#pragma unroll
+      for (int k = 0; k < 7; ++k) {
+        g.w[k] = g.w[k + 1];
+        l.w[k] = l.w[k + 1];
+        result.w[k] = result.w[k + 1];
+      }
+      result.w[7] = pair;
+    }
+  }
+  return result;
 }
 
 // columns: blocks of 16 in an output row. An input row has twice as many with an activation.
@@ -29,13 +58,7 @@ FOURGE_INLINE Words8 load_activation_block(const void* x, int64 row, int64 colum
     const Words8 a = load_words8<Config::kLoad256>(first);
     const Words8 b = load_words8<Config::kLoad256>(first + columns * 32);
     constexpr bool kGateFirst = Config::kActivation == Activation::silu_gate_first;
-    Words8 result;
-#pragma unroll
-    for (int i = 0; i < 8; ++i) {
-      result.w[i] = kGateFirst ? silu_and_mul_pair<Config>(a.w[i], b.w[i])
-                               : silu_and_mul_pair<Config>(b.w[i], a.w[i]);
-    }
-    return result;
+    return kGateFirst ? silu_and_mul_block<Config>(a, b) : silu_and_mul_block<Config>(b, a);
   }
 }
 

@@ -48,7 +48,7 @@ FOURGE_INLINE float gelu_erf(float g) {
   return mul_rn(mul_rn(0.5f, g), add_rn(1.0f, e));
 }
 
-// 0.5 g (1 + tanh u) = g / (1 + exp(-2 u)), u = sqrt(2 / pi) (g + 0.044715 g^3).
+// 0.5 g (1 + tanh u) = g sigmoid(2 u), u = sqrt(2 / pi) (g + 0.044715 g^3).
 FOURGE_INLINE float gelu_tanh(float g) {
   const float factor =
       fma_rn(mul_rn(g, g), float_from_bits(0x3D922279u), float_from_bits(0x3FCC422Au));
@@ -59,7 +59,7 @@ FOURGE_INLINE float gelu_tanh(float g) {
 template <ActivationKind kKind>
 FOURGE_INLINE float activate(float g, float l, const ActivationFactors& factors) {
   if constexpr (kKind == ActivationKind::swiglu) {
-    return mul_rn(silu<MathMode::exact>(g), l);
+    return mul_rn(swish<MathMode::exact>(g, g), l);
   } else if constexpr (kKind == ActivationKind::geglu) {
     return mul_rn(gelu_erf(g), l);
   } else if constexpr (kKind == ActivationKind::geglu_tanh) {
@@ -73,7 +73,7 @@ FOURGE_INLINE float activate(float g, float l, const ActivationFactors& factors)
     const float positive = max_or_nan(g, 0.0f);
     return mul_rn(positive, positive);
   } else if constexpr (kKind == ActivationKind::silu) {
-    return silu<MathMode::exact>(g);
+    return swish<MathMode::exact>(g, g);
   } else if constexpr (kKind == ActivationKind::gelu) {
     return gelu_erf(g);
   } else {

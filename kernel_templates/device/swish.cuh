@@ -1,8 +1,9 @@
-// g * sigmoid(t) = g / (1 + 2^(-t log2 e)): SiLU for t = g, and the form with a slope for t = alpha * g.
-// In exact mode the same bits as silu() for t = g.
+// g * sigmoid(t), sigmoid(t) = 1 / (1 + 2^(-t log2 e)): SiLU for t = g, and the form with a slope for
+// t = alpha * g. docs/numerics.md defines the steps of exact mode; in fast mode exponential and division
+// are the approximate instructions.
 #pragma once
 
-#include "device/activation.cuh"
+#include "device/exp2.cuh"
 
 namespace fourge_device {
 
@@ -26,11 +27,53 @@ FOURGE_INLINE float max_or_nan(float a, float b) {
 #endif
 }
 
-template <MathMode kMath>
+// 2^f * 2^n = 2^(-t log2 e): n an integer (shifted: plus kSigmoidShift), |f| at most about a half.
+struct SigmoidPower {
+  float shifted;
+  float power_of_f;
+};
+
+inline constexpr float kSigmoidShift =
+    12582912.0f;  // 1.5 * 2^23: adding it leaves the nearest integer
+
+FOURGE_INLINE SigmoidPower sigmoid_power(float t) {
+  const float factor = float_from_bits(0xBFB8AA3Bu);
+  SigmoidPower e;
+  e.shifted = fma_rn(t, factor, kSigmoidShift);
+  const float f = fma_rn(t, factor, sub_rn(kSigmoidShift, e.shifted));
+  float p = float_from_bits(0x3AADED3Du);
+  p = fma_rn(p, f, float_from_bits(0x3C1E7458u));
+  p = fma_rn(p, f, float_from_bits(0x3D635B6Cu));
+  p = fma_rn(p, f, float_from_bits(0x3E75FCE1u));
+  p = fma_rn(p, f, float_from_bits(0x3F317215u));
+  e.power_of_f = fma_rn(p, f, 1.0f);
+  return e;
+}
+
+// Of any t; NaN gives what infinity gives: 1.
+FOURGE_INLINE float sigmoid_any(float t) {
+  const SigmoidPower e = sigmoid_power(max_num(min_num(t, 128.0f), -128.0f));
+  const int n = static_cast<int>(float_bits(e.shifted) - float_bits(kSigmoidShift));
+  return rcp_rn(add_rn(1.0f, times_power_of_two(e.power_of_f, n)));
+}
+
+// The same for |t| <= kBoundedSwish, with fewer operations: the power of two goes into the exponent
+// directly (below 2^-126 the sum is 1 whatever becomes of it), and the reciprocal is of an ordinary
+// number.
+inline constexpr float kBoundedSwish = 86.0f;
+
+FOURGE_INLINE float sigmoid_bounded(float t) {
+  const SigmoidPower e = sigmoid_power(t);
+  return rcp_rn_normal(
+      add_rn(1.0f, float_from_bits(float_bits(e.power_of_f) + (float_bits(e.shifted) << 23))));
+}
+
+// kBounded: the caller knows that |t| <= kBoundedSwish (NaN only if g is).
+template <MathMode kMath, bool kBounded = false>
 FOURGE_INLINE float swish(float g, float t) {
-  const float z = mul_rn(t, float_from_bits(0xBFB8AA3Bu));
 #if !defined(FOURGE_HOST_EXECUTION)
   if constexpr (kMath == MathMode::fast) {
+    const float z = mul_rn(t, float_from_bits(0xBFB8AA3Bu));
     float e;
     asm("ex2.approx.ftz.f32 %0, %1;" : "=f"(e) : "f"(z));
     float s;
@@ -38,39 +81,7 @@ FOURGE_INLINE float swish(float g, float t) {
     return s;
   }
 #endif
-  return div_rn(g, add_rn(1.0f, exp2_polynomial(z)));
-}
-
-// swish<exact> with fewer operations, for |t| <= kBoundedSwish and t no more than 32 times as large
-// as g; NaN of g too. The power of two goes into the exponent directly: below 2^-126 the sum is 1
-// whatever becomes of it. With that denominator, between 1 and 2^126, the quotient needs no care for
-// the range.
-inline constexpr float kBoundedSwish = 87.0f;
-
-FOURGE_INLINE float swish_bounded(float g, float t) {
-  const float z = mul_rn(t, float_from_bits(0xBFB8AA3Bu));
-  constexpr float kRound = 12582912.0f;  // as in exp2_polynomial()
-  const float shifted = add_rn(z, kRound);
-  const float f = sub_rn(z, sub_rn(shifted, kRound));
-  float p = float_from_bits(0x3922363Fu);
-  p = fma_rn(p, f, float_from_bits(0x3AAFA464u));
-  p = fma_rn(p, f, float_from_bits(0x3C1D94ECu));
-  p = fma_rn(p, f, float_from_bits(0x3D635766u));
-  p = fma_rn(p, f, float_from_bits(0x3E75FDF0u));
-  p = fma_rn(p, f, float_from_bits(0x3F317218u));
-  p = fma_rn(p, f, 1.0f);
-  const float d = add_rn(1.0f, float_from_bits(float_bits(p) + (float_bits(shifted) << 23)));
-#if defined(FOURGE_HOST_EXECUTION)
-  return div_rn(g, d);
-#else
-  // Newton's step on the reciprocal, then two on the quotient, whose remainders are exact; their signs
-  // are such that -0 stays -0.
-  float r = rcp_approx(d);
-  r = fma_rn(r, fma_rn(-d, r, 1.0f), r);
-  float q = mul_rn(g, r);
-  q = fma_rn(fma_rn(d, q, -g), -r, q);
-  return fma_rn(fma_rn(d, q, -g), -r, q);
-#endif
+  return mul_rn(g, kBounded ? sigmoid_bounded(t) : sigmoid_any(t));
 }
 
 }  // namespace fourge_device

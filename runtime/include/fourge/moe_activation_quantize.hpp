@@ -25,7 +25,7 @@
 //   geglu_tanh  g / (1 + exp(-2u)) * l         u = sqrt(2 / pi) (g + 0.044715 g^3): the form with tanh
 //   clamped     g' / (1 + exp(-alpha g')) * (l' + beta)  g' = min(g, limit), l' = l clamped to +-limit
 //   relu2       max(g, 0)^2;  silu;  gelu;  identity    no linear half
-// exp and erf are fixed polynomials (device/activation.cuh, device/gated_activation.cuh): the same bits
+// exp and erf are fixed polynomials (device/exp2.cuh, device/gated_activation.cuh): the same bits
 // everywhere. Then, with round=rounded, the value is rounded to x's type; it is quantized, with
 // scale=token by a scale that comes from the row's largest magnitude (FP8: max(a / 448, 1 / (512 *
 // 448))). One launch whatever the length: a row of more than 4096 columns is computed twice.

@@ -14,7 +14,7 @@
 //   groups). llama4: top_k = 1.
 //
 // Axis method, with l the logits, in binary32 and one rounding an operation (subnormals flushed), exp
-// and division as in exact mode (device/activation.cuh), s = 1 / (1 + exp(-l)):
+// and division as in exact mode (device/exp2.cuh), s = 1 / (1 + exp(-l)):
 //   softmax         the largest l; weight exp(l - m) / sum over all experts, m the largest l. The sum:
 //                   lane i of 32 adds experts i, i + 32, ... up, then the lanes add as a butterfly (16,
 //                   8, 4, 2, 1 apart)
