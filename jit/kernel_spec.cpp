@@ -94,6 +94,12 @@ SpecParts split_spec(std::string_view whole) {
 }  // namespace
 
 KernelSpec KernelSpec::parse(std::string_view text, std::optional<Target> fallback) {
+  return parse(text, fourge::find_op, fallback);
+}
+
+KernelSpec KernelSpec::parse(std::string_view text,
+                             const std::function<const OpDefinition&(std::string_view)>& find_op,
+                             std::optional<Target> fallback) {
   const SpecParts parts = split_spec(text);
   const OpDefinition& op = find_op(parts.op);
   if (!parts.target && !fallback) {

@@ -90,10 +90,12 @@ std::string entry_function(const KernelSpec& spec) {
   if (const int ctas = spec.op().min_ctas == nullptr ? 0 : spec.op().min_ctas(spec); ctas > 0) {
     bounds += fmt::format(", {}", ctas);
   }
+  const bool qualified = spec.op().entry_function.find("::") != std::string_view::npos;
   return fmt::format(
       "extern \"C\" __global__ void __launch_bounds__({}) {}({}) {{\n"
-      "  fourge_device::{}<fourge_generated::Config>({});\n}}\n",
-      bounds, spec.entry_name(), parameters, spec.op().entry_function, arguments);
+      "  {}{}<fourge_generated::Config>({});\n}}\n",
+      bounds, spec.entry_name(), parameters,
+      qualified ? "" : "fourge_device::", spec.op().entry_function, arguments);
 }
 
 }  // namespace

@@ -106,7 +106,7 @@ void ArtifactBuilder::keep_counters() noexcept {
 }
 
 BuildRequest ArtifactBuilder::request(const KernelSpec& spec) {
-  std::string source = jit::generate(spec, template_files());
+  std::string source = generate_source(spec, options_.ops);
   std::vector<std::string> options = jit::nvrtc_options(spec.target());
   cache::CacheKey key = make_key(spec, source, options, compiler_->location().build_identity);
   return {spec, std::move(source), std::move(options), std::move(key)};

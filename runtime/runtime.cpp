@@ -57,6 +57,10 @@ Runtime::~Runtime() = default;
 
 const Options& Runtime::options() const noexcept { return impl_->options; }
 
+KernelSpec Runtime::parse(std::string_view text, std::optional<Target> fallback) const {
+  return impl_->options.ops.parse(text, fallback);
+}
+
 std::shared_ptr<const Artifact> Runtime::build(const KernelSpec& spec) {
   if (const auto* known = impl_->artifacts.find(spec)) {
     impl_->counters.memory_hits.add();
@@ -98,7 +102,7 @@ HostKernel Runtime::prepare_host(const KernelSpec& spec) {
 std::vector<HostKernel> Runtime::prepare_host(std::span<const KernelSpec> specs) {
   std::vector<host::HostSource> sources;
   for (const KernelSpec& spec : specs) {
-    sources.push_back({spec, spec.entry_name(), generate_source(spec)});
+    sources.push_back({spec, spec.entry_name(), generate_source(spec, impl_->options.ops)});
   }
   std::vector<HostKernel> kernels;
   for (const detail::HostKernelState* state : impl_->host_executor().prepare(sources)) {

@@ -12,6 +12,7 @@
 #include <array>
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -29,6 +30,12 @@ class FOURGE_API KernelSpec {
   // instead, or why the combination is illegal. Without "@target" the fallback is taken; without a
   // fallback that is an error.
   static KernelSpec parse(std::string_view text, std::optional<Target> fallback = std::nullopt);
+
+  // The same with another table of operations: find_op gives the one of a name, or throws
+  // Error(invalid_spec). OpRegistry::parse() is made of this.
+  static KernelSpec parse(std::string_view text,
+                          const std::function<const OpDefinition&(std::string_view)>& find_op,
+                          std::optional<Target> fallback);
 
   const OpDefinition& op() const noexcept { return *op_; }
   Target target() const noexcept { return target_; }

@@ -67,8 +67,11 @@ struct OpDefinition {
   std::string_view name;
   std::string_view summary;
   std::span<const Axis> axes;
-  std::string_view template_file;   // below kernel_templates/: "nvfp4_quantize.cuh"
-  std::string_view entry_function;  // function template over Config: "nvfp4_quantize_kernel"
+  // Built in: below kernel_templates/, "nvfp4_quantize.cuh". Added (<fourge/op_registry.hpp>): from
+  // the root of its template directory.
+  std::string_view template_file;
+  // Function template over Config, "nvfp4_quantize_kernel". Without a namespace it is in fourge_device.
+  std::string_view entry_function;
   std::span<const Param> params;
   std::size_t args_size;
 

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <fourge/export.hpp>
+#include <fourge/op_registry.hpp>
 
 #include <chrono>
 #include <cstddef>
@@ -57,6 +58,8 @@ struct FOURGE_API Options {
   std::chrono::seconds failure_memory{600};
   // Forget what did not compile before this Runtime was made.
   bool retry_failed = false;
+  // Operations of your own (docs/adding_an_op.md), known to this Runtime only.
+  OpRegistry ops;
   // Called from any thread. Unset: silent. Never called on the launch path.
   std::function<void(LogLevel, std::string_view)> log;
 

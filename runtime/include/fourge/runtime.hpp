@@ -20,8 +20,10 @@
 #include <chrono>
 #include <cstddef>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
+#include <string_view>
 #include <vector>
 
 namespace fourge {
@@ -52,6 +54,9 @@ class FOURGE_API Runtime {
 
   const Options& options() const noexcept;
 
+  // A spec of a built-in operation or of one in Options::ops. As KernelSpec::parse() otherwise.
+  KernelSpec parse(std::string_view text, std::optional<Target> fallback = std::nullopt) const;
+
   // The cubin for a spec: from memory, from disk, or compiled and published. Needs no GPU.
   std::shared_ptr<const Artifact> build(const KernelSpec& spec);
 
@@ -76,6 +81,7 @@ class FOURGE_API Runtime {
 };
 
 // The generated translation unit and the compiler options of a spec. Needs neither NVRTC nor a GPU.
+// For built-in operations; <fourge/op_registry.hpp> has the same for added ones.
 FOURGE_API std::string generate_source(const KernelSpec& spec);
 FOURGE_API std::vector<std::string> compile_options(const KernelSpec& spec);
 

@@ -1,0 +1,331 @@
+// Operations from outside: what a registry takes and refuses, and that its operations go the way of the
+// built-in ones.
+#include <fourge/runtime.hpp>
+
+#include "examples/custom_op/scaled_cast.hpp"
+#include "reference/formats.hpp"
+#include "runtime/definition_check.hpp"
+#include "runtime/template_scanner.hpp"
+#include "runtime/templates.hpp"
+#include "tests/runtime/scratch.hpp"
+#include "tests/support/aligned_buffer.hpp"
+#include "tests/support/catch.hpp"
+
+#include <cmath>
+#include <fstream>
+
+namespace fourge::tests {
+namespace {
+
+namespace fs = std::filesystem;
+
+const std::string kTemplates = FOURGE_SOURCE_DIR "/examples/custom_op/templates";
+
+OpRegistry with_scaled_cast(const std::string& directory = kTemplates) {
+  OpRegistry ops;
+  ops.add(scaled_cast_op(), directory);
+  return ops;
+}
+
+void write(const fs::path& path, const std::string& text) {
+  fs::create_directories(path.parent_path());
+  std::ofstream file(path, std::ios::binary);
+  file << text;
+  REQUIRE(file.flush());
+}
+
+template <class Call>
+std::string error_of(ErrorKind kind, const Call& call) {
+  try {
+    call();
+  } catch (const Error& error) {
+    CHECK(std::string(to_string(error.kind())) == to_string(kind));
+    return error.what();
+  }
+  FAIL("nothing was thrown");
+  return {};
+}
+
+bool holds(const std::string& text, const std::string& part) {
+  return text.find(part) != std::string::npos;
+}
+
+// A copy of the example's templates that a test may change.
+std::string copied(const Scratch& scratch, const std::string& name) {
+  const std::string directory = scratch.path() + "/" + name;
+  fs::copy(kTemplates, directory);
+  return directory;
+}
+
+Options options_with(const Scratch& scratch, OpRegistry ops) {
+  Options options = scratch.options();
+  options.ops = std::move(ops);
+  return options;
+}
+
+// One call of every kind of number, against the reference's conversions.
+void check_on_host(const HostKernel& kernel) {
+  constexpr std::int64_t kRows = 7;
+  constexpr std::int64_t kCols = 2080;  // more than one CTA of columns
+  const bool by_row = kernel.spec().get("scale") == "row";
+  const auto type = kernel.spec().get("in") == "bf16" ? reference::ElementType::bf16
+                                                      : reference::ElementType::f16;
+  std::vector<std::uint16_t> x(kRows * kCols);
+  for (std::size_t i = 0; i < x.size(); ++i) {
+    x[i] = static_cast<std::uint16_t>(i * 40503U);
+  }
+  std::vector<float> scales{0.5F, 1.0F, 3.0F, 0.0078125F, 448.0F, -1.5F, 1e-3F};
+  AlignedBuffer input(x.data(), x.size() * 2);
+  AlignedBuffer factors(scales.data(), scales.size() * 4);
+  AlignedBuffer codes(x.size(), 0xA5);
+  ScaledCastArgs args;
+  args.x = input.data();
+  args.codes = codes.data();
+  args.row_scales = reinterpret_cast<const float*>(factors.data());
+  args.scale = 0.3F;
+  args.rows = kRows;
+  args.cols = kCols;
+  kernel.launch(args);
+  for (std::size_t i = 0; i < x.size(); ++i) {
+    const float factor = by_row ? scales[i / kCols] : args.scale;
+    float value = reference::to_float(type, x[i]);
+    value = std::fpclassify(value) == FP_SUBNORMAL ? std::copysign(0.0F, value) : value;
+    const auto expected = reference::encode_e4m3(value * factor);
+    INFO(kernel.spec().text() << " element " << i);
+    REQUIRE(codes.data()[i] == expected);
+  }
+}
+
+}  // namespace
+
+TEST_CASE("an added operation's variants run on the host", "[op_registry]") {
+  const auto ops = with_scaled_cast();
+  Options options = Options::from_environment();
+  options.ops = ops;
+  Runtime runtime(options);
+  std::vector<KernelSpec> specs;
+  for (const char* target : {"sm_80", "sm_90a", "sm_100a"}) {
+    for (const KernelSpec& spec : legal_variants(scaled_cast_op(), Target::parse(target))) {
+      specs.push_back(spec);
+    }
+  }
+  REQUIRE(specs.size() == 12);
+  for (const HostKernel& kernel : runtime.prepare_host(specs)) {
+    check_on_host(kernel);
+  }
+  ScaledCastArgs args;
+  args.rows = 1;
+  args.cols = 24;
+  const auto kernel = runtime.prepare_host(specs.front());
+  CHECK(
+      holds(error_of(ErrorKind::invalid_argument, [&] { kernel.launch(args); }), "multiple of 16"));
+  args.cols = 16;
+  CHECK(holds(error_of(ErrorKind::invalid_argument, [&] { kernel.launch(args); }), "x must be"));
+  args.rows = 0;
+  kernel.launch(args);
+}
+
+TEST_CASE("an added operation is compiled once, cached and found again", "[op_registry]") {
+  const Scratch scratch;
+  std::string key;
+  {
+    Runtime runtime(options_with(scratch, with_scaled_cast()));
+    for (const char* target : {"sm_90a", "sm_100a"}) {
+      const auto spec = runtime.parse("scaled_cast[scale=row]", Target::parse(target));
+      const auto artifact = runtime.build(spec);
+      CHECK(artifact->origin == Origin::compiled);
+      CHECK(artifact->source == generate_source(spec, runtime.options().ops));
+      CHECK(holds(artifact->source, "scaled_cast::scaled_cast_kernel<fourge_generated::Config>"));
+      CHECK_FALSE(holds(artifact->source, "#include"));
+      CHECK_FALSE(holds(artifact->source, kTemplates));
+      CHECK_FALSE(holds(artifact->key_record, kTemplates));
+      key = artifact->key;
+    }
+    CHECK(runtime.stats().compiles == 2);
+  }
+  // Elsewhere, the same text: the same key, found on disk.
+  const std::string moved = copied(scratch, "moved templates");
+  Runtime runtime(options_with(scratch, with_scaled_cast(moved)));
+  const auto found = runtime.build(runtime.parse("scaled_cast[in=bf16,scale=row]@sm_100a"));
+  CHECK(found->origin == Origin::disk);
+  CHECK(found->key == key);
+  CHECK(runtime.stats().compiles == 0);
+}
+
+TEST_CASE("templates are those of the moment of add()", "[op_registry]") {
+  const Scratch scratch;
+  const std::string directory = copied(scratch, "templates");
+  const OpRegistry before = with_scaled_cast(directory);
+  const auto spec = before.parse("scaled_cast@sm_90a");
+  const std::string source = generate_source(spec, before);
+  write(directory + "/scale_of_row.cuh", "// nothing is here any more\n");
+  CHECK(generate_source(spec, before) == source);
+  CHECK(generate_source(spec, OpRegistry(before)) == source);
+  const OpRegistry after = with_scaled_cast(directory);
+  CHECK(generate_source(spec, after) != source);
+  fs::remove_all(directory);
+  CHECK(generate_source(spec, before) == source);
+  // As text, with no directory at all. What was taken from fourge is not looked at.
+  const auto taken = before.templates(scaled_cast_op());
+  const std::vector<TemplateText> texts(taken.begin(), taken.end());
+  OpRegistry embedded;
+  embedded.add(scaled_cast_op(), texts);
+  CHECK(generate_source(spec, embedded) == source);
+}
+
+TEST_CASE("a registry is a value, and knows the built-in operations too", "[op_registry]") {
+  const OpRegistry none;
+  OpRegistry ops = none;
+  ops.add(scaled_cast_op(), kTemplates);
+  CHECK(none.added().empty());
+  REQUIRE(ops.added().size() == 1);
+  CHECK(ops.added().front() == &scaled_cast_op());
+  CHECK(&ops.find("scaled_cast") == &scaled_cast_op());
+  CHECK(&ops.find("row_amax") == &find_op("row_amax"));
+  CHECK(ops.parse("row_amax@sm_90a") == KernelSpec::parse("row_amax@sm_90a"));
+  const auto unknown = error_of(ErrorKind::invalid_spec, [&] { ops.parse("scaled_cas@sm_90a"); });
+  CHECK(holds(unknown, "row_amax"));
+  CHECK(holds(unknown, ", scaled_cast"));
+  CHECK(
+      holds(error_of(ErrorKind::invalid_spec, [&] { ops.parse("scaled_cast[scale=col]@sm_90a"); }),
+            "tensor, row"));
+  error_of(ErrorKind::invalid_spec, [&] { none.parse("scaled_cast@sm_90a"); });
+
+  // A spec of an operation that this Runtime was not given.
+  const Scratch scratch;
+  Runtime runtime(scratch.options());
+  const auto spec = ops.parse("scaled_cast@sm_90a");
+  const auto foreign = error_of(ErrorKind::invalid_spec, [&] { runtime.build(spec); });
+  CHECK(holds(foreign, "scaled_cast[in=bf16,scale=tensor]@sm_90a: the operation is not built in"));
+  error_of(ErrorKind::invalid_spec, [&] { runtime.prepare_host(spec); });
+}
+
+TEST_CASE("names that are taken are refused", "[op_registry]") {
+  OpRegistry ops = with_scaled_cast();
+  CHECK(holds(error_of(ErrorKind::invalid_argument, [&] { ops.add(scaled_cast_op(), kTemplates); }),
+              "one of that name was added before"));
+  OpDefinition builtin = scaled_cast_op();
+  builtin.name = "row_amax";
+  CHECK(holds(error_of(ErrorKind::invalid_argument, [&] { ops.add(builtin, kTemplates); }),
+              "fourge has a built-in one of that name"));
+  CHECK(ops.added().size() == 1);
+}
+
+TEST_CASE("every built-in definition would be taken, one with a defect is not", "[op_registry]") {
+  for (const OpDefinition* op : all_ops()) {
+    CHECK_NOTHROW(check_definition(*op));
+  }
+  static constexpr AxisValue kValues[] = {{"a", "1", ""}, {"a", "2", ""}};
+  static constexpr AxisValue kComma[] = {{"a,b", "1", ""}};
+  static constexpr Axis kTwice[] = {{"x", "kX", "", kValues}};
+  static constexpr Axis kBadValue[] = {{"x", "kX", "", kComma}};
+  static constexpr Axis kTaken[] = {{"x", "kLoad256", "", std::span(kValues).first(1)}};
+  static constexpr Axis kEmpty[] = {{"x", "kX", "", {}}};
+  static constexpr Param kOutside[] = {{"x", "float", 44, 8}};
+  static constexpr Param kNoName[] = {{"x y", "float", 0, 4}};
+  const struct {
+    const char* says;
+    void (*damage)(OpDefinition&);
+  } cases[] = {
+      {"C identifier", [](OpDefinition& op) { op.name = "scaled cast"; }},
+      {"must name a function template", [](OpDefinition& op) { op.entry_function = "a:b"; }},
+      {"twice", [](OpDefinition& op) { op.axes = kTwice; }},
+      {"value \"a,b\"", [](OpDefinition& op) { op.axes = kBadValue; }},
+      {"is taken", [](OpDefinition& op) { op.axes = kTaken; }},
+      {"has 0 values", [](OpDefinition& op) { op.axes = kEmpty; }},
+      {"lies outside", [](OpDefinition& op) { op.params = kOutside; }},
+      {"identifier of its own", [](OpDefinition& op) { op.params = kNoName; }},
+      {"has 0 parameters", [](OpDefinition& op) { op.params = {}; }},
+      {"launch_shape is null", [](OpDefinition& op) { op.launch_shape = nullptr; }},
+      {"regions is null", [](OpDefinition& op) { op.regions = nullptr; }},
+      {"below device/", [](OpDefinition& op) { op.template_file = "device/x.cuh"; }},
+      {"template_file", [](OpDefinition& op) { op.template_file = "../x.cuh"; }}};
+  for (const auto& c : cases) {
+    OpDefinition op = scaled_cast_op();
+    c.damage(op);
+    OpRegistry ops;
+    INFO(c.says);
+    CHECK(holds(error_of(ErrorKind::invalid_argument, [&] { ops.add(op, kTemplates); }), c.says));
+    CHECK(ops.added().empty());
+  }
+}
+
+TEST_CASE("a fault in a template file is named with file and line", "[op_registry]") {
+  const Scratch scratch;
+  const std::string root = scratch.path() + "/t";
+  const std::string first = root + "/scaled_cast.cuh";
+  write(root + "/sub/part.cuh", "#pragma once\n");
+  write(scratch.path() + "/outside.cuh", "#pragma once\n");
+  fs::create_symlink(scratch.path() + "/outside.cuh", root + "/link.cuh");
+  const struct {
+    ErrorKind kind;
+    std::string text;
+    std::string says;
+  } cases[] = {
+      {ErrorKind::io, "//\n#include \"no.cuh\"\n", ":2: includes \"no.cuh\": template file "},
+      {ErrorKind::invalid_argument, "#include \"device/no.cuh\"",
+       ":1: includes \"device/no.cuh\", and"},
+      {ErrorKind::invalid_argument, "\n\n#include <cuda_fp8.h>\n", ":3: includes <...>"},
+      {ErrorKind::invalid_argument, "#include \"../outside.cuh\"\n",
+       ":1: includes \"../outside.cuh\"; a"},
+      {ErrorKind::invalid_argument, "#include \"/etc/passwd\"\n",
+       ":1: includes \"/etc/passwd\"; a"},
+      {ErrorKind::invalid_argument, "#include \"link.cuh\"\n", "leads out of its directory"},
+      {ErrorKind::io, "#include \"sub\"\n", "is no file"},
+      {ErrorKind::invalid_argument, " # include \"sub/part.cuh\"\n", ":1: write an include as"},
+      {ErrorKind::invalid_argument, "#include PART\n", ":1: write an include as"},
+      {ErrorKind::invalid_argument, "#ifdef A\n#include \"sub/part.cuh\"\n#endif\n",
+       ":2: includes"},
+      {ErrorKind::invalid_argument, "/*\n#include \"sub/part.cuh\"\n*/\n", ":2: an include inside"},
+      {ErrorKind::invalid_argument, "#embed \"x\"\n", ":1: #embed is not allowed"},
+      {ErrorKind::invalid_argument, "int t[] = {sizeof(__TIME__)};\n", ":1: __TIME__ is not"},
+      {ErrorKind::invalid_argument, "#if __has_include(\"x\")\n#endif\n", ":1: __has_include is"},
+      {ErrorKind::invalid_argument, std::string("a\n\0b", 4), "zero byte"}};
+  for (const auto& c : cases) {
+    write(first, c.text);
+    OpRegistry ops;
+    INFO(c.text);
+    const auto what = error_of(c.kind, [&] { ops.add(scaled_cast_op(), root); });
+    INFO(what);
+    CHECK(holds(what, c.says));
+    CHECK((holds(what, first) || holds(what, root + "/link.cuh")));
+  }
+  write(first, "#include \"sub/part.cuh\"\n");
+  write(root + "/sub/part.cuh", "int a;\n#import \"x\"\n");
+  OpRegistry ops;
+  CHECK(holds(error_of(ErrorKind::invalid_argument, [&] { ops.add(scaled_cast_op(), root); }),
+              root + "/sub/part.cuh:2: #import"));
+  CHECK(holds(error_of(ErrorKind::io, [&] { ops.add(scaled_cast_op(), root + "/none"); }),
+              "template directory \""));
+  CHECK(holds(
+      error_of(ErrorKind::io, [&] { ops.add(scaled_cast_op(), std::span<const TemplateText>{}); }),
+      "is not among those given"));
+}
+
+TEST_CASE("what a template file may hold", "[op_registry]") {
+  const char* const kText =
+      "// __DATE__ in a comment /* and this\n"
+      "#pragma once\n"
+      "#include \"device/types.cuh\"  // for uint32\n"
+      "#include \"sub/part.cuh\"\r\n"
+      "#if defined(FOURGE_HOST_EXECUTION)\n"
+      "#define A \"/*\"\n"
+      "#endif /* a\n"
+      "comment */\n"
+      "int x = 1'000; char c = '\"';\n"
+      "#include \"last.cuh\"";
+  const auto includes = scan_template(kText, "x.cuh");
+  REQUIRE(includes.size() == 3);
+  CHECK(includes[0].name == "device/types.cuh");
+  CHECK(includes[1].name == "sub/part.cuh");
+  CHECK(includes[1].line == 4);
+  CHECK(includes[2].name == "last.cuh");
+  CHECK(includes[2].line == 10);
+  // fourge's own device files are held to the same.
+  for (const auto& file : template_files()) {
+    INFO(file.name);
+    CHECK_NOTHROW(scan_template(file.text, std::string(file.name)));
+  }
+}
+
+}  // namespace fourge::tests
