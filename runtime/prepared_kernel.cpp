@@ -2,31 +2,48 @@
 
 #include <fourge/error.hpp>
 
-namespace fourge::detail {
+#include "runtime/driver/capture.hpp"
 
-PreparedKernel::PreparedKernel(std::unique_ptr<KernelState> state) : state_(std::move(state)) {
-  CUcontext current = nullptr;
-  const Driver& driver = *state_->driver;
-  driver.check(driver.cuCtxGetCurrent(&current), "cuCtxGetCurrent", state_->text);
-  contexts_[0] = current;  // load_kernel forced the load for it
+namespace fourge::detail {
+namespace {
+
+std::uint64_t current_context(const KernelState& state) {
+  unsigned long long id = 0;
+  const Driver& driver = *state.driver;
+  if (driver.cuCtxGetId(nullptr, &id) != CUDA_SUCCESS) {
+    current_device(driver, state.text);  // says that there is no context
+    driver.check(driver.cuCtxGetId(nullptr, &id), "cuCtxGetId", state.text);
+  }
+  return id + 1;
 }
 
-void PreparedKernel::load_for_current_context() {
-  CUcontext current = nullptr;
-  const Driver& driver = *state_->driver;
-  driver.check(driver.cuCtxGetCurrent(&current), "cuCtxGetCurrent", state_->text);
+}  // namespace
+
+PreparedKernel::PreparedKernel(std::unique_ptr<KernelState> state) : state_(std::move(state)) {
+  contexts_[0] = current_context(*state_);  // load_kernel forced the load for it
+}
+
+void PreparedKernel::load_for_current_context(std::optional<CUstream> stream) {
+  const std::uint64_t current = current_context(*state_);
   for (auto& slot : contexts_) {
-    const CUcontext known = slot.load(std::memory_order_relaxed);
-    if (known == current && current != nullptr) {
+    std::uint64_t known = slot.load(std::memory_order_relaxed);
+    if (known == current) {
       return;
     }
-    if (known == nullptr) {
-      force_load(*state_);
-      CUcontext expected = nullptr;
-      slot.compare_exchange_strong(expected, current, std::memory_order_relaxed);
+    if (known == 0) {
+      load_now(stream);
+      slot.compare_exchange_strong(known, current, std::memory_order_relaxed);
       return;
     }
   }
+  load_now(stream);
+}
+
+void PreparedKernel::load_now(std::optional<CUstream> stream) {
+  const Driver& driver = *state_->driver;
+  require_device(*state_, current_device(driver, state_->text));
+  refuse_in_capture(driver, stream, state_->text);
+  const RelaxedCapture relaxed(driver);
   force_load(*state_);
 }
 

@@ -5,27 +5,35 @@
 
 #include <array>
 #include <atomic>
+#include <cstdint>
 #include <memory>
+#include <optional>
 
 namespace fourge::detail {
 
 class PreparedKernel {
  public:
+  // The state as load_kernel() made it, in the context that is still current.
   explicit PreparedKernel(std::unique_ptr<KernelState> state);
 
   const KernelState& state() const noexcept { return *state_; }
 
   // Forces the load for the calling thread's current context, once per context. Without a lock; two
-  // threads may do it twice, which is harmless. Throws Error(unsupported) without a current context
-  // or when the context's device is not one the kernel's target runs on.
-  void load_for_current_context();
+  // threads may do it twice, which is harmless. Throws Error(unsupported) without a current context, if
+  // the context's device is not one the kernel's target runs on, and if there is something to load
+  // while a stream capture is seen (runtime/driver/capture.hpp; the stream is the one to look at).
+  void load_for_current_context(std::optional<CUstream> stream = std::nullopt);
 
  private:
+  void load_now(std::optional<CUstream> stream);
+
   // Contexts remembered; those beyond are asked for each time.
   static constexpr std::size_t kContexts = 16;
 
   std::unique_ptr<KernelState> state_;
-  std::array<std::atomic<CUcontext>, kContexts> contexts_{};
+  // The driver's number of each context, plus one; 0: none. Not its address: that of a destroyed context
+  // may come back as another one's.
+  std::array<std::atomic<std::uint64_t>, kContexts> contexts_{};
 };
 
 }  // namespace fourge::detail

@@ -2,6 +2,7 @@
 
 #include "runtime/artifact_builder.hpp"
 #include "runtime/counters.hpp"
+#include "runtime/driver/capture.hpp"
 #include "runtime/driver/driver.hpp"
 #include "runtime/driver/kernel_state.hpp"
 #include "runtime/host/host_executor.hpp"
@@ -10,6 +11,7 @@
 #include "runtime/templates.hpp"
 
 #include <mutex>
+#include <optional>
 
 namespace fourge {
 
@@ -35,7 +37,7 @@ struct Runtime::Impl {
 std::shared_ptr<const Driver> Runtime::Impl::driver() {
   const std::lock_guard lock(driver_mutex);
   if (!loaded_driver) {
-    loaded_driver = Driver::load();
+    loaded_driver = Driver::load(options.driver_library);
   }
   return loaded_driver;
 }
@@ -75,15 +77,23 @@ std::shared_ptr<const Artifact> Runtime::build(const KernelSpec& spec) {
   return artifact;
 }
 
-Kernel Runtime::prepare(const KernelSpec& spec) {
+Kernel Runtime::prepare(const KernelSpec& spec) { return prepare_for(spec, std::nullopt); }
+
+Kernel Runtime::prepare(const KernelSpec& spec, CUstream_st* stream) {
+  return prepare_for(spec, stream);
+}
+
+Kernel Runtime::prepare_for(const KernelSpec& spec, std::optional<CUstream_st*> stream) {
   if (const auto* known = impl_->kernels.find(spec)) {
     impl_->counters.memory_hits.add();
-    (*known)->load_for_current_context();
+    (*known)->load_for_current_context(stream);
     return Kernel((*known)->state());
   }
   const auto driver = impl_->driver();
-  // Before anything is compiled: a thread without a context could not use the kernel anyway.
+  // Before anything is compiled: a thread without a context could not use the kernel anyway, and one
+  // that captures a stream must not load it.
   detail::current_device(*driver, spec.text());
+  detail::refuse_in_capture(*driver, stream, spec.text());
   const auto artifact = build(spec);
   const auto& kernel = impl_->kernels.get_or_make(spec, [&] {
     auto prepared = std::make_unique<detail::PreparedKernel>(
@@ -91,7 +101,7 @@ Kernel Runtime::prepare(const KernelSpec& spec) {
     ++impl_->counters.loads;
     return prepared;
   });
-  kernel->load_for_current_context();
+  kernel->load_for_current_context(stream);
   return Kernel(kernel->state());
 }
 

@@ -4,6 +4,7 @@
 #include <fourge/error.hpp>
 #include <utility>
 
+#include "runtime/driver/capture.hpp"
 #include "runtime/driver/driver.hpp"
 
 namespace fourge {
@@ -272,6 +273,7 @@ Graph::Graph(const DeviceContext& context, const Stream& stream, const std::func
                "cuStreamBeginCapture");
   CUgraph graph = nullptr;
   try {
+    const detail::CapturingThread capturing;
     body();
   } catch (...) {
     if (driver.cuStreamEndCapture(stream.get(), &graph) == CUDA_SUCCESS && graph != nullptr) {

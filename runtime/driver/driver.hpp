@@ -35,6 +35,7 @@
   X(cuCtxPushCurrent, 4000, required)                   \
   X(cuCtxPopCurrent, 4000, required)                    \
   X(cuCtxGetDevice, 2000, required)                     \
+  X(cuCtxGetId, 12000, required)                        \
   X(cuCtxSynchronize, 2000, required)                   \
   X(cuLibraryLoadData, 12000, required)                 \
   X(cuLibraryUnload, 12000, required)                   \

@@ -18,18 +18,6 @@ namespace {
                   state.text, op, size, state.spec.op().name, state.spec.op().args_size));
 }
 
-[[noreturn]] void refuse_device(const detail::KernelState& state, CUdevice device) {
-  if (device < 0 || device >= detail::kMaxDevices) {
-    throw Error(ErrorKind::unsupported, fmt::format("{}: device {} is beyond the {} that are used",
-                                                    state.text, device, detail::kMaxDevices));
-  }
-  const auto& slot = state.devices[static_cast<std::size_t>(device)];
-  throw Error(ErrorKind::unsupported,
-              fmt::format("{}: target {} does not run on device {} of the current context (compute "
-                          "capability {}.{}). Prepare a spec for that device's target",
-                          state.text, state.spec.target().text(), device, slot.major, slot.minor));
-}
-
 [[noreturn]] void refuse_dependent_launch(const detail::KernelState& state) {
   throw Error(ErrorKind::unsupported,
               fmt::format("{}: target {} has no programmatic dependent launch (sm_90 and later "
@@ -60,7 +48,7 @@ void Kernel::launch_args(std::string_view op, const void* args, std::size_t size
   }
   if (device < 0 || device >= detail::kMaxDevices ||
       !state.devices[static_cast<std::size_t>(device)].runs) {
-    refuse_device(state, device);
+    detail::require_device(state, device);
   }
   const DeviceFacts facts{state.devices[static_cast<std::size_t>(device)].multiprocessors};
   const LaunchShape shape = definition.launch_shape(state.spec, args, facts);

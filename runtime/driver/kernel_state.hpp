@@ -89,6 +89,9 @@ std::unique_ptr<KernelState> load_kernel(std::shared_ptr<const Driver> driver,
 // lazily, which can wait for a busy GPU. Throws Error(unsupported) without a current context.
 void force_load(const KernelState& state);
 
+// Throws Error(unsupported) unless the kernel's target runs on the device.
+void require_device(const KernelState& state, CUdevice device);
+
 // The target for the device of the current context. Throws Error(unsupported) when there is no
 // current context, or a device fourge has no target for.
 Target device_target(const Driver& driver);

@@ -4,6 +4,7 @@
 #include <string>
 
 #include "runtime/cubin_check.hpp"
+#include "runtime/driver/capture.hpp"
 #include "runtime/driver/kernel_state.hpp"
 
 namespace fourge::detail {
@@ -95,7 +96,9 @@ void raise_shared_limit(const Driver& driver, const KernelState& state,
 
 Library::~Library() {
   // Nothing can be done about a failure; CUDA_ERROR_DEINITIALIZED at process exit is the usual one.
-  if (library_ != nullptr) driver_->cuLibraryUnload(library_);
+  if (library_ == nullptr) return;
+  const RelaxedCapture relaxed(*driver_);
+  driver_->cuLibraryUnload(library_);
 }
 
 CUdevice current_device(const Driver& driver, std::string_view context) {
@@ -110,6 +113,19 @@ CUdevice current_device(const Driver& driver, std::string_view context) {
   }
   driver.check(result, "cuCtxGetDevice", context);
   return device;
+}
+
+void require_device(const KernelState& state, CUdevice device) {
+  if (device < 0 || device >= kMaxDevices) {
+    throw Error(ErrorKind::unsupported, fmt::format("{}: device {} is beyond the {} that are used",
+                                                    state.text, device, kMaxDevices));
+  }
+  const DeviceSlot& slot = state.devices[static_cast<std::size_t>(device)];
+  if (slot.runs) return;
+  throw Error(ErrorKind::unsupported,
+              fmt::format("{}: target {} does not run on device {} of the current context (compute "
+                          "capability {}.{}). Prepare a spec for that device's target",
+                          state.text, state.spec.target().text(), device, slot.major, slot.minor));
 }
 
 Target device_target(const Driver& driver) {
@@ -158,6 +174,7 @@ std::unique_ptr<KernelState> load_kernel(std::shared_ptr<const Driver> driver,
                             spec.target().text(), current, slot.major, slot.minor));
   }
 
+  const RelaxedCapture relaxed(*driver);
   CUlibrary library = nullptr;
   driver->check(
       driver->cuLibraryLoadData(&library, cubin.data(), nullptr, nullptr, 0, nullptr, nullptr, 0),

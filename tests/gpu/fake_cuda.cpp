@@ -4,6 +4,7 @@
 #include <cstring>
 
 #include "runtime/driver/driver.hpp"
+#include "tests/gpu/fake_capture.hpp"
 
 namespace fourge::tests {
 namespace {
@@ -44,6 +45,11 @@ struct Stub<CUresult (*)(Args...), Name> {
 
 #define RECORD(name) \
   if (const CUresult result = record(name); result != CUDA_SUCCESS) return result
+
+// Of calls that stream capture forbids.
+#define RECORD_UNSAFE(name) \
+  RECORD(name);             \
+  if (const CUresult result = fake::permit_unsafe(state()); result != CUDA_SUCCESS) return result
 
 CUresult driver_get_version(int* version) {
   RECORD("cuDriverGetVersion");
@@ -146,13 +152,26 @@ CUresult pop(CUcontext* context) {
 
 CUresult context_create(CUcontext* context, unsigned, CUdevice device) {
   RECORD("cuCtxCreate");
-  *context = context_at(4 + static_cast<std::size_t>(device));
+  const std::size_t index = 4 + static_cast<std::size_t>(device);
+  *context = context_at(index);
+  state().context_ids[index] = state().next_context_id++;
   return push(*context);
 }
 
+CUcontext current() { return depth == 0 ? nullptr : stack[depth - 1]; }
+
 CUresult get_current(CUcontext* context) {
   RECORD("cuCtxGetCurrent");
-  *context = depth == 0 ? nullptr : stack[depth - 1];
+  *context = current();
+  return CUDA_SUCCESS;
+}
+
+CUresult get_id(CUcontext context, unsigned long long* id) {
+  RECORD("cuCtxGetId");
+  if (context == nullptr) context = current();
+  if (context == nullptr) return CUDA_ERROR_INVALID_CONTEXT;
+  const auto index = reinterpret_cast<int*>(context) - contexts.data();
+  *id = state().context_ids[static_cast<std::size_t>(index)];
   return CUDA_SUCCESS;
 }
 
@@ -165,7 +184,7 @@ CUresult context_get_device(CUdevice* device) {
 
 CUresult library_load(CUlibrary* library, const void*, CUjit_option*, void**, unsigned,
                       CUlibraryOption*, void**, unsigned) {
-  RECORD("cuLibraryLoadData");
+  RECORD_UNSAFE("cuLibraryLoadData");
   ++state().libraries;
   *library = reinterpret_cast<CUlibrary>(&kernel_object);
   return CUDA_SUCCESS;
@@ -173,7 +192,43 @@ CUresult library_load(CUlibrary* library, const void*, CUjit_option*, void**, un
 
 CUresult library_unload(CUlibrary) {
   --state().libraries;
-  return record("cuLibraryUnload");
+  RECORD_UNSAFE("cuLibraryUnload");
+  return CUDA_SUCCESS;
+}
+
+CUresult function_load(CUfunction) {
+  RECORD_UNSAFE("cuFuncLoad");
+  return CUDA_SUCCESS;
+}
+
+CUresult stream_create(CUstream* stream, unsigned flags) {
+  RECORD("cuStreamCreate");
+  return fake::stream_create(state(), current(), stream, flags);
+}
+
+CUresult stream_destroy(CUstream stream) {
+  RECORD("cuStreamDestroy");
+  return fake::stream_destroy(state(), stream);
+}
+
+CUresult stream_begin_capture(CUstream stream, CUstreamCaptureMode mode) {
+  RECORD("cuStreamBeginCapture");
+  return fake::begin_capture(state(), stream, mode);
+}
+
+CUresult stream_end_capture(CUstream stream, CUgraph* graph) {
+  RECORD("cuStreamEndCapture");
+  return fake::end_capture(state(), stream, graph);
+}
+
+CUresult stream_is_capturing(CUstream stream, CUstreamCaptureStatus* status) {
+  RECORD("cuStreamIsCapturing");
+  return fake::is_capturing(state(), current(), stream, status);
+}
+
+CUresult exchange_capture_mode(CUstreamCaptureMode* mode) {
+  RECORD("cuThreadExchangeStreamCaptureMode");
+  return fake::exchange_mode(mode);
 }
 
 CUresult library_get_kernel(CUkernel* kernel, CUlibrary, const char* name) {
@@ -184,7 +239,7 @@ CUresult library_get_kernel(CUkernel* kernel, CUlibrary, const char* name) {
 }
 
 CUresult kernel_get_function(CUfunction* function, CUkernel) {
-  RECORD("cuKernelGetFunction");
+  RECORD_UNSAFE("cuKernelGetFunction");
   *function = reinterpret_cast<CUfunction>(&function_object);
   return CUDA_SUCCESS;
 }
@@ -199,7 +254,7 @@ CUresult kernel_get_param_info(CUkernel, std::size_t index, std::size_t* offset,
 }
 
 CUresult kernel_set_attribute(CUfunction_attribute which, int value, CUkernel, CUdevice device) {
-  RECORD("cuKernelSetAttribute");
+  RECORD_UNSAFE("cuKernelSetAttribute");
   if (which != CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES) return CUDA_ERROR_INVALID_VALUE;
   state().shared_limit[static_cast<std::size_t>(device)] = value;
   return CUDA_SUCCESS;
@@ -215,7 +270,7 @@ CUresult launch(const CUlaunchConfig* config, CUfunction function, void** params
   launch.config = *config;
   for (unsigned i = 0; i < config->numAttrs; ++i) launch.attributes[i] = config->attrs[i];
   launch.function = function;
-  launch.context = depth == 0 ? nullptr : stack[depth - 1];
+  launch.context = current();
   launch.params = params;
   for (std::size_t i = 0; i < fake.param_count; ++i) {
     std::memcpy(launch.values[i].data(), params[i], fake.params[i].size);
@@ -251,6 +306,14 @@ void* find_own(const char* name) {
       {"cuCtxCreate", address(context_create)},
       {"cuCtxGetCurrent", address(get_current)},
       {"cuCtxGetDevice", address(context_get_device)},
+      {"cuCtxGetId", address(get_id)},
+      {"cuFuncLoad", address(function_load)},
+      {"cuStreamCreate", address(stream_create)},
+      {"cuStreamDestroy", address(stream_destroy)},
+      {"cuStreamBeginCapture", address(stream_begin_capture)},
+      {"cuStreamEndCapture", address(stream_end_capture)},
+      {"cuStreamIsCapturing", address(stream_is_capturing)},
+      {"cuThreadExchangeStreamCaptureMode", address(exchange_capture_mode)},
       {"cuLibraryLoadData", address(library_load)},
       {"cuLibraryUnload", address(library_unload)},
       {"cuLibraryGetKernel", address(library_get_kernel)},

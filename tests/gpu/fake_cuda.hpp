@@ -13,6 +13,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <string_view>
+#include <thread>
 
 namespace fourge::tests {
 
@@ -37,6 +38,15 @@ struct FakeLaunch {
   std::array<std::array<std::uint8_t, 16>, 16> values;
 };
 
+struct FakeStream {
+  bool used = false;
+  bool blocking = true;
+  CUcontext context = nullptr;
+  CUstreamCaptureStatus status = CU_STREAM_CAPTURE_STATUS_NONE;
+  CUstreamCaptureMode mode = CU_STREAM_CAPTURE_MODE_GLOBAL;
+  std::thread::id owner;  // of the capture
+};
+
 struct FakeCuda {
   // What it pretends.
   std::array<FakeDevice, 4> devices{};
@@ -53,10 +63,14 @@ struct FakeCuda {
   std::atomic<std::size_t> call_count{0};
   std::array<FakeLaunch, 64> launches{};
   std::atomic<std::size_t> launch_count{0};
-  std::atomic<int> libraries{0};        // loaded and not unloaded
-  std::atomic<int> primary_retains{0};  // retained and not released
-  std::array<int, 4> shared_limit{};    // per device, as set
-  const char* kernel_name = "";         // as asked for
+  std::atomic<int> libraries{0};             // loaded and not unloaded
+  std::atomic<int> primary_retains{0};       // retained and not released
+  std::array<int, 4> shared_limit{};         // per device, as set
+  std::atomic<const char*> kernel_name{""};  // as asked for
+  std::array<FakeStream, 64> streams{};
+  // Primary contexts of the devices, then separate ones; a new one has a new number.
+  std::array<std::atomic<unsigned long long>, 8> context_ids{0, 1, 2, 3, 4, 5, 6, 7};
+  std::atomic<unsigned long long> next_context_id{8};
 
   std::size_t count(std::string_view name) const {
     std::size_t found = 0;

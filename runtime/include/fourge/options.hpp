@@ -43,6 +43,8 @@ struct FOURGE_API Options {
   std::string nvrtc_library;
   // CUDA_HOME as found; used only to search for libnvrtc.
   std::string cuda_home;
+  // Name or path of the CUDA driver library.
+  std::string driver_library = "libcuda.so.1";
   // C++ compiler for host execution (a program name or path).
   std::string host_compiler = "c++";
   // How long to wait for another process that compiles the same kernel before compiling it here too.

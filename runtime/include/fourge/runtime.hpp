@@ -62,7 +62,16 @@ class FOURGE_API Runtime {
 
   // build(), then load. Loading is forced for the current context, so that no lazy load happens at the
   // first launch. Needs a current context; it is neither changed nor created here.
+  //
+  // While a stream is captured, a kernel that is loaded already is found as ever; one that is not is
+  // refused with Error(unsupported) before anything is compiled, and the capture stays intact, if the
+  // capture is seen: the thread is in the body of a fourge::Graph, its per-thread default stream is
+  // captured, or a blocking stream of the current context is (by whatever thread: the driver does not
+  // say). Given a stream (null: the legacy default stream), that one is looked at instead of the
+  // context's blocking ones. A capture that is not seen is not harmed: loading is no part of it.
+  // docs/cuda_graphs_and_contexts.md.
   Kernel prepare(const KernelSpec& spec);
+  Kernel prepare(const KernelSpec& spec, CUstream_st* stream);
 
   // Compiles the generated sources with the host compiler (one run for all of them), or takes them from
   // the cache, for execution on the CPU.
@@ -77,6 +86,8 @@ class FOURGE_API Runtime {
 
  private:
   struct Impl;
+  Kernel prepare_for(const KernelSpec& spec, std::optional<CUstream_st*> stream);
+
   std::unique_ptr<Impl> impl_;
 };
 
