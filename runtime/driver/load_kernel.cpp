@@ -160,6 +160,7 @@ std::unique_ptr<KernelState> load_kernel(std::shared_ptr<const Driver> driver,
                                          const LoadOptions& options) {
   const jit::CubinKernel kernel = require_kernel(spec, entry_name, cubin);
   const std::string text = spec.text();
+  const RelaxedCapture relaxed(*driver);
   const CUdevice current = current_device(*driver, text);
   const auto devices = read_devices(*driver, spec.target());
   if (current < 0 || current >= kMaxDevices) {
@@ -174,7 +175,6 @@ std::unique_ptr<KernelState> load_kernel(std::shared_ptr<const Driver> driver,
                             spec.target().text(), current, slot.major, slot.minor));
   }
 
-  const RelaxedCapture relaxed(*driver);
   CUlibrary library = nullptr;
   driver->check(
       driver->cuLibraryLoadData(&library, cubin.data(), nullptr, nullptr, 0, nullptr, nullptr, 0),

@@ -155,7 +155,7 @@ TEST_CASE("16 threads, four devices, two kinds of context, one Runtime", "[runti
   Runtime runtime(fake_options(scratch));
   constexpr std::size_t kThreads = 16;
   const char* const specs[] = {"nvfp4_quantize[layout=8x4]", "nvfp4_quantize[layout=linear]"};
-  std::atomic<std::size_t> waiting{kThreads};
+  std::atomic<int> waiting{static_cast<int>(kThreads)};
   std::vector<std::string> failures(kThreads);
   std::vector<std::thread> threads;
   for (std::size_t thread = 0; thread < kThreads; ++thread) {
