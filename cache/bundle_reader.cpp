@@ -226,7 +226,7 @@ BundleReader::Opened BundleReader::checked_open(const std::string& path, const P
   return opened;
 }
 
-LookupResult BundleReader::lookup(const CacheKey& key) noexcept {
+LookupResult BundleReader::lookup(const CacheKey& key, const EntryCheck& check) noexcept {
   return miss_instead_of_exception(path_, [&] {
     const auto before = [](const BundleItem& item, const CacheKey& wanted) {
       return std::pair(item.request, item.full) < std::pair(wanted.request, wanted.full);
@@ -237,11 +237,11 @@ LookupResult BundleReader::lookup(const CacheKey& key) noexcept {
       miss.detail = "there is no such entry in " + path_;
       return miss;
     }
-    return read(*found, &key);
+    return checked_entry(read(*found, &key), check);
   });
 }
 
-LookupResult BundleReader::lookup_request(const CacheKey& key) noexcept {
+LookupResult BundleReader::lookup_request(const CacheKey& key, const EntryCheck& check) noexcept {
   return miss_instead_of_exception(path_, [&] {
     const auto before = [](const BundleItem& item, const Digest& request) {
       return item.request < request;
@@ -250,7 +250,8 @@ LookupResult BundleReader::lookup_request(const CacheKey& key) noexcept {
     result.detail = "there is no entry of this request in " + path_;
     for (auto item = std::lower_bound(items_.begin(), items_.end(), key.request, before);
          item != items_.end() && item->request == key.request; ++item) {
-      LookupResult found = miss_instead_of_exception(path_, [&] { return read(*item, nullptr); });
+      LookupResult found = miss_instead_of_exception(
+          path_, [&] { return checked_entry(read(*item, nullptr), check); });
       if (found.entry || result.cause == MissCause::absent) result = std::move(found);
       if (result.entry) break;
     }

@@ -36,9 +36,9 @@ class BundleReader {
   const BundleItem& item(std::size_t position) const { return items_.at(position); }
 
   // These never throw. lookup_request() gives the first good entry of the request, in the order of the
-  // index; entries that are not good are passed over.
-  LookupResult lookup(const CacheKey& key) noexcept;
-  LookupResult lookup_request(const CacheKey& key) noexcept;
+  // index; entries that are not good, or that the check refuses, are passed over.
+  LookupResult lookup(const CacheKey& key, const EntryCheck& check = {}) noexcept;
+  LookupResult lookup_request(const CacheKey& key, const EntryCheck& check = {}) noexcept;
   // The entry at a position of the index, verified.
   LookupResult entry(std::size_t position) noexcept;
 

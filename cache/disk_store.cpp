@@ -6,6 +6,7 @@
 #include <exception>
 #include <utility>
 
+#include "cache/store_layout.hpp"
 #include "cache/temporary_name.hpp"
 
 namespace fourge::cache {
@@ -17,18 +18,28 @@ constexpr int kPublishAttempts = 4;
 
 }  // namespace
 
+LookupResult checked_entry(LookupResult found, const EntryCheck& check) {
+  if (!found.entry || !check) return found;
+  std::optional<EntryRefusal> refused = check(*found.entry);
+  if (!refused) return found;
+  LookupResult miss;
+  miss.cause = refused->cause;
+  miss.detail = fmt::format("{}: {}", found.entry->file_name(), refused->detail);
+  return miss;
+}
+
 DiskStore::DiskStore(std::string root, FileSystem& files, TrustPolicy trust)
     : root_{std::move(root), trust},
-      version_directory_(fmt::format("{}/v{}", root_.path, kEntryFormat)),
+      version_directory_(version_directory(root_.path)),
       files_(files),
       quarantine_(root_, version_directory_ + "/quarantine", files) {}
 
-std::string DiskStore::shard_directory(const CacheKey& key) const {
-  return version_directory_ + '/' + key.shard();
+std::string DiskStore::entry_directory(const CacheKey& key) const {
+  return version_directory_ + '/' + key.directory();
 }
 
 std::string DiskStore::path_of(const CacheKey& key) const {
-  return shard_directory(key) + '/' + key.file_name();
+  return entry_directory(key) + '/' + key.file_name();
 }
 
 namespace {
@@ -62,7 +73,7 @@ LookupResult DiskStore::lookup_request(const CacheKey& key, const EntryCheck& ch
 
 LookupResult DiskStore::checked_lookup_request(const CacheKey& key, const EntryCheck& check) {
   LookupResult result;
-  const std::string directory = shard_directory(key);
+  const std::string directory = entry_directory(key);
   const std::string request = key.request.hex();
   const auto names = files_.list_directory(in_root(directory), request.substr(0, 16));
   if (!names.refused.empty()) {
@@ -70,20 +81,36 @@ LookupResult DiskStore::checked_lookup_request(const CacheKey& key, const EntryC
     result.detail = names.refused;
     return result;
   }
+  result.detail = "there is no entry of this request in " + directory;
+  const auto pass_over = [&](MissCause cause, const std::string& name, const std::string& why) {
+    if (result.cause != MissCause::absent) return;
+    result.cause = cause;
+    result.detail = fmt::format("{}/{}: {}", directory, name, why);
+  };
   std::chrono::system_clock::time_point newest;
-  for (const std::string& name : names.ok() ? names.value : std::vector<std::string>()) {
+  for (const std::string& name : names.value) {
     if (!is_entry_file_name(name)) continue;
-    const auto file = files_.read_file(in_root(directory + '/' + name), kMaximumEntryBytes);
-    if (!file.ok() || (result.entry && file.value.status.modified <= newest)) continue;
+    const std::string path = directory + '/' + name;
+    const auto file = files_.read_file(in_root(path), kMaximumEntryBytes);
+    if (!file.ok()) {
+      if (file.error != ENOENT) pass_over(judge_unreadable(path, file).cause, name, file.reason());
+      continue;
+    }
+    if (result.entry && file.value.status.modified <= newest) continue;
     ParseResult parsed = parse_entry(file.value.bytes, nullptr);
-    if (parsed.entry && parsed.entry->request_hex == request && parsed.entry->file_name() == name &&
-        !(check && check(*parsed.entry))) {
+    if (!parsed.entry) {
+      pass_over(parsed.cause, name, parsed.detail);
+    } else if (parsed.entry->file_name() != name) {
+      pass_over(MissCause::key, name, "it is the entry of key " + parsed.entry->key_hex);
+    } else if (parsed.entry->request_hex == request) {
+      const auto refused = check ? check(*parsed.entry) : std::nullopt;
+      if (refused) {
+        pass_over(refused->cause, name, refused->detail);
+        continue;
+      }
       newest = file.value.status.modified;
       result.entry = std::move(parsed.entry);
     }
-  }
-  if (!result.entry) {
-    result.detail = "there is no entry of this request in " + directory;
   }
   return result;
 }
@@ -119,7 +146,7 @@ LookupResult DiskStore::checked_lookup(const CacheKey& key, const EntryCheck& ch
   }
   result.cause = failure.cause;
   result.detail = std::move(failure.detail);
-  result.set_aside = failure.judged && quarantine_.set_aside(shard_directory(key), key.file_name(),
+  result.set_aside = failure.judged && quarantine_.set_aside(entry_directory(key), key.file_name(),
                                                              failure.cause, *failure.judged);
   return result;
 }
@@ -172,7 +199,7 @@ PublishResult DiskStore::checked_publish(const CacheKey& key, std::span<const st
             fmt::format("an entry of {} bytes is too large for the cache", encoded.size())};
   }
   const std::span<const std::byte> bytes = std::as_bytes(std::span(encoded));
-  const std::string directory = shard_directory(key);
+  const std::string directory = entry_directory(key);
   const std::string path = path_of(key);
 
   if (std::string refused = untrusted_obstacle(key); !refused.empty()) {
@@ -193,7 +220,7 @@ PublishResult DiskStore::checked_publish(const CacheKey& key, std::span<const st
     const IoStatus renamed = files_.rename(in_root(temporary), in_root(path));
     if (renamed.ok()) {
       const IoStatus synced = files_.sync_directory(in_root(directory));
-      sweep_sometimes(directory);
+      sweep_sometimes(key);
       if (synced.ok()) return {true, false, {}};
       return {true, false, failed("sync", directory, synced).detail};
     }
@@ -221,7 +248,7 @@ std::string DiskStore::untrusted_obstacle(const CacheKey& key) {
 bool DiskStore::remove_obstacle(const CacheKey& key) {
   const IoResult<FileStatus> status = files_.status(in_root(path_of(key)));
   return status.ok() && status.value.type == FileType::directory &&
-         quarantine_.set_aside(shard_directory(key), key.file_name(), MissCause::unreadable,
+         quarantine_.set_aside(entry_directory(key), key.file_name(), MissCause::unreadable,
                                status.value);
 }
 

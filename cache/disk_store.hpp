@@ -1,8 +1,8 @@
 // Entries as files below one directory, shared by any number of threads and processes.
 //
-//   ROOT/v1/SHARD/NAME.fourge           one entry (cache/entry.hpp); SHARD, NAME: cache/key.hpp
-//   ROOT/v1/SHARD/NAME.fourge.*.tmp     an entry being written; never looked up
-//   ROOT/v1/quarantine/                 bad entries (cache/quarantine.hpp)
+//   ROOT/v2/AB/CD/NAME.fourge           one entry (cache/entry.hpp, cache/store_layout.hpp)
+//   ROOT/v2/AB/CD/NAME.fourge.*.tmp     an entry being written; never looked up
+//   ROOT/v2/quarantine/                 bad entries (cache/quarantine.hpp)
 //
 // Whose files are believed: cache/trust.hpp. What is not trusted is neither used nor moved nor
 // removed, and nothing is written beside it.
@@ -51,6 +51,9 @@ struct LookupResult {
   std::string detail;                   // which file, and what is wrong with it
   bool set_aside = false;               // a bad entry was there and this call moved it away
 };
+
+// A miss (nothing is moved) if there is an entry and the check refuses it.
+LookupResult checked_entry(LookupResult found, const EntryCheck& check);
 
 struct PublishResult {
   bool ok = false;         // an entry of this key is in the store
@@ -119,9 +122,9 @@ class DiskStore {
   std::vector<EntryInfo> list();
   // The same, and bad entries are set aside.
   VerifyReport verify();
-  // Removes entries, quarantined files, stale temporary files, what is known of their use
-  // (ROOT/usage) and directories left empty. Files that are not ours stay, and so do the root and
-  // temporary files that may still have a writer.
+  // Removes entries, those of earlier layouts too, quarantined files, stale temporary files, what is
+  // known of their use (ROOT/usage) and directories left empty. Files that are not ours stay, and so do
+  // the root and temporary files that may still have a writer.
   ClearReport clear();
 
  private:
@@ -140,7 +143,7 @@ class DiskStore {
   };
 
   FilePath in_root(std::string path) const { return {root_, std::move(path)}; }
-  std::string shard_directory(const CacheKey& key) const;
+  std::string entry_directory(const CacheKey& key) const;
   LookupResult checked_lookup(const CacheKey& key, const EntryCheck& check);
   LookupResult checked_lookup_request(const CacheKey& key, const EntryCheck& check);
   PublishResult checked_publish(const CacheKey& key, std::span<const std::byte> payload);
@@ -148,11 +151,12 @@ class DiskStore {
   // Of what read_file() did not give.
   Failure judge_unreadable(const std::string& path, const IoResult<FileContents>& file);
   std::string untrusted_obstacle(const CacheKey& key);
-  std::vector<std::string> shards();
+  std::vector<std::string> subdirectories(const std::string& directory);
   std::vector<EntryFile> entry_files();
   Inspection inspect(const EntryFile& file);
-  void sweep_sometimes(const std::string& directory) noexcept;
-  void sweep_temporaries(const std::string& directory);
+  void sweep_sometimes(const CacheKey& key) noexcept;
+  void sweep_temporaries(const std::string& shard);
+  void clear_version(const std::string& directory, ClearReport& report);
   void clear_directory(const std::string& directory, ClearReport& report);
   void clear_usage(ClearReport& report);
 

@@ -9,13 +9,13 @@
 
 #include "cache/disk_store.hpp"
 #include "cache/record_log.hpp"
+#include "cache/store_layout.hpp"
 #include "cache/temporary_name.hpp"
 
 namespace fourge::cache {
 
 namespace {
 
-constexpr std::size_t kShardDigits = 2;
 constexpr std::size_t kKeyDigits = 2 * Digest::kBytes;
 constexpr std::size_t kKeyPosition = 17;  // in an entry's file name
 
@@ -38,7 +38,8 @@ std::vector<std::string> list_or_throw(FileSystem& files, const FilePath& direct
 
 // Of last-used stamps, sizes and counters; all of them may go at any time.
 bool is_usage_name(const std::string& name) {
-  const bool is_log = name == "sizes" || name == "counters" || name.ends_with(".used");
+  const bool is_log = name == "sizes" || name.starts_with("sizes.v") || name == "counters" ||
+                      name.ends_with(".used");
   return is_log || (name.starts_with("counters.") && name.ends_with(".fold"));
 }
 
@@ -51,12 +52,12 @@ bool is_stale_usage_temporary(const std::string& name, const FileStatus& status)
 
 }  // namespace
 
-std::vector<std::string> DiskStore::shards() {
+// AB of the version's directory, CD of an AB.
+std::vector<std::string> DiskStore::subdirectories(const std::string& directory) {
   std::vector<std::string> directories;
-  if (!enabled()) return directories;
-  for (const std::string& name : list_or_throw(files_, in_root(version_directory_))) {
-    if (name.size() != kShardDigits || !is_lower_hex(name)) continue;
-    std::string path = version_directory_ + '/' + name;
+  for (const std::string& name : list_or_throw(files_, in_root(directory))) {
+    if (!is_shard_name(name)) continue;
+    std::string path = directory + '/' + name;
     const IoResult<FileStatus> status = files_.status(in_root(path));
     if (status.ok() && status.value.type == FileType::directory) {
       directories.push_back(std::move(path));
@@ -67,9 +68,12 @@ std::vector<std::string> DiskStore::shards() {
 
 std::vector<DiskStore::EntryFile> DiskStore::entry_files() {
   std::vector<EntryFile> found;
-  for (const std::string& directory : shards()) {
-    for (std::string& name : list_or_throw(files_, in_root(directory))) {
-      if (is_entry_file_name(name)) found.push_back({directory, std::move(name)});
+  if (!enabled()) return found;
+  for (const std::string& shard : subdirectories(version_directory_)) {
+    for (const std::string& directory : subdirectories(shard)) {
+      for (std::string& name : list_or_throw(files_, in_root(directory))) {
+        if (is_entry_file_name(name)) found.push_back({directory, std::move(name)});
+      }
     }
   }
   return found;
@@ -96,8 +100,9 @@ DiskStore::Inspection DiskStore::inspect(const EntryFile& file) {
   info.file_bytes = contents.value.bytes.size();
   info.modified = contents.value.status.modified;
   ParseResult parsed = parse_entry(contents.value.bytes, nullptr);
-  const bool in_place = parsed.entry && parsed.entry->file_name() == file.name &&
-                        file.directory.ends_with('/' + file.name.substr(0, kShardDigits));
+  const bool in_place =
+      parsed.entry && parsed.entry->file_name() == file.name &&
+      file.directory.ends_with('/' + file.name.substr(0, 2) + '/' + file.name.substr(2, 2));
   if (in_place) {
     info.valid = true;
     info.record = std::move(parsed.entry->record);
@@ -145,11 +150,21 @@ VerifyReport DiskStore::verify() {
 ClearReport DiskStore::clear() {
   ClearReport report;
   if (!enabled()) return report;
-  for (const std::string& directory : shards()) clear_directory(directory, report);
-  clear_directory(quarantine_.directory(), report);
-  static_cast<void>(files_.remove(in_root(version_directory_)));  // stays if anything is in it
+  clear_version(version_directory_, report);
+  for (std::uint32_t layout = 1; layout < kStoreLayout; ++layout) {
+    clear_version(fmt::format("{}/v{}", root(), layout), report);
+  }
   clear_usage(report);
   return report;
+}
+
+void DiskStore::clear_version(const std::string& directory, ClearReport& report) {
+  for (const std::string& shard : subdirectories(directory)) {
+    for (const std::string& inner : subdirectories(shard)) clear_directory(inner, report);
+    clear_directory(shard, report);  // where entries of layout 1 lie
+  }
+  clear_directory(directory + "/quarantine", report);
+  static_cast<void>(files_.remove(in_root(directory)));  // stays if anything is in it
 }
 
 // After the entries: a size that is not known is counted anew, so those who publish meanwhile do
@@ -178,13 +193,13 @@ void DiskStore::clear_usage(ClearReport& report) {
   static_cast<void>(files_.remove(in_root(directory)));  // stays if anything is in it
 }
 
-// The directory just written, and another one, so that also those that nobody writes any more have
+// The shard just written, and another one, so that also those that nobody writes any more have
 // their turn.
-void DiskStore::sweep_sometimes(const std::string& directory) noexcept {
+void DiskStore::sweep_sometimes(const CacheKey& key) noexcept {
   const std::uint32_t number = publishes_.fetch_add(1, std::memory_order_relaxed);
   if (number % kSweepInterval != 0) return;
   try {
-    sweep_temporaries(directory);
+    sweep_temporaries(version_directory_ + '/' + key.shard());
     sweep_temporaries(
         fmt::format("{}/{:02x}", version_directory_, std::random_device()() % kShards));
   } catch (const std::exception&) {
@@ -192,19 +207,21 @@ void DiskStore::sweep_sometimes(const std::string& directory) noexcept {
   }
 }
 
-void DiskStore::sweep_temporaries(const std::string& directory) {
-  const auto listed = files_.list_directory(in_root(directory));
-  if (!listed.ok()) return;
+void DiskStore::sweep_temporaries(const std::string& shard) {
   const auto now = std::chrono::system_clock::now();
   std::size_t looked = 0;
-  for (const std::string& name : listed.value) {
-    if (!is_temporary_name(name)) continue;
-    if (++looked > kSweepLimit) return;
-    const FilePath path = in_root(directory + '/' + name);
-    const auto status = files_.status(path);
-    if (status.ok() && is_abandoned_temporary(name, status.value.modified, now) &&
-        distrust(root_.trust, status.value, path.text()).empty()) {
-      static_cast<void>(files_.remove(path));
+  for (const std::string& inner : files_.list_directory(in_root(shard)).value) {
+    if (!is_shard_name(inner)) continue;
+    const std::string directory = shard + '/' + inner;
+    for (const std::string& name : files_.list_directory(in_root(directory)).value) {
+      if (!is_temporary_name(name)) continue;
+      if (++looked > kSweepLimit) return;
+      const FilePath path = in_root(directory + '/' + name);
+      const auto status = files_.status(path);
+      if (status.ok() && is_abandoned_temporary(name, status.value.modified, now) &&
+          distrust(root_.trust, status.value, path.text()).empty()) {
+        static_cast<void>(files_.remove(path));
+      }
     }
   }
 }

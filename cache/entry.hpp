@@ -14,7 +14,7 @@
 // header_length counts the header only (68 + record_length) and is at most kMaximumHeaderBytes.
 // Every byte is covered: a flipped byte, a cut and an appended byte are all detected.
 //
-// Version history of kEntryFormat (also the name of the directory that entries lie in, "v1"):
+// Version history of kEntryFormat (a new one needs a new kStoreLayout, too: cache/store_layout.hpp):
 //   1  as above
 #pragma once
 

@@ -14,6 +14,7 @@
 #include "cache/disk_store.hpp"
 #include "cache/entry.hpp"
 #include "cache/key_lock.hpp"
+#include "cache/store_layout.hpp"
 
 namespace fourge::cache {
 
@@ -73,7 +74,7 @@ Evictor::Evictor(std::string root, EvictionPolicy policy, FileSystem& files)
       policy_(std::move(policy)),
       files_(files),
       last_used_(root_, policy_.stamp_interval, files),
-      sizes_(root_, "sizes", files) {}
+      sizes_(root_, fmt::format("sizes.v{}", kStoreLayout), files) {}
 
 void Evictor::used(const CacheKey& key) noexcept {
   if (!root_.path.empty()) last_used_.stamp(key);
@@ -210,6 +211,8 @@ void Evictor::remove_until(Survey& survey, std::uint64_t target, EvictReport& re
       report.detail = fmt::format("cannot remove {}: {}", candidate.path, removed.reason());
       continue;
     }
+    // Goes if it is empty now; who publishes into it makes it again.
+    static_cast<void>(files_.remove({root_, candidate.path.substr(0, candidate.path.rfind('/'))}));
     survey.total -= candidate.bytes;
     survey.bytes[candidate.shard] -= candidate.bytes;
     if (removed.ok()) {
@@ -225,8 +228,7 @@ void Evictor::remove_until(Survey& survey, std::uint64_t target, EvictReport& re
 Evictor::Survey Evictor::survey_store() {
   Survey survey;
   const auto now = std::chrono::system_clock::now();
-  const auto shards =
-      files_.list_directory({root_, fmt::format("{}/v{}", root_.path, kEntryFormat)});
+  const auto shards = files_.list_directory({root_, version_directory(root_.path)});
   if (!shards.ok() && shards.error != ENOENT) {
     survey.detail = fmt::format("cannot list {}: {}", root_.path, shards.reason());
   }
@@ -237,14 +239,6 @@ Evictor::Survey Evictor::survey_store() {
 }
 
 void Evictor::survey_shard(std::size_t shard, LastUsed::Time now, Survey& survey) {
-  const std::string directory = shard_directory(shard);
-  const auto names = files_.list_directory({root_, directory});
-  if (!names.ok()) {
-    if (names.error != ENOENT) {
-      survey.detail = fmt::format("cannot list {}: {}", directory, names.reason());
-    }
-    return;
-  }
   LastUsed::Stamps stamps = last_used_.read(shard_name(shard));
   LastUsed::Stamps kept;
   bool wrong = false;
@@ -255,32 +249,30 @@ void Evictor::survey_shard(std::size_t shard, LastUsed::Time now, Survey& survey
     wrong = true;
     return time - now <= policy_.in_use_window ? now : now - policy_.in_use_window;
   };
-  for (const std::string& name : names.value) {
-    if (!is_entry_file_name(name)) continue;
-    Candidate candidate;
-    candidate.path = directory + '/' + name;
-    const auto status = files_.status({root_, candidate.path});
+  const auto take = [&](const std::string& path, const std::string& name,
+                        const FileStatus& status) {
     const auto digest = Digest::from_hex(name.substr(kKeyPosition, kKeyDigits));
-    if (!status.ok() || status.value.type != FileType::regular || !digest) continue;
+    if (!digest) return;
+    Candidate candidate;
+    candidate.path = path;
     candidate.shard = shard;
-    candidate.bytes = status.value.size;
+    candidate.bytes = status.size;
     const std::uint64_t tag = LastUsed::tag_of(*digest);
     const auto stamp = stamps.find(tag);
     if (stamp != stamps.end()) {
       candidate.used = settle(stamp->second);
       candidate.in_use = now - candidate.used < policy_.in_use_window;
-      if (status.value.modified <= now) {
-        candidate.used = std::max(candidate.used, status.value.modified);
-      }
+      if (status.modified <= now) candidate.used = std::max(candidate.used, status.modified);
       kept[tag] = settle(stamp->second);
     } else {
-      candidate.used = settle(status.value.modified);
-      if (status.value.modified > now) kept[tag] = now - policy_.in_use_window;
+      candidate.used = settle(status.modified);
+      if (status.modified > now) kept[tag] = now - policy_.in_use_window;
     }
     survey.bytes[shard] += candidate.bytes;
     survey.total += candidate.bytes;
     survey.candidates.push_back(std::move(candidate));
-  }
+  };
+  if (!visit_shard(shard, take, survey.detail)) return;
   // The rest is of entries that are gone.
   constexpr std::size_t kSlack = 64;
   if (wrong || stamps.size() > 2 * kept.size() + kSlack) {

@@ -1,6 +1,6 @@
 // Keeps the entries of a DiskStore below a number of bytes: the least recently used go first.
 //
-//   ROOT/usage/sizes      records (cache/record_log.hpp) of a shard's number and its bytes, the last
+//   ROOT/usage/sizes.v2   records (cache/record_log.hpp) of a shard's number and its bytes, the last
 //                         one counts; number + 256: a first guess, that any other replaces
 //   ROOT/usage/SHARD.used when entries were used (cache/last_used.hpp)
 //
@@ -28,6 +28,7 @@
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <mutex>
 #include <optional>
@@ -124,6 +125,9 @@ class Evictor {
   void remove_until(Survey& survey, std::uint64_t target, EvictReport& report);
   Survey survey_store();
   void survey_shard(std::size_t shard, LastUsed::Time now, Survey& survey);
+  using TakeEntry =
+      std::function<void(const std::string& path, const std::string& name, const FileStatus&)>;
+  bool visit_shard(std::size_t shard, const TakeEntry& take, std::string& detail);
   bool count_shard(std::size_t shard, std::uint64_t& bytes);
   std::uint64_t total_bytes();
   Sizes read_sizes();

@@ -8,6 +8,7 @@
 
 #include "cache/entry.hpp"
 #include "cache/evictor.hpp"
+#include "cache/store_layout.hpp"
 
 namespace fourge::cache {
 
@@ -20,14 +21,14 @@ constexpr int kSettleAttempts = 8;
 std::string Evictor::shard_name(std::size_t shard) { return fmt::format("{:02x}", shard); }
 
 std::optional<std::size_t> Evictor::shard_number(const std::string& name) {
-  if (name.size() != 2 || !is_lower_hex(name)) return std::nullopt;
+  if (!is_shard_name(name)) return std::nullopt;
   std::size_t number = 0;
   std::from_chars(name.data(), name.data() + name.size(), number, 16);
   return number;
 }
 
 std::string Evictor::shard_directory(std::size_t shard) const {
-  return fmt::format("{}/v{}/{}", root_.path, kEntryFormat, shard_name(shard));
+  return version_directory(root_.path) + '/' + shard_name(shard);
 }
 
 // Who writes a size last has counted after that, so no publish by another process is forgotten.
@@ -48,17 +49,38 @@ std::optional<std::uint64_t> Evictor::settle_shard(std::size_t shard) {
 }
 
 bool Evictor::count_shard(std::size_t shard, std::uint64_t& bytes) {
-  const std::string directory = shard_directory(shard);
-  const auto names = files_.list_directory({root_, directory});
   bytes = 0;
-  if (names.error == ENOENT) return true;
-  if (!names.ok()) return false;
-  for (const std::string& name : names.value) {
-    if (!is_entry_file_name(name)) continue;
-    const auto status = files_.status({root_, directory + '/' + name});
-    if (status.ok() && status.value.type == FileType::regular) bytes += status.value.size;
+  std::string ignored;
+  return visit_shard(
+      shard,
+      [&](const std::string&, const std::string&, const FileStatus& status) {
+        bytes += status.size;
+      },
+      ignored);
+}
+
+// Calls take for every entry's file. False, and why, if a directory that is there cannot be listed.
+bool Evictor::visit_shard(std::size_t shard, const TakeEntry& take, std::string& detail) {
+  bool all = true;
+  const auto list = [&](const std::string& directory) {
+    auto names = files_.list_directory({root_, directory});
+    if (!names.ok() && names.error != ENOENT && names.error != ENOTDIR) {
+      detail = fmt::format("cannot list {}: {}", directory, names.reason());
+      all = false;
+    }
+    return std::move(names.value);
+  };
+  const std::string directory = shard_directory(shard);
+  for (const std::string& inner : list(directory)) {
+    if (!is_shard_name(inner)) continue;
+    for (const std::string& name : list(directory + '/' + inner)) {
+      if (!is_entry_file_name(name)) continue;
+      const std::string path = fmt::format("{}/{}/{}", directory, inner, name);
+      const auto status = files_.status({root_, path});
+      if (status.ok() && status.value.type == FileType::regular) take(path, name, status.value);
+    }
   }
-  return true;
+  return all;
 }
 
 // The last word on each shard; a first guess counts only where there is none.
@@ -88,8 +110,7 @@ Evictor::Sizes Evictor::read_sizes() {
 std::uint64_t Evictor::total_bytes() {
   Sizes sizes = read_sizes();
   if (std::count(sizes.bytes.begin(), sizes.bytes.end(), std::nullopt) != 0) {
-    const auto shards =
-        files_.list_directory({root_, fmt::format("{}/v{}", root_.path, kEntryFormat)});
+    const auto shards = files_.list_directory({root_, version_directory(root_.path)});
     for (const std::string& name : shards.value) {
       const auto shard = shard_number(name);
       std::uint64_t bytes = 0;

@@ -32,6 +32,11 @@ std::string CacheKey::file_name() const {
 
 std::string CacheKey::shard() const { return request.hex().substr(0, 2); }
 
+std::string CacheKey::directory() const {
+  const std::string digits = request.hex();
+  return digits.substr(0, 2) + '/' + digits.substr(2, 2);
+}
+
 bool is_entry_file_name(std::string_view name) noexcept {
   return name.size() == kRequestDigits + 1 + kFullDigits + kSuffix.size() &&
          is_lower_hex(name.substr(0, kRequestDigits)) && name[kRequestDigits] == '-' &&

@@ -39,8 +39,10 @@ struct CacheKey {
 
   // 16 digits of the request, '-', all 64 of the full digest, ".fourge".
   std::string file_name() const;
-  // The directory of the file: the first two digits of the request.
+  // A 256th of the store: the first two digits of the request.
   std::string shard() const;
+  // The directory of the file, a 65536th of the store: the shard, '/', the next two digits.
+  std::string directory() const;
 };
 
 // True for what file_name() can return.

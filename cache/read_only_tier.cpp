@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "cache/bundle_reader.hpp"
+#include "cache/store_layout.hpp"
 
 namespace fourge::cache {
 
@@ -44,23 +45,23 @@ class DirectoryTier : public ReadOnlyTier {
   DirectoryTier(std::string root, const TrustPolicy& trust, FileSystem& files)
       : ReadOnlyTier(TierKind::directory, root),
         root_{std::move(root), trust},
-        version_directory_(fmt::format("{}/v{}", root_.path, kEntryFormat)),
+        version_directory_(version_directory(root_.path)),
         files_(files) {
     root_.trust.accept_root = true;
   }
 
-  LookupResult lookup(const CacheKey& key) noexcept override {
+  LookupResult lookup(const CacheKey& key, const EntryCheck& check) noexcept override {
     return miss_instead_of_exception(
-        [&] { return read(directory_of(key), key.file_name(), &key); });
+        [&] { return read(directory_of(key), key.file_name(), &key, check); });
   }
 
-  LookupResult lookup_request(const CacheKey& key) noexcept override {
-    return miss_instead_of_exception([&] { return find(key); });
+  LookupResult lookup_request(const CacheKey& key, const EntryCheck& check) noexcept override {
+    return miss_instead_of_exception([&] { return find(key, check); });
   }
 
  private:
   std::string directory_of(const CacheKey& key) const {
-    return version_directory_ + '/' + key.shard();
+    return version_directory_ + '/' + key.directory();
   }
 
   LookupResult refused(const std::string& path, int error, const std::string& why,
@@ -73,7 +74,8 @@ class DirectoryTier : public ReadOnlyTier {
                 fmt::format("{} cannot be read: {}", path, why));
   }
 
-  LookupResult read(const std::string& directory, const std::string& name, const CacheKey* key) {
+  LookupResult read(const std::string& directory, const std::string& name, const CacheKey* key,
+                    const EntryCheck& check) {
     const std::string path = directory + '/' + name;
     const auto file = files_.read_file({root_, path}, kMaximumEntryBytes);
     if (!file.ok()) return refused(path, file.error, file.reason(), !file.refused.empty());
@@ -85,22 +87,29 @@ class DirectoryTier : public ReadOnlyTier {
     }
     LookupResult result;
     result.entry = std::move(parsed.entry);
-    return result;
+    return checked_entry(std::move(result), check);
   }
 
-  LookupResult find(const CacheKey& key) {
+  LookupResult find(const CacheKey& key, const EntryCheck& check) {
     const std::string directory = directory_of(key);
-    const auto names = files_.list_directory({root_, directory});
+    const std::string request = key.request.hex();
+    const auto names = files_.list_directory({root_, directory}, request.substr(0, 16));
     if (!names.ok()) {
       return refused(directory, names.error, names.reason(), !names.refused.empty());
     }
-    const std::string request = key.request.hex();
+    // Its name begins in the same way, but it is not of this request.
+    bool other = false;
+    const EntryCheck check_all = [&](const Entry& entry) -> std::optional<EntryRefusal> {
+      other = entry.request_hex != request;
+      return other || !check ? std::nullopt : check(entry);
+    };
     LookupResult result =
         miss(MissCause::absent, "there is no entry of this request in " + directory);
     for (const std::string& name : names.value) {
-      if (!is_entry_file_name(name) || !name.starts_with(request.substr(0, 16))) continue;
-      LookupResult found = read(directory, name, nullptr);
-      if (found.entry && found.entry->request_hex != request) continue;
+      if (!is_entry_file_name(name)) continue;
+      other = false;
+      LookupResult found = read(directory, name, nullptr, check_all);
+      if (other) continue;
       if (found.entry || result.cause == MissCause::absent) result = std::move(found);
       if (result.entry) break;
     }
@@ -122,17 +131,17 @@ class BundleTier : public ReadOnlyTier {
     trust_.accept_root = true;
   }
 
-  LookupResult lookup(const CacheKey& key) noexcept override {
+  LookupResult lookup(const CacheKey& key, const EntryCheck& check) noexcept override {
     return miss_instead_of_exception([&] {
       BundleReader* const bundle = opened();
-      return bundle != nullptr ? bundle->lookup(key) : refusal();
+      return bundle != nullptr ? bundle->lookup(key, check) : refusal();
     });
   }
 
-  LookupResult lookup_request(const CacheKey& key) noexcept override {
+  LookupResult lookup_request(const CacheKey& key, const EntryCheck& check) noexcept override {
     return miss_instead_of_exception([&] {
       BundleReader* const bundle = opened();
-      return bundle != nullptr ? bundle->lookup_request(key) : refusal();
+      return bundle != nullptr ? bundle->lookup_request(key, check) : refusal();
     });
   }
 

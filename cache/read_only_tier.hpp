@@ -32,9 +32,9 @@ class ReadOnlyTier {
   const std::string& path() const noexcept { return path_; }
 
   // As DiskStore's, but that nothing is set aside, and that of several entries of a request the first
-  // good one in the order of their names is given.
-  virtual LookupResult lookup(const CacheKey& key) noexcept = 0;
-  virtual LookupResult lookup_request(const CacheKey& key) noexcept = 0;
+  // one in the order of their names is given that is good and that the check does not refuse.
+  virtual LookupResult lookup(const CacheKey& key, const EntryCheck& check) noexcept = 0;
+  virtual LookupResult lookup_request(const CacheKey& key, const EntryCheck& check) noexcept = 0;
 
  private:
   TierKind kind_;

@@ -19,31 +19,14 @@ TieredCache::TieredCache(DiskStore* local, std::vector<std::unique_ptr<ReadOnlyT
   }
 }
 
-namespace {
-
-// A read-only tier's entry that the caller refuses is a miss; it stays where it is.
-LookupResult checked(LookupResult found, const EntryCheck& check) {
-  if (found.entry && check) {
-    if (std::optional<EntryRefusal> refused = check(*found.entry)) {
-      LookupResult miss;
-      miss.cause = refused->cause;
-      miss.detail = fmt::format("{}: {}", found.entry->file_name(), refused->detail);
-      return miss;
-    }
-  }
-  return found;
-}
-
-}  // namespace
-
 TieredResult TieredCache::lookup(const CacheKey& key, const EntryCheck& check) noexcept {
   return ask_all([&] { return local_->lookup(key, check); },
-                 [&](ReadOnlyTier& tier) { return checked(tier.lookup(key), check); });
+                 [&](ReadOnlyTier& tier) { return tier.lookup(key, check); });
 }
 
 TieredResult TieredCache::lookup_request(const CacheKey& key, const EntryCheck& check) noexcept {
   return ask_all([&] { return local_->lookup_request(key, check); },
-                 [&](ReadOnlyTier& tier) { return checked(tier.lookup_request(key), check); });
+                 [&](ReadOnlyTier& tier) { return tier.lookup_request(key, check); });
 }
 
 template <class LookLocal, class LookBelow>

@@ -56,9 +56,11 @@ std::size_t ReadOnlyOutput::collect() {
     }
     const fs::path relative = fs::path(entry.path).lexically_relative(staging_);
     const std::string target = directory_ + '/' + relative.string();
-    const fs::path shard = fs::path(target).parent_path();
-    make_public_directory(shard.parent_path().string());
-    make_public_directory(shard.string());
+    fs::path parent = directory_;
+    for (const fs::path& part : relative.parent_path()) {
+      parent /= part;
+      make_public_directory(parent.string());
+    }
     OutputFile output(target);
     output.write(file.value.bytes);
     output.commit();

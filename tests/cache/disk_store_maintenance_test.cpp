@@ -45,8 +45,8 @@ TEST_CASE("the list tells what is in the store") {
   const CacheKey bad = make_key("bad");
   REQUIRE(store.publish(good, make_payload("good", 1234)).ok);
   write_all(store.path_of(bad), "damaged");
-  write_all(directory / "v1/README", "not ours");
-  write_all(directory / "v1/zz/" + good.file_name(), "no shard");
+  write_all(directory / "v2/README", "not ours");
+  write_all(directory / "v2/zz/" + good.file_name(), "no shard");
 
   const auto entries = store.list();
   REQUIRE(entries.size() == 2);
@@ -107,14 +107,19 @@ TEST_CASE("an entry in another shard's directory is found out") {
   const TemporaryDirectory directory;
   DiskStore store(directory.path());
   const CacheKey key = make_key("one");
-  REQUIRE(store.publish(key, make_payload("one")).ok);
-  const std::string shard = key.shard() == "00" ? "01" : "00";
-  fs::create_directory(directory / "v1/" + shard);
-  fs::rename(store.path_of(key), directory / "v1/" + shard + '/' + key.file_name());
-  const auto entries = store.list();
-  REQUIRE(entries.size() == 1);
-  CHECK_FALSE(entries[0].valid);
-  CHECK(entries[0].cause == MissCause::key);
+  for (const std::size_t changed : {0U, 3U}) {  // a digit of the outer, of the inner directory
+    REQUIRE(store.publish(key, make_payload("one")).ok);
+    std::string place = key.directory();
+    place[changed] = place[changed] == '0' ? '1' : '0';
+    const std::string moved = directory / "v2/" + place + '/' + key.file_name();
+    fs::create_directories(fs::path(moved).parent_path());
+    fs::rename(store.path_of(key), moved);
+    const auto entries = store.list();
+    REQUIRE(entries.size() == 1);
+    CHECK_FALSE(entries[0].valid);
+    CHECK(entries[0].cause == MissCause::key);
+    fs::remove(moved);
+  }
 }
 
 TEST_CASE("clear removes what is ours and nothing else") {
@@ -124,7 +129,7 @@ TEST_CASE("clear removes what is ours and nothing else") {
   REQUIRE(store.publish(key, make_payload("one")).ok);
   write_all(store.path_of(make_key("two")), "damaged");
   REQUIRE(store.lookup(make_key("two")).set_aside);
-  const std::string shard = directory / "v1/" + key.shard() + '/';
+  const std::string shard = directory / "v2/" + key.directory() + '/';
   const std::string live = shard + cache::make_temporary_name(key.file_name());
   const std::string stale = shard + cache::make_temporary_name(key.file_name());
   const std::string future = shard + cache::make_temporary_name(key.file_name());
@@ -133,12 +138,13 @@ TEST_CASE("clear removes what is ours and nothing else") {
   write_all(future, "left behind before the clock was set back");
   set_age(stale, std::chrono::hours(1));
   set_age(future, std::chrono::hours(-1));
-  const std::vector<std::string> strange{directory / "README",
-                                         directory / "v1/notes",
-                                         shard + "notes.txt",
-                                         shard + "notes.tmp",
-                                         store.quarantine_directory() + "/notes",
-                                         directory / "v2/" + key.shard() + '/' + key.file_name()};
+  const std::vector<std::string> strange{
+      directory / "README",
+      directory / "v2/notes",
+      shard + "notes.txt",
+      shard + "notes.tmp",
+      store.quarantine_directory() + "/notes",
+      directory / "v3/" + key.directory() + '/' + key.file_name()};
   for (const std::string& path : strange) write_all(path, "not ours");
 
   const auto report = store.clear();
@@ -187,7 +193,7 @@ TEST_CASE("clear removes what is known of the use of entries") {
   values[cache::CounterId::compiles] = 3;
   counters.record(values);
   counters.flush();
-  REQUIRE(exists(root + "/usage/sizes"));
+  REQUIRE(exists(root + "/usage/sizes.v2"));
   REQUIRE(exists(root + "/usage/counters"));
   REQUIRE(exists(root + "/usage/" + key.shard() + ".used"));
   write_all(root + "/usage/counters.1-00000000.fold", "put aside");
@@ -219,7 +225,7 @@ TEST_CASE("clear removes what is known of the use of entries") {
   CHECK(exists(root + "/usage/sizes.1-00000001.tmp"));
   CHECK(exists(root + "/usage/notes"));
   CHECK(exists(root + "/usage/ff.used"));
-  CHECK_FALSE(exists(root + "/usage/sizes"));
+  CHECK_FALSE(exists(root + "/usage/sizes.v2"));
 }
 
 TEST_CASE("a store that cannot be read is an error for those who ask for all of it") {

@@ -69,9 +69,9 @@ TEST_CASE("what is published is found, by this store and by another") {
   CHECK(found.entry->record == key.record);
   CHECK(other.lookup(make_key("two")).cause == MissCause::absent);
 
-  CHECK(store.path_of(key) == root + "/v1/" + key.shard() + '/' + key.file_name());
+  CHECK(store.path_of(key) == root + "/v2/" + key.directory() + '/' + key.file_name());
   CHECK(mode_of(root) == 0700);
-  CHECK(mode_of(root + "/v1/" + key.shard()) == 0700);
+  CHECK(mode_of(root + "/v2/" + key.directory()) == 0700);
   CHECK(mode_of(store.path_of(key)) == 0600);
   CHECK(count_files(root, "") == 1);  // no temporary file
 }

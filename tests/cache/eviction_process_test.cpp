@@ -52,17 +52,23 @@ EvictionPolicy policy_of(std::uint64_t byte_limit, const std::string& locks) {
 std::uint64_t entry_bytes(const std::string& root) {
   std::uint64_t sum = 0;
   std::error_code ignored;
-  for (int shard = 0; shard < 256; ++shard) {
-    static constexpr char kDigits[] = "0123456789abcdef";
-    const std::string name{kDigits[shard / 16], kDigits[shard % 16]};
-    fs::directory_iterator item(root + "/v1/" + name, ignored);
+  const auto visit = [&ignored](const std::string& path, const auto& take) {
+    ignored.clear();
+    fs::directory_iterator item(path, ignored);
     for (; !ignored && item != fs::directory_iterator(); item.increment(ignored)) {
-      if (item->path().extension() != ".fourge") continue;
-      std::error_code gone;
-      const auto size = fs::file_size(item->path(), gone);
-      if (!gone) sum += size;
+      take(item->path());
     }
-  }
+  };
+  visit(root + "/v2", [&](const fs::path& shard) {
+    visit(shard.string(), [&](const fs::path& inner) {
+      visit(inner.string(), [&](const fs::path& file) {
+        if (file.extension() != ".fourge" || shard.filename() == "quarantine") return;
+        std::error_code gone;
+        const auto size = fs::file_size(file, gone);
+        if (!gone) sum += size;
+      });
+    });
+  });
   return sum;
 }
 

@@ -140,7 +140,8 @@ TEST_CASE("a store that was there before is counted once") {
   CHECK(evictor.published(AgedStore::key_of(1), aged.file_bytes).bytes == 40 * aged.file_bytes);
   Evictor other(aged.directory.path(), policy_of(1000 * aged.file_bytes), files);
   CHECK(other.published(AgedStore::key_of(2), aged.file_bytes).bytes == 40 * aged.file_bytes);
-  CHECK(listed == 4);  // their own shards, before and after the size was written
+  CHECK(listed == 8);  // their own shards and the one directory in each, before and after the
+                       // size was written
 }
 
 TEST_CASE("without a limit nothing is removed, and a store that is off is left alone") {
@@ -158,7 +159,7 @@ TEST_CASE("without a limit nothing is removed, and a store that is off is left a
 TEST_CASE("sizes that are wrong or gone cost a count, no more") {
   AgedStore aged(20);
   Evictor evictor(aged.directory.path(), policy_of(15 * aged.file_bytes));
-  const std::string sizes = aged.directory / "usage/sizes";
+  const std::string sizes = aged.directory / "usage/sizes.v2";
   const cache::Root root{aged.directory.path(), {}};
   cache::RecordLog log(root, "sizes", cache::posix_file_system());
   SECTION("far too large") {
@@ -280,11 +281,11 @@ TEST_CASE("files that are no entries are neither counted nor removed") {
   AgedStore aged(10);
   const std::string shard = fs::path(aged.store.path_of(AgedStore::key_of(0))).parent_path();
   write_all(shard + "/notes.txt", std::string(100'000, 'x'));
-  write_all(aged.directory / "v1/other", std::string(100'000, 'x'));
+  write_all(aged.directory / "v2/other", std::string(100'000, 'x'));
   Evictor evictor(aged.directory.path(), policy_of(5 * aged.file_bytes));
   CHECK(evictor.trim().bytes == 5 * aged.file_bytes);
   CHECK(exists(shard + "/notes.txt"));
-  CHECK(exists(aged.directory / "v1/other"));
+  CHECK(exists(aged.directory / "v2/other"));
 }
 
 }  // namespace fourge::tests

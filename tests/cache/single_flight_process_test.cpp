@@ -98,7 +98,7 @@ int run_processes(const Place& place, int processes) {
   return bad;
 }
 
-std::size_t count_entries(const Place& place) { return count_files(place.root + "/v1", ".fourge"); }
+std::size_t count_entries(const Place& place) { return count_files(place.root + "/v2", ".fourge"); }
 
 }  // namespace
 

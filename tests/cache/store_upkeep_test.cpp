@@ -93,7 +93,7 @@ TEST_CASE("publishing sweeps what killed writers have left, but not everything")
   const TemporaryDirectory directory;
   const CacheKey key = make_key("one");
   REQUIRE(DiskStore(directory.path()).publish(key, make_payload("one")).ok);
-  const std::string shard = directory / "v1/" + key.shard() + '/';
+  const std::string shard = directory / "v2/" + key.directory() + '/';
   const std::string live = shard + cache::make_temporary_name(key.file_name());
   const std::string strange = shard + "notes.tmp";
   const std::string unsafe = shard + cache::make_temporary_name(key.file_name());
@@ -178,7 +178,7 @@ TEST_CASE("stamps of any time are no reason to refuse an entry or to prefer a ba
   REQUIRE(store.publish(key, make_payload("one")).ok);
   for (const auto age : {-24h * 365 * 20, -24h, 24h, 24h * 365 * 40}) {
     set_age(store.path_of(key), age);
-    set_age(directory / "v1", age);
+    set_age(directory / "v2", age);
     set_age(directory.path(), age);
     CHECK(store.lookup(key).entry);
     CHECK(store.lookup_request(key).entry);
@@ -195,11 +195,11 @@ TEST_CASE("a store of a newer version beside ours is not touched") {
   const CacheKey key = make_key("one");
   REQUIRE(store.publish(key, make_payload("one")).ok);
   // The same tree, as a later version would lay it out, with files that are bad to us.
-  const std::string newer = directory / "v2";
-  fs::copy(directory / "v1", newer, fs::copy_options::recursive);
-  const std::string entry = newer + '/' + key.shard() + '/' + key.file_name();
+  const std::string newer = directory / "v3";
+  fs::copy(directory / "v2", newer, fs::copy_options::recursive);
+  const std::string entry = newer + '/' + key.directory() + '/' + key.file_name();
   const std::string temporary =
-      newer + '/' + key.shard() + '/' + cache::make_temporary_name(key.file_name());
+      newer + '/' + key.directory() + '/' + cache::make_temporary_name(key.file_name());
   write_all(entry, as_version(read_all(store.path_of(key)), 2));
   write_all(temporary, "x");
   write_all(newer + "/quarantine/00000000000000000001.1.1.corrupt." + key.file_name(), "x");
@@ -215,9 +215,37 @@ TEST_CASE("a store of a newer version beside ours is not touched") {
   CHECK_FALSE(store.lookup_request(key).entry);
   CHECK(store.publish(key, make_payload("one")).ok);
   CHECK(store.clear().entries == 1);
-  CHECK_FALSE(exists(directory / "v1"));
+  CHECK_FALSE(exists(directory / "v2"));
   CHECK(count_files(newer, "") == 3);
   CHECK(read_all(entry).size() > 3000);
+}
+
+TEST_CASE("a store of the first layout is a clean miss, and clear removes it") {
+  const TemporaryDirectory directory;
+  DiskStore store(directory.path());
+  const CacheKey key = make_key("one");
+  REQUIRE(store.publish(key, make_payload("one")).ok);
+  const std::string old = directory / "v1/" + key.shard();
+  fs::create_directories(old);
+  fs::rename(store.path_of(key), old + '/' + key.file_name());
+  write_all(old + '/' + cache::make_temporary_name(key.file_name()), "x");
+  write_all(directory / "v1/quarantine/00000000000000000001.1.1.corrupt." + key.file_name(), "x");
+  write_all(directory / "v1/notes", "not ours");
+  write_all(directory / "usage/sizes", "x");
+
+  CHECK(store.lookup(key).cause == MissCause::absent);
+  CHECK(store.lookup_request(key).cause == MissCause::absent);
+  CHECK(store.list().empty());
+  CHECK(store.verify().checked == 0);
+  CHECK(exists(old + '/' + key.file_name()));
+  REQUIRE(store.publish(key, make_payload("one")).ok);
+  CHECK(store.lookup(key).entry);
+  const auto report = store.clear();
+  CHECK(report.entries == 2);
+  CHECK(report.quarantined == 1);
+  CHECK(report.usage_files == 1);
+  CHECK(count_files(directory.path(), "") == 2);  // the note, and what may still have a writer
+  CHECK(exists(directory / "v1/notes"));
 }
 
 TEST_CASE("a newer entry under our version's name is set aside and rebuilt") {

@@ -237,12 +237,12 @@ TEST_CASE("tiers: a read-only directory that was moved or copied serves as befor
   fs::create_directories(directory / "image/opt");
   fs::copy(directory / "made", directory / "image/opt/cache", fs::copy_options::recursive);
   fs::remove_all(directory / "made");
-  fs::permissions(directory / "image/opt/cache/v1", fs::perms(0555));
+  fs::permissions(directory / "image/opt/cache/v2", fs::perms(0555));
   Tiers lower;
   lower.push_back(make_read_only_tier(directory / "image/opt/cache", {}));
   TieredCache tiers(nullptr, std::move(lower), true);
   CHECK(tiers.lookup(make_key("a")).entry);
-  fs::permissions(directory / "image/opt/cache/v1", fs::perms(0755));
+  fs::permissions(directory / "image/opt/cache/v2", fs::perms(0755));
 }
 
 TEST_CASE("tiers: what others may write in a read-only directory is untrusted") {
@@ -348,7 +348,7 @@ TEST_CASE("tiers: the evictor bounds what is published and promoted") {
   TieredCache tiers(&local, std::move(lower), true, &evictor);
   for (const std::string& name : names) CHECK(tiers.lookup(make_key(name)).promoted);
   CHECK(tiers.lookup(make_key(names.back())).tier == 0);
-  const std::size_t kept = count_files(directory / "local/v1", ".fourge");
+  const std::size_t kept = count_files(directory / "local/v2", ".fourge");
   CHECK(kept >= 1);
   CHECK(kept <= 8);
   CHECK(count_files(directory / "lower", ".fourge") == names.size());

@@ -130,8 +130,8 @@ TEST_CASE("whatever others may write is refused, said and left alone") {
   DiskStore store(root);
   const CacheKey key = make_key("one");
   REQUIRE(store.publish(key, make_payload("one")).ok);
-  const std::string shard = root + "/v1/" + key.shard();
-  for (const std::string& path : {root, root + "/v1", shard, store.path_of(key)}) {
+  const std::string shard = root + "/v2/" + key.directory();
+  for (const std::string& path : {root, root + "/v2", shard, store.path_of(key)}) {
     const unsigned good = mode_of(path);
     for (const unsigned added : {0020U, 0002U}) {
       REQUIRE(::chmod(path.c_str(), good | added) == 0);
@@ -192,7 +192,7 @@ TEST_CASE("a named group may share a cache") {
   const Umask mask(0);
   DiskStore store(root, cache::posix_file_system(), shared);
   REQUIRE(store.publish(key, make_payload("one")).ok);
-  for (const std::string& path : {root, root + "/v1", root + "/v1/" + key.shard()}) {
+  for (const std::string& path : {root, root + "/v2", root + "/v2/" + key.directory()}) {
     CHECK(mode_of(path) == 02770);
     CHECK(group_of(path) == *shared.group);
   }
@@ -217,7 +217,7 @@ TEST_CASE("the umask takes away what it wants") {
     DiskStore store(root, cache::posix_file_system(), policy);
     REQUIRE(store.publish(key, make_payload("one")).ok);
     CHECK(store.lookup(key).entry);
-    return std::pair(mode_of(root + "/v1/" + key.shard()) & 0777U, mode_of(store.path_of(key)));
+    return std::pair(mode_of(root + "/v2/" + key.directory()) & 0777U, mode_of(store.path_of(key)));
   };
   {
     const Umask mask(0);
@@ -247,15 +247,15 @@ TEST_CASE("links lead to a root but not out of it") {
   REQUIRE(store.publish(key, make_payload("mine")).ok);
   CHECK(store.lookup(key).entry->payload == make_payload("mine"));
 
-  const std::string outside = directory / "elsewhere/v1";
+  const std::string outside = directory / "elsewhere/v2";
   std::string victim;
   std::string target;
   SECTION("the version directory") {
-    victim = root + "/v1";
+    victim = root + "/v2";
     target = outside;
   }
   SECTION("a shard") {
-    victim = root + "/v1/" + key.shard();
+    victim = root + "/v2/" + key.directory();
     target = outside + '/' + key.shard();
   }
   fs::remove_all(victim);

@@ -222,7 +222,7 @@ TEST_CASE("cli: prewarm --output makes a cache that others read, and compiles no
   CHECK(first.json().at("entries") == total);
   CHECK(entry_files(sandbox.cache()) == local_entries);  // only read
   const auto made = tree(baked);
-  CHECK(names_in(baked) == std::vector<std::string>{"v1"});
+  CHECK(names_in(baked) == std::vector<std::string>{"v2"});
   for (const auto& item : fs::recursive_directory_iterator(baked)) {
     CHECK(mode_of(item.path().string()) == (item.is_directory() ? 0755U : 0644U));
     const std::string name = item.path().filename().string();

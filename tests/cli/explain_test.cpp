@@ -26,9 +26,9 @@ nlohmann::json difference(const nlohmann::json& explanation, const std::string& 
 // An entry of the key without a kernel: private, so that the store believes it.
 void put_entry(const std::string& cache, const fourge::cache::CacheKey& key) {
   namespace fs = std::filesystem;
-  const fs::path shard = fs::path(cache) / "v1" / key.shard();
+  const fs::path shard = fs::path(cache) / "v2" / key.directory();
   fs::create_directories(shard);
-  for (const fs::path& directory : {fs::path(cache), fs::path(cache) / "v1", shard}) {
+  for (const fs::path& directory : {fs::path(cache), fs::path(cache) / "v2", shard}) {
     fs::permissions(directory, fs::perms::owner_all);
   }
   const fs::path path = shard / key.file_name();
