@@ -23,6 +23,22 @@ add_library(fourge_cuda_headers INTERFACE)
 target_include_directories(fourge_cuda_headers SYSTEM INTERFACE
   ${FOURGE_CUDA_INCLUDE} ${FOURGE_NVRTC_INCLUDE})
 
+# Ranges for NVIDIA's profilers (Options::nvtx). Header only; it finds the profiler at run time.
+find_path(FOURGE_NVTX_INCLUDE nvtx3/nvToolsExt.h HINTS ${FOURGE_CUDA_INCLUDE} NO_DEFAULT_PATH)
+if(NOT FOURGE_NVTX_INCLUDE)
+  find_path(FOURGE_NVTX_INCLUDE nvtx3/nvToolsExt.h
+    HINTS ENV CUDA_HOME PATHS /usr/local/cuda PATH_SUFFIXES include)
+endif()
+add_library(fourge_nvtx_headers INTERFACE)
+if(FOURGE_NVTX_INCLUDE)
+  target_include_directories(fourge_nvtx_headers SYSTEM INTERFACE ${FOURGE_NVTX_INCLUDE})
+  target_compile_definitions(fourge_nvtx_headers INTERFACE FOURGE_HAVE_NVTX=1)
+  message(STATUS "fourge: NVTX ranges: on (${FOURGE_NVTX_INCLUDE})")
+else()
+  target_compile_definitions(fourge_nvtx_headers INTERFACE FOURGE_HAVE_NVTX=0)
+  message(STATUS "fourge: NVTX ranges: off (nvtx3/nvToolsExt.h of the CUDA toolkit was not found)")
+endif()
+
 # Fibers of host execution; without Boost.Context they are made with ucontext (slower).
 find_package(Boost QUIET COMPONENTS context)
 if(TARGET Boost::context)

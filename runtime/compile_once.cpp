@@ -49,7 +49,14 @@ CompileOnce::CompileOnce(const Options& options, Counters& counters, cache::Trus
       trust_(trust),
       failures_(options.failure_memory.count() > 0 ? options.cache_directory : std::string(),
                 cache::posix_file_system(), trust),
-      created_(std::chrono::system_clock::now()) {}
+      created_(std::chrono::system_clock::now()),
+      nvtx_(options.nvtx) {
+  if (options_.nvtx && !nvtx_available()) {
+    log(LogLevel::warn,
+        "NVTX ranges were asked for; this build has none, since the CUDA toolkit's "
+        "nvtx3/nvToolsExt.h was not found when it was configured");
+  }
+}
 
 cache::FlightOptions CompileOnce::flight_options(const SharedResults& results) {
   cache::FlightOptions flight;
@@ -136,6 +143,7 @@ void CompileOnce::throw_if_remembered(const BuildRequest& request) {
 
 Artifact CompileOnce::compile(const BuildRequest& request) {
   const auto start = Clock::now();
+  const NvtxRanges::Range range(nvtx_, "compile", request.spec.text());
   const jit::CompileOutput output =
       nvrtc().compile(request.source, request.spec.entry_name() + ".cu", request.options);
   if (!output.ok || output.cubin.empty()) {

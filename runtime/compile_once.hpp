@@ -15,6 +15,7 @@
 #include "jit/nvrtc_location.hpp"
 #include "runtime/build_request.hpp"
 #include "runtime/counters.hpp"
+#include "runtime/nvtx_ranges.hpp"
 
 #include <atomic>
 #include <chrono>
@@ -59,6 +60,7 @@ class CompileOnce {
   const cache::TrustPolicy trust_;
   cache::FailureStore failures_;
   const std::chrono::system_clock::time_point created_;
+  const NvtxRanges nvtx_;
   std::once_flag located_;
   jit::NvrtcLocation location_;
   std::mutex nvrtc_mutex_;

@@ -6,6 +6,7 @@
 #include "runtime/driver/driver.hpp"
 #include "runtime/driver/kernel_state.hpp"
 #include "runtime/host/host_executor.hpp"
+#include "runtime/nvtx_ranges.hpp"
 #include "runtime/prepared_kernel.hpp"
 #include "runtime/spec_table.hpp"
 #include "runtime/templates.hpp"
@@ -16,7 +17,8 @@
 namespace fourge {
 
 struct Runtime::Impl {
-  explicit Impl(Options given) : options(std::move(given)), builder(options, counters) {}
+  explicit Impl(Options given)
+      : options(std::move(given)), builder(options, counters), nvtx(options.nvtx) {}
 
   std::shared_ptr<const Driver> driver();
   host::HostExecutor& host_executor();
@@ -29,6 +31,7 @@ struct Runtime::Impl {
   std::mutex driver_mutex;
   std::shared_ptr<const Driver> loaded_driver;
   SpecTable<std::unique_ptr<detail::PreparedKernel>> kernels;
+  const NvtxRanges nvtx;
 
   std::mutex host_mutex;
   std::unique_ptr<host::HostExecutor> executor;
@@ -96,6 +99,7 @@ Kernel Runtime::prepare_for(const KernelSpec& spec, std::optional<CUstream_st*> 
   detail::refuse_in_capture(*driver, stream, spec.text());
   const auto artifact = build(spec);
   const auto& kernel = impl_->kernels.get_or_make(spec, [&] {
+    const NvtxRanges::Range range(impl_->nvtx, "load", spec.text());
     auto prepared = std::make_unique<detail::PreparedKernel>(
         detail::load_kernel(driver, spec, artifact->entry_name, artifact->cubin));
     ++impl_->counters.loads;

@@ -62,7 +62,11 @@ struct FOURGE_API Options {
   bool retry_failed = false;
   // Operations of your own (docs/adding_an_op.md), known to this Runtime only.
   OpRegistry ops;
-  // Called from any thread. Unset: silent. Never called on the launch path.
+  // Ranges for NVIDIA's profilers around each compile and load (domain "fourge"). A build without NVTX's
+  // header has none, and warns when they are asked for.
+  bool nvtx = false;
+  // Called from any thread; must not throw. Unset: silent. Never called on the launch path.
+  // <fourge/log_adapter.hpp> makes one of a logger.
   std::function<void(LogLevel, std::string_view)> log;
 
   // FOURGE_CACHE_DIR, else XDG_CACHE_HOME/fourge, else HOME/.cache/fourge ("" when none is set);
