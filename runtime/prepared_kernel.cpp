@@ -25,18 +25,25 @@ PreparedKernel::PreparedKernel(std::unique_ptr<KernelState> state) : state_(std:
 
 void PreparedKernel::load_for_current_context(std::optional<CUstream> stream) {
   const std::uint64_t current = current_context(*state_);
-  for (auto& slot : contexts_) {
-    std::uint64_t known = slot.load(std::memory_order_relaxed);
-    if (known == current) {
-      return;
-    }
-    if (known == 0) {
-      load_now(stream);
-      slot.compare_exchange_strong(known, current, std::memory_order_relaxed);
+  for (const auto& slot : contexts_) {
+    if (slot.load(std::memory_order_relaxed) == current) {
       return;
     }
   }
   load_now(stream);
+  remember(current);
+}
+
+void PreparedKernel::remember(std::uint64_t context) noexcept {
+  for (auto& slot : contexts_) {
+    std::uint64_t known = 0;
+    if (slot.compare_exchange_strong(known, context, std::memory_order_relaxed) ||
+        known == context) {
+      return;
+    }
+  }
+  const std::size_t oldest = next_.fetch_add(1, std::memory_order_relaxed) % kContexts;
+  contexts_[oldest].store(context, std::memory_order_relaxed);
 }
 
 void PreparedKernel::load_now(std::optional<CUstream> stream) {

@@ -26,14 +26,16 @@ class PreparedKernel {
 
  private:
   void load_now(std::optional<CUstream> stream);
+  void remember(std::uint64_t context) noexcept;
 
-  // Contexts remembered; those beyond are asked for each time.
+  // Contexts remembered; more than these take one another's place.
   static constexpr std::size_t kContexts = 16;
 
   std::unique_ptr<KernelState> state_;
   // The driver's number of each context, plus one; 0: none. Not its address: that of a destroyed context
   // may come back as another one's.
   std::array<std::atomic<std::uint64_t>, kContexts> contexts_{};
+  std::atomic<std::size_t> next_{0};
 };
 
 }  // namespace fourge::detail

@@ -6,8 +6,7 @@
 #include "tests/support/exposition.hpp"
 
 #include <array>
-#include <cstring>
-#include <set>
+#include <bit>
 #include <string>
 
 using fourge::MetricLabel;
@@ -24,9 +23,7 @@ constexpr std::size_t kFields = sizeof(Stats) / sizeof(std::uint64_t);
 Stats distinct_stats() {
   std::array<std::uint64_t, kFields> values{};
   for (std::size_t i = 0; i < kFields; ++i) values[i] = std::uint64_t{1} << (i + 1);
-  Stats stats;
-  std::memcpy(&stats, values.data(), sizeof(stats));
-  return stats;
+  return std::bit_cast<Stats>(values);
 }
 
 std::string problem_of(const std::string& text) { return parse_exposition(text).problem; }
@@ -81,8 +78,7 @@ TEST_CASE("every field of Stats is in it", "[metrics]") {
   for (std::size_t field = 0; field < kFields; ++field) {
     std::array<std::uint64_t, kFields> values{};
     values[field] = 1'000'000'000;
-    Stats stats;
-    std::memcpy(&stats, values.data(), sizeof(stats));
+    const auto stats = std::bit_cast<Stats>(values);
     INFO("field number " << field << " of Stats has no metric in runtime/prometheus.cpp");
     CHECK(parse_exposition(prometheus_text(stats)).families != base.families);
   }
