@@ -6,12 +6,14 @@
 
 namespace fourge_device {
 
-// The magnitude that 0 <= y < 7 rounds to. Its step is half its power of two, and at least 0.5: adding
-// 2^22 times that power and subtracting it again leaves multiples of the step, ties to even.
+// The magnitude that 0 <= y < 7 rounds to. Its step is half its power of two, and at least 0.5. Taking
+// away 2^22 times y itself, or a little more than 1 if y is smaller, leaves a number whose last bit is
+// worth that step; what was taken away is an even multiple of the step wherever y is a tie. The difference
+// falls below the binade only where y is next to a power of two, which it then rounds to all the same.
 FOURGE_INLINE float round_to_e2m1(float y) {
-  const float power = max_num(float_from_bits(float_bits(y) & 0x7F800000u), 1.0f);
+  const float base = max_num(y, 1.0000005f);
   constexpr float kShift = 4194304.0f;
-  return fma_rn(power, -kShift, fma_rn(power, kShift, y));
+  return fma_rn(base, kShift, fma_rn(base, -kShift, y));
 }
 
 // The upper halves of two floats, which hold an E2M1 value completely; the first in the low half.
@@ -37,12 +39,11 @@ FOURGE_INLINE uint32 shifted_codes_of_pair(uint32 pair) {
 #endif
 }
 
-// Eight magnitude codes, one a nibble, of four packed pairs.
+// Eight magnitude codes, one a nibble, of packed pairs: the k-th holds the values of elements k and k + 4.
 FOURGE_INLINE uint32 codes_of_e2m1_values(uint32 p0, uint32 p1, uint32 p2, uint32 p3) {
-  // Bytes: low halves of both pairs, then high halves.
-  const uint32 a = (shifted_codes_of_pair(p0) >> 6) + (shifted_codes_of_pair(p1) << 2);
-  const uint32 b = (shifted_codes_of_pair(p2) >> 6) + (shifted_codes_of_pair(p3) << 2);
-  return byte_permute(a, b, 0x5410u) + (byte_permute(a, b, 0x7632u) << 4);
+  const uint32 a = shifted_codes_of_pair(p0) + shifted_codes_of_pair(p1) * 16u;
+  const uint32 b = shifted_codes_of_pair(p2) + shifted_codes_of_pair(p3) * 16u;
+  return (a >> 6) + (b << 2);
 }
 
 }  // namespace fourge_device

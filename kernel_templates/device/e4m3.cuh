@@ -70,6 +70,25 @@ FOURGE_INLINE float decode_e4m3_magnitude(uint32 code) {
   return decode_e4m3_magnitude(code);
 }
 
+struct FloatPair {
+  float first;
+  float second;
+};
+
+// Of the low byte and the next; nothing else may be set. Exact.
+template <class Config>
+FOURGE_INLINE FloatPair decode_e4m3_magnitudes(uint32 codes) {
+#if !defined(FOURGE_HOST_EXECUTION)
+  if constexpr (Config::kCvtE4m3) {
+    uint32 pair;
+    asm("cvt.rn.f16x2.e4m3x2 %0, %1;" : "=r"(pair) : "h"(static_cast<uint16>(codes)));
+    return {half_to_float(static_cast<uint16>(pair)),
+            half_to_float(static_cast<uint16>(pair >> 16))};
+  }
+#endif
+  return {decode_e4m3_magnitude(codes & 0xFFu), decode_e4m3_magnitude(codes >> 8)};
+}
+
 // Exact, with the sign.
 FOURGE_INLINE float decode_e4m3(uint32 code) {
   return float_from_bits(float_bits(decode_e4m3_magnitude(code)) | ((code & 0x80u) << 24));

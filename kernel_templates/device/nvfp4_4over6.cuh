@@ -1,10 +1,12 @@
 // One NVFP4 block with 4over6: encoded with its maximum at 6 (the ordinary way) and with its maximum at
 // 4 (a block scale 1.5 times as large); the encoding with the smaller error is kept, 6 if neither is.
 //
-// Errors are computed on magnitudes, since a code has its element's sign, and summed strictly in the
-// order of elements. The ordinary path takes blocks in which no element is scaled to 7 or beyond, so
-// that rounding alone ends at 6; the others (NaN, infinities, saturated or subnormal block scales) go
-// through a short loop that clamps.
+// What counts are the errors as the formulas say, each operation rounded, summed in the order of the
+// elements: sum_any_errors(). The ordinary path sums the same errors with fewer operations, in units of
+// the scaled elements, and takes that for an answer if the two sums are further apart than rounding can
+// have moved them. Otherwise, and where an element is scaled to 7 or beyond (so that rounding alone
+// would not end at 6: NaN, infinities, saturated or subnormal block scales), the block goes through the
+// formulas in a short loop.
 #pragma once
 
 #include "device/e2m1.cuh"
@@ -15,20 +17,7 @@
 
 namespace fourge_device {
 
-FOURGE_INLINE constexpr bool uses_squares(FourOverSix choice) {
-  return choice == FourOverSix::mse448 || choice == FourOverSix::mse256 ||
-         choice == FourOverSix::mse448fast || choice == FourOverSix::mse256fast;
-}
-FOURGE_INLINE constexpr bool uses_256(FourOverSix choice) {
-  return choice == FourOverSix::mae256 || choice == FourOverSix::mse256 ||
-         choice == FourOverSix::mae256fast || choice == FourOverSix::mse256fast;
-}
-FOURGE_INLINE constexpr bool uses_fast_error(FourOverSix choice) {
-  return choice == FourOverSix::mae448fast || choice == FourOverSix::mse448fast ||
-         choice == FourOverSix::mae256fast || choice == FourOverSix::mse256fast;
-}
-
-constexpr float kTinyMaximum = 8.6736174e-19f;  // 2^-60
+constexpr float kTinyMaximum = 0x1p-50f;
 
 // RN(amax / 6), any magnitude.
 FOURGE_INLINE float sixth_of(float amax) {
@@ -49,99 +38,62 @@ FOURGE_INLINE float four_over_six_scale(float amax, const Nvfp4Factors<Config, k
   }
 }
 
-// One of the two encodings.
+// The bytes of both block scales: at 4 the low one, at 6 the next.
+template <class Config>
+FOURGE_INLINE uint32 four_over_six_bytes(float at_six) {
+  return encode_e4m3_pair<Config>(mul_rn(at_six, 1.5f), at_six);
+}
+
+// One of the two encodings of any block.
 template <class Config, bool kOwnRow>
-struct FourOverSixCandidate {
+struct AnyCandidate {
   static constexpr FourOverSix kChoice = Config::kFourOverSix;
-  static constexpr bool kRowError = kOwnRow && !uses_fast_error(kChoice);
-  static constexpr float kDivisor = uses_256(kChoice) ? 1536.0f : 2688.0f;
-  static constexpr float kInverseDivisor =
-      uses_256(kChoice) ? 6.5104168606922030e-04f : 3.7202381645329297e-04f;
 
   uint32 byte;  // E4M3
   float scale;  // its value
   float o;      // elements are multiplied by it
-  float unit;   // scale * row maximum / divisor, as the sum of two floats
-  float unit_low;
   float error;
 
-  // ordinary: f is.
-  FOURGE_INLINE FourOverSixCandidate(uint32 scale_byte, const Nvfp4Factors<Config, kOwnRow>& f,
-                                     bool ordinary)
+  FOURGE_INLINE AnyCandidate(uint32 scale_byte, const Nvfp4Factors<Config, kOwnRow>& f)
       : byte(scale_byte), scale(decode_e4m3_magnitude<Config>(scale_byte)), error(0.0f) {
-    const float p = mul_rn(scale, f.decode);
-    const float r =
-        Config::kMath == MathMode::exact && ordinary ? rcp_rn_normal(p) : reciprocal<Config>(p);
+    const float r = reciprocal<Config>(mul_rn(scale, f.decode));
     if constexpr (Config::kMath == MathMode::exact) {
       o = min_num(r, kFloatMax);
     } else {
       o = scale == 0.0f ? 0.0f : r;
     }
-    if constexpr (kRowError) {
-      const float product = mul_rn(scale, f.row_maximum);
-      unit = divide_by_constant(product, kDivisor, kInverseDivisor);
-      unit_low = mul_rn(fma_rn(unit, -kDivisor, product), kInverseDivisor);
-    }
   }
 
-  FOURGE_INLINE void add_error(float difference) {
+  // x: an element's magnitude. A code has its element's sign, so magnitudes do.
+  FOURGE_INLINE void add(float x, const Nvfp4Factors<Config, kOwnRow>& f) {
+    const float q = round_to_e2m1(min_num(mul_rn(x, o), 6.0f));
+    const float in_steps = mul_rn(q, scale);  // exact
+    float difference;
+    if constexpr (uses_fast_error(kChoice)) {
+      difference = sub_rn(in_steps, mul_rn(x, f.g));
+    } else if constexpr (kRowError<Config, kOwnRow>) {
+      difference = sub_rn(div_rn(mul_rn(in_steps, f.row_maximum), row_error_divisor(kChoice)), x);
+    } else {
+      difference = sub_rn(mul_rn(in_steps, f.decode), x);
+    }
     error = add_rn(error,
                    uses_squares(kChoice) ? mul_rn(difference, difference) : absolute(difference));
   }
-
-  // An element's magnitude x (scaled_x = x * G) that is encoded with magnitude q; only if
-  // within_range().
-  FOURGE_INLINE void add_ordinary(float q, float x, float scaled_x,
-                                  const Nvfp4Factors<Config, kOwnRow>& f) {
-    if constexpr (uses_fast_error(kChoice)) {
-      add_error(fma_rn(q, scale, -scaled_x));  // q * scale is exact
-    } else if constexpr (kRowError) {
-      add_error(sub_rn(fma_rn(q, unit, mul_rn(q, unit_low)), x));
-    } else {
-      add_error(sub_rn(mul_rn(mul_rn(q, scale), f.decode), x));
-    }
-  }
-
-  // The same for any element and any factors.
-  FOURGE_INLINE void add_any(float x, float scaled_x, const Nvfp4Factors<Config, kOwnRow>& f) {
-    const float q = round_to_e2m1(min_num(mul_rn(x, o), 6.0f));
-    if constexpr (kRowError) {
-      add_error(sub_rn(div_rn(mul_rn(mul_rn(q, scale), f.row_maximum), kDivisor), x));
-    } else {
-      add_ordinary(q, x, scaled_x, f);
-    }
-  }
 };
 
-// Whether two floats hold scale * row maximum / divisor well enough, whatever the scale.
-template <class Config, bool kOwnRow>
-FOURGE_INLINE bool row_is_ordinary(const Nvfp4Factors<Config, kOwnRow>& f) {
-  if constexpr (FourOverSixCandidate<Config, kOwnRow>::kRowError) {
-    return f.row_maximum > 8.6736174e-19f && f.row_maximum < 1.2676506e30f;  // 2^-60, 2^100
-  } else {
-    return true;
-  }
-}
-
-template <class Config, bool kOwnRow>
-FOURGE_INLINE float scaled_magnitude(float x, const Nvfp4Factors<Config, kOwnRow>& f) {
-  return uses_fast_error(Config::kFourOverSix) ? mul_rn(x, f.g) : 0.0f;
-}
-
-// Adds up the errors of a block that is out of the ordinary. Rolled: the words move up to the first.
+// Rolled: the words move up to the first.
 template <class Config, bool kOwnRow>
 FOURGE_INLINE void sum_any_errors(Words8 x, const Nvfp4Factors<Config, kOwnRow>& f,
-                                  FourOverSixCandidate<Config, kOwnRow>& four,
-                                  FourOverSixCandidate<Config, kOwnRow>& six) {
+                                  AnyCandidate<Config, kOwnRow>& four,
+                                  AnyCandidate<Config, kOwnRow>& six) {
   using P = Packed16<Config::kInput>;
 #pragma unroll 1
   for (int i = 0; i < 8; ++i) {
     const float values[2] = {absolute(P::low(x.w[0])), absolute(P::high(x.w[0]))};
 #pragma unroll
     for (int k = 0; k < 2; ++k) {
-      const float scaled = scaled_magnitude<Config>(values[k], f);
-      four.add_any(values[k], scaled, f);
-      six.add_any(values[k], scaled, f);
+      four.add(values[k], f);
+      six.add(values[k], f);
     }
 #pragma unroll
     for (int k = 0; k < 7; ++k) {
@@ -150,113 +102,155 @@ FOURGE_INLINE void sum_any_errors(Words8 x, const Nvfp4Factors<Config, kOwnRow>&
   }
 }
 
-// Adds up the errors of an ordinary block and gives the magnitude codes of the better encoding
-// (without the conversion instruction; with it, encoding once more is cheaper than keeping values).
-template <class Config, bool kOwnRow>
-FOURGE_INLINE void sum_ordinary_errors(const Words8& x, const Nvfp4Factors<Config, kOwnRow>& f,
-                                       FourOverSixCandidate<Config, kOwnRow>& four,
-                                       FourOverSixCandidate<Config, kOwnRow>& six,
-                                       uint32 (&magnitudes)[2]) {
-  using P = Packed16<Config::kInput>;
-  uint32 with_four[8];
-  uint32 with_six[8];
-#pragma unroll
-  for (int i = 0; i < 8; ++i) {
-    const float values[2] = {absolute(P::low(x.w[i])), absolute(P::high(x.w[i]))};
-    float in_four[2];
-    float in_six[2];
-#pragma unroll
-    for (int k = 0; k < 2; ++k) {
-      const float scaled = scaled_magnitude<Config>(values[k], f);
-      in_four[k] = round_to_e2m1(mul_rn(values[k], four.o));
-      in_six[k] = round_to_e2m1(mul_rn(values[k], six.o));
-      four.add_ordinary(in_four[k], values[k], scaled, f);
-      six.add_ordinary(in_six[k], values[k], scaled, f);
-    }
-    with_four[i] = pack_e2m1_values(in_four[0], in_four[1]);
-    with_six[i] = pack_e2m1_values(in_six[0], in_six[1]);
-  }
-  if constexpr (!Config::kCvtE2m1) {
-    const bool take_four = four.error < six.error;
-    uint32 best[8];
-#pragma unroll
-    for (int i = 0; i < 8; ++i) {
-      best[i] = take_four ? with_four[i] : with_six[i];
-    }
-    magnitudes[0] = codes_of_e2m1_values(best[0], best[1], best[2], best[3]);
-    magnitudes[1] = codes_of_e2m1_values(best[4], best[5], best[6], best[7]);
-  }
-}
-
 // Any block, any factors; f.decode must be exact. Rolled: it hardly ever runs.
 template <class Config, bool kOwnRow>
-FOURGE_INLINE Nvfp4Block quantize_nvfp4_block_4over6_any(const Words8& x, uint32 max_bits,
+FOURGE_INLINE Nvfp4Block quantize_nvfp4_block_4over6_any(const Words8& x, uint32 packed_max,
                                                          const Nvfp4Factors<Config, kOwnRow>& f) {
+  uint32 max_bits = bits_of_packed(packed_max);
   if (max_bits > Packed16<Config::kInput>::kInfinity) {
     max_bits = block_max_bits_skip_nan<Config::kInput>(x.w);
   }
   const float amax = value_of_bits<Config::kInput>(max_bits);
-  const float h6 = four_over_six_scale<Config>(amax, f);
-  const uint32 bytes = encode_e4m3_pair<Config>(mul_rn(h6, 1.5f), h6);
-  FourOverSixCandidate<Config, kOwnRow> four(bytes & 0xFFu, f, false);
-  FourOverSixCandidate<Config, kOwnRow> six(bytes >> 8, f, false);
-  sum_any_errors<Config>(x, f, four, six);
-  const bool take_four = four.error < six.error;
   Nvfp4Block block = {};
-  block.scale = take_four ? four.byte : six.byte;
-  const float o = take_four ? four.o : six.o;
-  Words8 rest = x;
+  if (!is_zero(amax)) {
+    const uint32 bytes = four_over_six_bytes<Config>(four_over_six_scale<Config>(amax, f));
+    AnyCandidate<Config, kOwnRow> four(bytes & 0xFFu, f);
+    AnyCandidate<Config, kOwnRow> six(bytes >> 8, f);
+    sum_any_errors<Config>(x, f, four, six);
+    const bool take_four = four.error < six.error;
+    block.scale = take_four ? four.byte : six.byte;
+    const float o = take_four ? four.o : six.o;
+    Words8 rest = x;
 #pragma unroll 1
-  for (int i = 0; i < 2; ++i) {
-    block.codes[0] = block.codes[1];
-    block.codes[1] = encode_e2m1x8<Config>(rest.w[0], rest.w[1], rest.w[2], rest.w[3], o);
+    for (int i = 0; i < 2; ++i) {
+      block.codes[0] = block.codes[1];
+      block.codes[1] = encode_e2m1x8<Config>(rest.w[0], rest.w[1], rest.w[2], rest.w[3], o);
 #pragma unroll
-    for (int k = 0; k < 4; ++k) {
-      rest.w[k] = rest.w[k + 4];
+      for (int k = 0; k < 4; ++k) {
+        rest.w[k] = rest.w[k + 4];
+      }
+    }
+    if constexpr (!Config::kCvtE2m1) {
+      repair_nan_codes<Config>(block.codes, x.w, o);
     }
   }
-  if constexpr (!Config::kCvtE2m1) {
-    repair_nan_codes<Config>(block.codes, x.w, o);
-  }
-  return is_zero(amax) ? Nvfp4Block{} : block;
+  return block;
 }
 
-// Straight through for an ordinary block; any other is done again, behind the rest.
+// One of the two encodings of an ordinary block.
+template <class Config>
+struct OrdinaryCandidate {
+  static constexpr bool kSquares = uses_squares(Config::kFourOverSix);
+
+  float unit;  // what an element of 1 stands for, once scaled
+  float o;     // elements are multiplied by it
+  float sum;   // of the errors' magnitudes or squares, in units
+
+  // Without a unit o is no number, and the block not ordinary.
+  FOURGE_INLINE OrdinaryCandidate(float scale, float decode)
+      : unit(mul_rn(scale, decode)),
+        o(Config::kMath == MathMode::exact ? rcp_rn_normal(unit) : rcp_approx(unit)),
+        sum(0.0f) {}
+
+  // The value of x's code.
+  FOURGE_INLINE float add(float x) {
+    const float y = mul_rn(absolute(x), o);
+    const float q = round_to_e2m1(y);
+    const float difference = sub_rn(q, y);
+    sum = kSquares ? fma_rn(difference, difference, sum) : add_rn(sum, absolute(difference));
+    return q;
+  }
+
+  FOURGE_INLINE float error() const { return mul_rn(kSquares ? mul_rn(unit, unit) : unit, sum); }
+};
+
+// Adds up the errors of eight elements; pair k has the values of elements k and k + 4.
+template <class Config>
+FOURGE_INLINE void add_eight(const uint32* w, OrdinaryCandidate<Config>& four,
+                             OrdinaryCandidate<Config>& six, uint32* with_four, uint32* with_six) {
+  using P = Packed16<Config::kInput>;
+#pragma unroll
+  for (int i = 0; i < 2; ++i) {
+    const float x[4] = {P::low(w[i]), P::high(w[i]), P::low(w[i + 2]), P::high(w[i + 2])};
+    float in_four[4];
+    float in_six[4];
+#pragma unroll
+    for (int k = 0; k < 4; ++k) {
+      in_four[k] = four.add(x[k]);
+      in_six[k] = six.add(x[k]);
+    }
+#pragma unroll
+    for (int k = 0; k < 2; ++k) {
+      with_four[2 * i + k] = pack_e2m1_values(in_four[k], in_four[k + 2]);
+      with_six[2 * i + k] = pack_e2m1_values(in_six[k], in_six[k + 2]);
+    }
+  }
+}
+
+// How far rounding can have moved the difference of the two errors, here and in the formulas together,
+// 2^-24 at each operation: with values v, a difference moves by at most 8 (for a row's error 17)
+// roundings of |x| + |difference|, a sum by 16 of its own, and 4 amax sqrt(sum of squares) is at most
+// amax^2 / 4 + 16 times the sum of squares. Rounded up.
+template <class Config, bool kOwnRow>
+FOURGE_INLINE float doubtful_distance(float amax, float errors) {
+  constexpr bool kRow = kRowError<Config, kOwnRow>;
+  constexpr float kRounding = 0x1p-24f;
+  if constexpr (uses_squares(Config::kFourOverSix)) {
+    return fma_rn(mul_rn(amax, amax), (kRow ? 32.0f : 16.0f) * kRounding,
+                  mul_rn(errors, (kRow ? 672.0f : 352.0f) * kRounding));
+  } else {
+    return fma_rn(amax, (kRow ? 576.0f : 256.0f) * kRounding, mul_rn(errors, 64.0f * kRounding));
+  }
+}
+
+// Straight through for an ordinary block whose choice is clear; any other is done again, behind the rest.
 template <class Config, bool kOwnRow>
 FOURGE_INLINE Nvfp4Block quantize_nvfp4_block_4over6(const Words8& x,
                                                      const Nvfp4Factors<Config, kOwnRow>& f) {
   const uint32 packed_max = block_max_packed<Config::kInput>(x.w);
   const float amax = value_of_packed<Config::kInput>(packed_max);
-  const float h6 = four_over_six_scale<Config, true>(amax, f);
-  const uint32 bytes = encode_e4m3_pair<Config>(mul_rn(h6, 1.5f), h6);
-  FourOverSixCandidate<Config, kOwnRow> four(bytes & 0xFFu, f, true);
-  FourOverSixCandidate<Config, kOwnRow> six(bytes >> 8, f, true);
+  const uint32 bytes = four_over_six_bytes<Config>(four_over_six_scale<Config, true>(amax, f));
+  const FloatPair scales = decode_e4m3_magnitudes<Config>(bytes);
+  OrdinaryCandidate<Config> four(scales.first, f.decode);
+  OrdinaryCandidate<Config> six(scales.second, f.decode);
+  uint32 with_four[8];
+  uint32 with_six[8];
+#pragma unroll
+  for (int i = 0; i < 8; i += 4) {
+    add_eight<Config>(x.w + i, four, six, with_four + i, with_six + i);
+  }
+  const float error_four = four.error();
+  const float error_six = six.error();
+  const bool take_four = error_four < error_six;
   Nvfp4Block block;
-  sum_ordinary_errors<Config>(x, f, four, six, block.codes);
-  const bool take_four = four.error < six.error;
-  if constexpr (Config::kCvtE2m1) {
-    const float o = take_four ? four.o : six.o;
-    block.codes[0] = encode_e2m1x8<Config>(x.w[0], x.w[1], x.w[2], x.w[3], o);
-    block.codes[1] = encode_e2m1x8<Config>(x.w[4], x.w[5], x.w[6], x.w[7], o);
-  } else {
-    block.codes[0] |= collect_signs(x.w[0], x.w[1], x.w[2], x.w[3]);
-    block.codes[1] |= collect_signs(x.w[4], x.w[5], x.w[6], x.w[7]);
+  block.scale = take_four ? bytes & 0xFFu : bytes >> 8;
+  const float o = take_four ? four.o : six.o;
+#pragma unroll
+  for (int i = 0; i < 2; ++i) {
+    const uint32* const w = x.w + 4 * i;
+    if constexpr (Config::kCvtE2m1) {
+      block.codes[i] = encode_e2m1x8<Config>(w[0], w[1], w[2], w[3], o);
+    } else {
+      uint32 best[4];
+#pragma unroll
+      for (int k = 0; k < 4; ++k) {
+        best[k] = take_four ? with_four[4 * i + k] : with_six[4 * i + k];
+      }
+      block.codes[i] = codes_of_e2m1_values(best[0], best[1], best[2], best[3]) |
+                       collect_signs(w[0], w[1], w[2], w[3]);
+    }
   }
-  block.scale = take_four ? four.byte : six.byte;
-  if (is_zero(amax)) {
-    block = {};
-  }
-  // The encoding at 4 scales by less, or to 3 at most where the other's block scale underflowed. Tiny
-  // maxima are left out for the division by 6.
-  const uint32 max_bits = bits_of_packed(packed_max);
-  const float scaled = mul_rn(amax, six.o);
-  const bool ordinary = f.ordinary && (amax >= kTinyMaximum || is_zero(amax)) && scaled < 7.0f &&
-                        max_bits < Packed16<Config::kInput>::kInfinity &&
-                        row_is_ordinary<Config>(f);
+  // With the same scale twice there is nothing to choose. A NaN fails every comparison. The encoding at 4
+  // scales by no more than the other.
+  const float distance = absolute(sub_rn(error_four, error_six));
+  const bool clear =
+      distance > doubtful_distance<Config, kOwnRow>(amax, add_rn(error_four, error_six)) ||
+      (scales.first == scales.second && distance == 0.0f);
+  const bool ordinary = f.ordinary && clear && amax >= kTinyMaximum && mul_rn(amax, six.o) < 7.0f;
   if (unlikely(!ordinary)) {
     Nvfp4Factors<Config, kOwnRow> exact = f;
     exact.make_exact();
-    block = quantize_nvfp4_block_4over6_any<Config>(x, max_bits, exact);
+    block = quantize_nvfp4_block_4over6_any<Config>(x, packed_max, exact);
   }
   return block;
 }

@@ -8,13 +8,6 @@
 
 namespace fourge_device {
 
-// Config::kFourOverSix, or off for an op without that axis.
-template <class Config, class = int>
-constexpr FourOverSix kFourOverSixOf = FourOverSix::off;
-template <class Config>
-constexpr FourOverSix kFourOverSixOf<Config, decltype(static_cast<int>(Config::kFourOverSix))> =
-    Config::kFourOverSix;
-
 // The factor o that elements are multiplied by. A zero block gets 0. Exact mode caps the reciprocal
 // of an underflowed scale at the largest float; fast mode takes 0 there.
 template <class Config>

@@ -1,7 +1,7 @@
 // What the quantization of an NVFP4 block gives, and what it needs besides the block.
 #pragma once
 
-#include "device/float_math.cuh"
+#include "device/four_over_six.cuh"
 
 namespace fourge_device {
 
@@ -23,6 +23,7 @@ struct Nvfp4Factors {
   float row_maximum;
   // Whether decode is right, and neither a product with a finite element nor a reciprocal leaves the
   // normal range. What is not, is left to code that hardly ever runs and calls make_exact() first.
+  // 4over6 by the strict error of a row besides needs G * row_maximum to be the divisor, nearly.
   bool ordinary;
 
   FOURGE_INLINE explicit Nvfp4Factors(float global_scale, float largest_of_row = 0.0f)
@@ -30,6 +31,11 @@ struct Nvfp4Factors {
     sixth = Config::kMath == MathMode::exact ? mul_rn(g, kOneSixth) : kOneSixth;
     ordinary = g > 0x1p-100f && g < 0x1p100f;
     decode = Config::kMath == MathMode::exact ? rcp_rn_normal(g) : rcp_approx(g);
+    if constexpr (kRowError<Config, kOwnRow>) {
+      constexpr float kDivisor = row_error_divisor(kFourOverSixOf<Config>);
+      const float off = absolute(sub_rn(mul_rn(g, row_maximum), kDivisor));
+      ordinary = ordinary && row_maximum > 0x1p-60f && off <= kDivisor * 0x1p-21f;
+    }
   }
 
   FOURGE_INLINE void make_exact() { decode = reciprocal<Config>(g); }
