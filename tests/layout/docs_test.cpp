@@ -89,6 +89,17 @@ TEST_CASE("every link and every path in the documentation leads somewhere", "[do
   CHECK(checked >= 60);
 }
 
+TEST_CASE("the README's table has every operator", "[docs]") {
+  const std::string readme = read_text_file(kRoot + "README.md");
+  const auto operators = matches(read_text_file(kRoot + "docs/operators.md"),
+                                 "\n\\| `([a-z0-9_]+)` \\| executed on \\|");
+  CHECK(operators.size() >= 23);
+  for (const std::string& name : operators) {
+    INFO(name);
+    CHECK(readme.find("`" + name + "`") != std::string::npos);
+  }
+}
+
 TEST_CASE("the functions of the seven steps are where the page says", "[docs]") {
   const std::string text = read_text_file(kRoot + "docs/seven_steps.md");
   // "`function` (`file`)", then the rows of the table: step, functions, files, when.
