@@ -1,5 +1,6 @@
 // Largest magnitudes, of each row and of a whole tensor, and the encode scale that follows from the
-// latter. NaN is skipped; of nothing but NaN (or of nothing) the largest magnitude is 0.
+// latter. NaN is skipped; of nothing but NaN (or of nothing) the largest magnitude is 0. The arithmetic is
+// that of docs/numerics.md.
 //
 //   row_amax      amax[r] = max over j of |RN(x[r, j] * scale)|. The product flushes subnormals, as all
 //                 arithmetic does. With scale = 1 / (448 * 6) the maxima of rows that are not zero are
@@ -26,6 +27,7 @@
 //
 // The results do not depend on the order in which parts are done. Calls are asynchronous on the caller's
 // stream; the buffers must stay valid until the kernel is done. Outputs must not overlap x.
+// Streams, threads and errors: <fourge/kernel.hpp>.
 #pragma once
 
 #include <fourge/export.hpp>

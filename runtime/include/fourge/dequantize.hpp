@@ -3,7 +3,7 @@
 //   w   = RN(decode(scale) * g)      one for each block; the MX formats have no g: w = decode(scale)
 //   out = RN(decode(code) * w)       in binary32, and then rounded to nearest even to the output type
 //
-// Both products flush subnormals, operands as well as results, as all arithmetic does. So a block of an
+// The arithmetic and the formats are those of docs/numerics.md. Both products flush subnormals, operands as well as results, as all arithmetic does. So a block of an
 // MX format with the scale byte 0, whose 2^-127 is subnormal, gives zeros (the quantizers have it only
 // with codes that are zero), and so does an NVFP4 block whose w is below 2^-126. Zeros keep the code's
 // sign. Products too large become infinities, in the output type too.
@@ -31,6 +31,7 @@
 //
 // Axis tpc is about speed only. Calls are asynchronous on the caller's stream; the buffers must stay
 // valid until the kernel is done. out must not overlap the inputs.
+// Streams, threads and errors: <fourge/kernel.hpp>.
 #pragma once
 
 #include <fourge/export.hpp>

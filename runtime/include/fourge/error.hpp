@@ -1,6 +1,7 @@
 // Errors. Everything fourge throws is a fourge::Error: bad input, a failed compile, a driver error, I/O.
 // A cache miss or a bad cache entry is not an error. Messages say what was asked, what was found and
-// what to do about it.
+// what to do about it. An error is thrown in the thread that made the call, and the objects involved can be
+// used again.
 #pragma once
 
 #include <fourge/export.hpp>

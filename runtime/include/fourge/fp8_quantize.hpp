@@ -21,6 +21,7 @@
 //
 // Calls are asynchronous on the caller's stream; the buffers must stay valid until the kernel is done.
 // x must not overlap the outputs.
+// Streams, threads and errors: <fourge/kernel.hpp>.
 #pragma once
 
 #include <fourge/export.hpp>

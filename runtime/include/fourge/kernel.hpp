@@ -1,5 +1,26 @@
 // Prepared kernels. A Kernel runs on the GPU through the CUDA driver; a HostKernel runs the same
 // generated source on the CPU. Both are small handles that stay valid as long as their Runtime.
+//
+// The typed call of an operation is launch() with the argument struct of its header (the struct's kOp
+// names the operation). Each header has the shapes, types, alignment and values; these rules are those of
+// every call:
+//
+//   memory    Pointers are device pointers that the current context can use (HostKernel: host pointers).
+//             Tensors are dense in the order that the header gives; there are no other strides. What is
+//             aligned to a number of bytes begins at a multiple of it; rows follow from the shape. An
+//             output overlaps no input and no other output; inputs may overlap. Nothing but the buffers
+//             is touched. A pointer that a variant does not look at may be null.
+//   sizes     64-bit; a tensor may have more than 2^31 elements. With no rows nothing is launched,
+//             unless the header says otherwise, and pointers are not looked at.
+//   stream    The caller's, of the current context: created, legacy default (null) or per-thread
+//             default, blocking or not. The kernel runs in the stream's order. Nothing is synchronised,
+//             allocated or copied on the device.
+//   return    launch() returns when the driver has taken the launch; the struct may go then, the buffers
+//             when the kernel is done. A fault in a kernel shows at the caller's next synchronisation.
+//   threads   Any number, through one handle or several, on any streams.
+//   errors    Error(invalid_argument) for what the contract forbids, as far as the host can see it;
+//             what lies in device memory cannot be checked and may give unspecified numbers. Thrown
+//             before anything is launched. Not checked: that a buffer is as large as the shape says.
 #pragma once
 
 #include <fourge/export.hpp>

@@ -3,6 +3,10 @@
 //   nvfp4_quantize[in=bf16,layout=128x4,scale=tensor,math=exact,tpc=1,4over6=off]@sm_90a
 // Text may name axes in any order and leave out those at their default; the canonical text names all,
 // in the order of the op's definition.
+//
+// Copies are independent; one object is not to be changed while another thread uses it. Nothing here
+// needs a GPU, a compiler or a file. The definition that a spec refers to must outlive it; the built-in
+// ones always do.
 #pragma once
 
 #include <fourge/export.hpp>

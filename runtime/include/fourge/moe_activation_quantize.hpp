@@ -36,6 +36,7 @@
 // the last expert on are not touched.
 //
 // Calls are asynchronous on the caller's stream; nothing is read back. Outputs must not overlap inputs.
+// Streams, threads and errors: <fourge/kernel.hpp>.
 #pragma once
 
 #include <fourge/export.hpp>

@@ -37,6 +37,8 @@
 //
 // tokens >= 0, top_k > 0, capacity >= 0, experts >= 0; cols > 0 and a multiple of 16, of 32 for mxfp8.
 // G must be positive and finite. Calls are asynchronous on the caller's stream; nothing is read back.
+// Outputs must not overlap inputs.
+// Streams, threads and errors: <fourge/kernel.hpp>.
 #pragma once
 
 #include <fourge/export.hpp>

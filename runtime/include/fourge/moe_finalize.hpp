@@ -17,11 +17,12 @@
 //
 //   sum = 0; for j = 0 ... top_k - 1 not skipped: sum = sum + weight * (x + bias); out = sum + shared
 //
-// in binary32, one rounding an operation (no fused multiply-add), subnormals flushed, then rounded to
+// in binary32 (docs/numerics.md), one rounding an operation (no fused multiply-add), subnormals flushed, then rounded to
 // the type. A token whose entries are all skipped gives +0, or the shared expert's output.
 //
 // tokens >= 0, top_k > 0, capacity >= 0; cols > 0, x_cols >= cols, both multiples of 8.
 // Calls are asynchronous on the caller's stream. No input may overlap out.
+// Streams, threads and errors: <fourge/kernel.hpp>.
 #pragma once
 
 #include <fourge/export.hpp>

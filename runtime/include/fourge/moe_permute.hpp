@@ -16,13 +16,14 @@
 // Padding rows of y are not touched; their scales become zero, so that all of the first N * (cols /
 // 128) scales are written. Rows from N on are neither looked at nor touched.
 //
-// Block scales of one byte are brought into tiled layouts, with zero padding, by scale_interleave, or
+// Bytes are moved; there is no arithmetic. Block scales of one byte are brought into tiled layouts, with zero padding, by scale_interleave, or
 // while they are gathered by moe_expand_quantize.
 //
 // tokens >= 0, top_k > 0, capacity >= 0; cols > 0, a multiple of 128 with scales, otherwise such that a
 // row is a multiple of 16 bytes. Axis tpc: rows that a thread has in flight; the bytes are the same.
 //
 // Calls are asynchronous on the caller's stream; nothing is read back. x must not overlap y.
+// Streams, threads and errors: <fourge/kernel.hpp>.
 #pragma once
 
 #include <fourge/export.hpp>

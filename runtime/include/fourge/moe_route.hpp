@@ -13,7 +13,7 @@
 //   groups <= 32, experts a multiple of groups, at least 2 a group, top_k <= kept_groups * (experts /
 //   groups). llama4: top_k = 1.
 //
-// Axis method, with l the logits, in binary32 and one rounding an operation (subnormals flushed), exp
+// Axis method, with l the logits, in binary32 (docs/numerics.md) and one rounding an operation (subnormals flushed), exp
 // and division as in exact mode (device/exp2.cuh), s = 1 / (1 + exp(-l)):
 //   softmax         the largest l; weight exp(l - m) / sum over all experts, m the largest l. The sum:
 //                   lane i of 32 adds experts i, i + 32, ... up, then the lanes add as a butterfly (16,
@@ -25,7 +25,8 @@
 //   deepseek        the largest s + bias in the best groups; weight (s * scale) / (sum + 1e-20)
 // (exp(x) = 2^(x * log2 e); with l = -infinity everywhere weights are not numbers.)
 //
-// Calls are asynchronous on the caller's stream; nothing is read back.
+// Calls are asynchronous on the caller's stream; nothing is read back. Outputs must not overlap inputs.
+// Streams, threads and errors: <fourge/kernel.hpp>.
 #pragma once
 
 #include <fourge/export.hpp>

@@ -20,7 +20,10 @@
 //   tokens >= 0; 1 <= top_k <= 32; tokens * top_k < 2^20; 0 <= experts <= 512; tile >= 1, at most 65536;
 //   capacity below 2^31. A token's ids must be distinct.
 //
-// With no tokens it is launched all the same: the maps say that there are none.
+// All are row-major, dense, aligned to their elements, and integers: there is no arithmetic to round. With
+// no tokens it is launched all the same: the maps say that there are none. Calls are asynchronous on the
+// caller's stream; outputs must not overlap ids or each other.
+// Streams, threads and errors: <fourge/kernel.hpp>.
 #pragma once
 
 #include <fourge/export.hpp>

@@ -33,7 +33,8 @@
 // Axis tpc: how many rows a thread has in flight; the bits are the same. moe::swiglu_tokens_per_cta()
 // chooses.
 //
-// Calls are asynchronous on the caller's stream; nothing is read back.
+// Calls are asynchronous on the caller's stream; nothing is read back. Outputs must not overlap inputs.
+// Streams, threads and errors: <fourge/kernel.hpp>.
 #pragma once
 
 #include <fourge/export.hpp>

@@ -5,6 +5,10 @@
 // the axis "order"); the element that is quantized is silu(g) * u, rounded to the input's type. In exact
 // mode silu is defined by single-rounding operations and has the same bits on every target; in fast
 // mode it uses the approximate exponential and division.
+//
+// Calls are asynchronous on the caller's stream; the buffers must stay valid until the kernel is done.
+// x must not overlap the outputs.
+// Streams, threads and errors: <fourge/kernel.hpp>.
 #pragma once
 
 #include <fourge/export.hpp>
@@ -33,7 +37,8 @@ struct SiluAndMulNvfp4QuantizeArgs {
   std::int64_t cols = 0;
 };
 
-//   x              [experts, rows, cols], or [experts, rows, 2 * cols] with act=silu (gate first)
+//   x              [experts, rows, cols], or [experts, rows, 2 * cols] with act=silu (gate first); bf16 or
+//                  f16, row-major and dense, 32-byte aligned
 //   codes          [experts, rows, cols/2] bytes, 16-byte aligned
 //   scales         experts * nvfp4_scale_bytes("128x4", rows, cols) bytes, 16-byte aligned
 //   global_scales  [experts] floats in device memory, the encode scale of each expert: positive, finite

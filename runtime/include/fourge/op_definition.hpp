@@ -1,6 +1,10 @@
 // An operation, defined in one place: its axes, which combinations are legal, its argument struct, its
 // launch rule and its device template. Everything else (variants, spec text, key, entry signature,
 // argument checks, host execution) is derived from this.
+//
+// A definition is constant and outlives what is made from it: give it static storage. Its functions are
+// called from any threads, several at once, check_args and launch_shape at every launch: these
+// allocate nothing, except to throw. What they throw goes to the caller of launch() or prepare().
 #pragma once
 
 #include <fourge/export.hpp>

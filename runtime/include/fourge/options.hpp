@@ -1,5 +1,6 @@
 // How a Runtime works. Environment variables are read once, by from_environment(), into this struct;
-// nothing reads them later. Two Runtimes with different options do not influence each other.
+// nothing reads them later. Two Runtimes with different options do not influence each other. A Runtime
+// copies its options: changing them later, from whatever thread, changes nothing.
 #pragma once
 
 #include <fourge/export.hpp>

@@ -39,6 +39,7 @@
 //
 // Calls are asynchronous on the caller's stream; the buffers must stay valid until the kernel is done.
 // Outputs must not overlap inputs or each other.
+// Streams, threads and errors: <fourge/kernel.hpp>.
 #pragma once
 
 #include <fourge/export.hpp>

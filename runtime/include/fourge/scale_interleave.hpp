@@ -1,4 +1,5 @@
-// Block scales from the linear layout to a tiled one and back. One byte a scale, whatever its format.
+// Block scales from the linear layout (row-major) to a tiled one and back. One byte a scale, whatever its
+// format; bytes are moved as they are.
 // Axis layout: 128x4 or 8x4. The offsets of the layouts are in docs/numerics.md.
 //
 //   linear        [batches, rows, columns] bytes, dense, 16-byte aligned
@@ -12,6 +13,7 @@
 //
 // Calls are asynchronous on the caller's stream; the buffers must stay valid until the kernel is done.
 // They must not overlap.
+// Streams, threads and errors: <fourge/kernel.hpp>.
 #pragma once
 
 #include <fourge/export.hpp>

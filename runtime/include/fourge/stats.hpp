@@ -1,5 +1,5 @@
 // Counters of one Runtime since its creation. A snapshot: fields are read one after another. Hits and
-// heals are those of host execution too; the rest is about cubins.
+// heals are those of host execution too; the rest is about cubins. Taken by any thread at any time.
 #pragma once
 
 #include <cstdint>

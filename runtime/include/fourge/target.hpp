@@ -1,5 +1,6 @@
 // A GPU target as a value: compute capability and suffix. The suffix is part of the target: sm_100 and
 // sm_100a are different targets with different instructions, and none is ever added or dropped silently.
+// Immutable, and known to all threads.
 #pragma once
 
 #include <fourge/export.hpp>
