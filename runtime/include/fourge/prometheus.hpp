@@ -1,5 +1,6 @@
 // Stats as text for Prometheus, to be served by whatever HTTP server the program has
 // (examples/quantize_server does).
+// Pure functions of what they are given: any thread may call them.
 #pragma once
 
 #include <fourge/export.hpp>
