@@ -2,12 +2,10 @@
 #include <algorithm>
 #include <cstdlib>
 #include <filesystem>
-#include <fstream>
-#include <sstream>
-#include <stdexcept>
 #include <string>
 
 #include "tests/out_of_tree/page.hpp"
+#include "tests/out_of_tree/script.hpp"
 #include "tests/runtime/scratch.hpp"
 #include "tests/support/catch.hpp"
 
@@ -17,44 +15,6 @@ namespace {
 namespace fs = std::filesystem;
 
 const std::string kRoot = FOURGE_SOURCE_DIR;
-
-std::string read_text(const fs::path& path) {
-  std::ifstream file(path, std::ios::binary);
-  if (!file) {
-    throw std::runtime_error("cannot read " + path.string());
-  }
-  std::ostringstream text;
-  text << file.rdbuf();
-  return text.str();
-}
-
-void write_text(const fs::path& path, const std::string& text) {
-  fs::create_directories(path.parent_path());
-  std::ofstream file(path, std::ios::binary);
-  file << text;
-  if (!file.flush()) {
-    throw std::runtime_error("cannot write " + path.string());
-  }
-}
-
-std::string quoted(const std::string& text) { return "'" + text + "'"; }
-
-struct ScriptResult {
-  bool ok;
-  std::string out;
-  std::string all;
-};
-
-// Runs commands in a directory, ending at the first that fails.
-ScriptResult run_script(const std::string& directory, const std::string& commands) {
-  const std::string script = directory + ".sh";
-  const std::string out = directory + ".out";
-  const std::string err = directory + ".err";
-  write_text(script, "set -e\ncd " + quoted(directory) + "\n" + commands);
-  const int status = std::system(  // NOLINT(cert-env33-c): the page's own commands
-      ("bash " + quoted(script) + " > " + quoted(out) + " 2> " + quoted(err)).c_str());
-  return {status == 0, read_text(out), read_text(out) + read_text(err)};
-}
 
 Page page() { return read_page(read_text(kRoot + "/docs/adding_an_op.md")); }
 
