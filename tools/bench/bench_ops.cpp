@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
+#include <algorithm>
 #include <cstdio>
 #include <cstring>
 #include <fourge/amax.hpp>
@@ -148,17 +149,34 @@ std::uint16_t half_bits(float value) {
   return static_cast<std::uint16_t>(sign | ((exponent - 112) << 10) | ((bits >> 13) & 0x3FFU));
 }
 
-void put_number(const KernelSpec& spec, float value, std::vector<std::uint8_t>& bytes) {
-  const std::string_view in = spec.get("in");
+// The type of a buffer's numbers.
+std::string_view number_type(const KernelSpec& spec, std::string_view buffer) {
+  if (buffer == "weights") return spec.get("weights");
+  if (buffer == "bias") return "f32";
+  for (const Axis& axis : spec.op().axes) {
+    if (axis.name == "in") return spec.get("in");
+    if (axis.name == "bits") return spec.get("bits") == "16" ? "bf16" : "e4m3";
+  }
+  return "e4m3";
+}
+
+bool is_numbers(std::string_view buffer) {
+  constexpr std::string_view kNames[] = {"x",    "logits", "residual", "weight",
+                                         "bias", "shared", "weights"};
+  return std::find(std::begin(kNames), std::end(kNames), buffer) != std::end(kNames);
+}
+
+void put_number(std::string_view type, float value, std::vector<std::uint8_t>& bytes) {
   std::uint32_t bits = 0;
   std::memcpy(&bits, &value, sizeof(bits));
   std::size_t size = 2;
-  if (in == "f32") {
+  if (type == "f32") {
     size = 4;
-  } else if (in == "f16") {
+  } else if (type == "f16") {
     bits = half_bits(value);
-  } else if (in == "e4m3") {
-    bits = (half_bits(value / 256) >> 7) & 0xFFU;
+  } else if (type == "e4m3") {
+    const std::uint32_t half = half_bits(value * (128.0F / 256));  // about 75 in size
+    bits = ((half >> 8) & 0x80U) | ((half >> 7) & 0x7FU);
     size = 1;
   } else {
     bits >>= 16;
@@ -183,11 +201,18 @@ MatrixShape parse_shape(const std::string& text) {
   return shape;
 }
 
-std::span<const BenchOp> bench_ops() { return table(); }
+std::span<const BenchOp> bench_ops() {
+  static const std::vector<BenchOp> kAll = [] {
+    std::vector<BenchOp> all = table();
+    all.insert(all.end(), bench_moe_ops().begin(), bench_moe_ops().end());
+    return all;
+  }();
+  return kAll;
+}
 
 const BenchOp& find_bench_op(std::string_view name) {
-  std::vector<std::string_view> known;
-  for (const BenchOp& op : table()) {
+  std::vector<std::string_view> known{"moe"};
+  for (const BenchOp& op : bench_ops()) {
     if (op.op == name) return op;
     known.push_back(op.op);
   }
@@ -202,8 +227,10 @@ std::vector<std::uint8_t> bench_content(const KernelSpec& spec, std::string_view
   std::vector<std::uint8_t> content;
   content.reserve(bytes + 4);
   while (content.size() < bytes) {
-    if (buffer == "x") {
-      put_number(spec, numbers.next(), content);
+    if (is_numbers(buffer)) {
+      put_number(number_type(spec, buffer), numbers.next(), content);
+    } else if (buffer == "x_scales") {
+      put_number("f32", 0.01F + 0.001F * numbers.next(), content);
     } else if (buffer == "scales" || buffer == "linear" || buffer == "tiled") {
       // Powers around one as UE8M0 (127) and ordinary numbers as E4M3.
       const bool ue8m0 = spec.op().name.starts_with("mx");

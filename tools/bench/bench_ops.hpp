@@ -22,6 +22,23 @@ struct MatrixShape {
 // "1024x7168". Throws Error(invalid_argument).
 MatrixShape parse_shape(const std::string& text);
 
+// What a call's buffers held after it.
+class BenchMemory {
+ public:
+  virtual ~BenchMemory() = default;
+  // Throws Error(invalid_argument) for a buffer or a range that the call does not have.
+  virtual void read(std::string_view buffer, std::size_t offset, void* to,
+                    std::size_t bytes) const = 0;
+
+  template <class T>
+  std::vector<T> values(std::string_view buffer, std::int64_t first, std::int64_t count) const {
+    std::vector<T> result(static_cast<std::size_t>(count));
+    read(buffer, static_cast<std::size_t>(first) * sizeof(T), result.data(),
+         result.size() * sizeof(T));
+    return result;
+  }
+};
+
 struct BenchOp {
   std::string_view op;
   // Axes of the variants that are measured when none are named.
@@ -30,9 +47,25 @@ struct BenchOp {
   // those named in `unused`, which stay null.
   void (*fill)(const KernelSpec& spec, const MatrixShape& shape, void* args);
   std::vector<std::string_view> unused;
+
+  // Operations of a mixture of experts: columns of the shapes, whose rows are tokens. 0 for others.
+  std::int64_t cols = 0;
+  // The exact contents of a buffer, as a routing map; empty for a buffer of random numbers.
+  std::vector<std::uint8_t> (*exact)(const KernelSpec& spec, const MatrixShape& shape,
+                                     std::string_view buffer) = nullptr;
+  // The bytes that a call must move at least. Null: all that it may touch.
+  std::size_t (*bytes)(const KernelSpec& spec, const MatrixShape& shape) = nullptr;
+  // Compares some of the results with the CPU reference: "" or the first difference.
+  std::string (*check)(const KernelSpec& spec, const MatrixShape& shape,
+                       const BenchMemory& memory) = nullptr;
+  // For these sizes, the axis and value that are added for the variant "auto"; null: there is none.
+  std::string (*automatic)(const MatrixShape& shape, int multiprocessors) = nullptr;
 };
 
+// All, those of bench_moe_ops() included.
 std::span<const BenchOp> bench_ops();
+// The operations around a mixture of experts, with rmsnorm_quantize: "moe" on the command line.
+std::span<const BenchOp> bench_moe_ops();
 // Throws Error(invalid_argument) with the operations that can be measured.
 const BenchOp& find_bench_op(std::string_view name);
 

@@ -82,21 +82,86 @@ GpuBench::Pool GpuBench::make_pool(const BenchOp& op, const KernelSpec& spec,
     pool.strides.push_back(aligned(region.bytes));
   }
   pool.sets = std::clamp<std::size_t>(3 * device_.l2_bytes / set + 1, 2, kMostCalls);
-  for (std::size_t i = 0; i < regions.size(); ++i) {
-    const std::size_t size = pool.sets * pool.strides[i];
-    pool.buffers.push_back(std::make_unique<DeviceBuffer>(context_, std::max(size, kAlignment)));
-    DeviceBuffer& buffer = *pool.buffers.back();
-    if (regions[i].access == Access::write) {
-      buffer.fill(0, stream_.get());
-      continue;
-    }
-    const auto content = bench_content(spec, regions[i].name, std::min(size, kPattern));
-    for (std::size_t at = 0; at < size; at += content.size()) {
-      buffer.upload(content.data(), std::min(content.size(), size - at), stream_.get(), at);
-    }
-    stream_.synchronize();
+  for (const BufferRegion& region : regions) {
+    fill_buffer(op, spec, shape, region, pool);
+  }
+  if (op.bytes != nullptr) {
+    pool.bytes = op.bytes(spec, shape);
   }
   return pool;
+}
+
+// The next buffer of the pool, for all sets.
+void GpuBench::fill_buffer(const BenchOp& op, const KernelSpec& spec, const MatrixShape& shape,
+                           const BufferRegion& region, Pool& pool) {
+  const std::size_t stride = pool.strides[pool.buffers.size()];
+  const std::size_t size = pool.sets * stride;
+  pool.names.push_back(region.name);
+  pool.buffers.push_back(std::make_unique<DeviceBuffer>(context_, std::max(size, kAlignment)));
+  DeviceBuffer& buffer = *pool.buffers.back();
+  if (region.access == Access::write) {
+    buffer.fill(0, stream_.get());
+    return;
+  }
+  std::vector<std::uint8_t> content;
+  if (op.exact != nullptr) {
+    content = op.exact(spec, shape, region.name);
+  }
+  if (content.empty()) {
+    content = bench_content(spec, region.name, std::min(size, kPattern));
+  } else {
+    // The same in each set; many at once where they are small.
+    content.resize(stride);
+    const std::size_t copies = std::clamp<std::size_t>(kPattern / stride, 1, pool.sets);
+    for (std::size_t copy = 1; copy < copies; ++copy) {
+      content.insert(content.end(), content.begin(),
+                     content.begin() + static_cast<std::ptrdiff_t>(stride));
+    }
+  }
+  for (std::size_t at = 0; at < size; at += content.size()) {
+    buffer.upload(content.data(), std::min(content.size(), size - at), stream_.get(), at);
+  }
+  stream_.synchronize();
+}
+
+// The first set of a pool.
+class GpuBench::Memory final : public BenchMemory {
+ public:
+  Memory(const Pool& pool, const Stream& stream) : pool_(pool), stream_(stream) {}
+
+  void read(std::string_view buffer, std::size_t offset, void* to,
+            std::size_t bytes) const override {
+    const auto found = std::find(pool_.names.begin(), pool_.names.end(), buffer);
+    const auto i = static_cast<std::size_t>(found - pool_.names.begin());
+    if (found == pool_.names.end() || offset + bytes > pool_.strides[i]) {
+      throw Error(ErrorKind::invalid_argument, fmt::format("no bytes {} to {} of a buffer \"{}\"",
+                                                           offset, offset + bytes, buffer));
+    }
+    if (bytes != 0) {
+      pool_.buffers[i]->download(to, bytes, stream_.get(), offset);
+      stream_.synchronize();
+    }
+  }
+
+ private:
+  const Pool& pool_;
+  const Stream& stream_;
+};
+
+std::vector<double> GpuBench::sample_calls(const Graph& graph, std::size_t calls) {
+  Event begin(context_);
+  Event end(context_);
+  std::vector<double> samples;
+  for (std::size_t i = 0; i < kWarmUps + samples_; ++i) {
+    begin.record(stream_.get());
+    graph.launch(stream_.get());
+    end.record(stream_.get());
+    end.synchronize();
+    if (i >= kWarmUps) {
+      samples.push_back(Event::milliseconds(begin, end) * 1e3 / static_cast<double>(calls));
+    }
+  }
+  return samples;
 }
 
 Measurement GpuBench::measure(const BenchOp& op, const KernelSpec& spec, const MatrixShape& shape) {
@@ -113,18 +178,7 @@ Measurement GpuBench::measure(const BenchOp& op, const KernelSpec& spec, const M
       kernel.launch_args(op.op, args.data(), args.size(), stream_.get());
     }
   });
-  Event begin(context_);
-  Event end(context_);
-  std::vector<double> samples;
-  for (std::size_t i = 0; i < kWarmUps + samples_; ++i) {
-    begin.record(stream_.get());
-    graph.launch(stream_.get());
-    end.record(stream_.get());
-    end.synchronize();
-    if (i >= kWarmUps) {
-      samples.push_back(Event::milliseconds(begin, end) * 1e3 / static_cast<double>(calls));
-    }
-  }
+  std::vector<double> samples = sample_calls(graph, calls);
   Measurement result;
   result.spec = spec.text();
   result.shape = shape;
@@ -133,6 +187,10 @@ Measurement GpuBench::measure(const BenchOp& op, const KernelSpec& spec, const M
   result.replays = samples_;
   result.best_us = *std::min_element(samples.begin(), samples.end());
   result.median_us = median(std::move(samples));
+  if (op.check != nullptr) {
+    result.checked = true;
+    result.difference = op.check(spec, shape, Memory(pool, stream_));
+  }
   return result;
 }
 

@@ -6,6 +6,7 @@
 #pragma once
 
 #include <fourge/device.hpp>
+#include <fourge/op_definition.hpp>
 #include <fourge/runtime.hpp>
 
 #include <memory>
@@ -24,6 +25,9 @@ struct Measurement {
   std::size_t replays = 0;
   double median_us = 0;
   double best_us = 0;
+  bool automatic = false;  // the variant was chosen by the operation's rule
+  bool checked = false;    // results were compared with the CPU reference
+  std::string difference;  // the first one found
 
   double gigabytes_per_second() const { return static_cast<double>(bytes) / (median_us * 1e3); }
 };
@@ -44,13 +48,19 @@ class GpuBench {
     std::vector<std::byte> args;  // pointers of the first set
     std::vector<std::size_t> pointer_offsets;
     std::vector<std::size_t> strides;
+    std::vector<std::string_view> names;
     std::vector<std::unique_ptr<DeviceBuffer>> buffers;
     std::size_t sets = 0;
     std::size_t bytes = 0;
   };
 
+  class Memory;
+
   double measure_copy();
   Pool make_pool(const BenchOp& op, const KernelSpec& spec, const MatrixShape& shape);
+  void fill_buffer(const BenchOp& op, const KernelSpec& spec, const MatrixShape& shape,
+                   const BufferRegion& region, Pool& pool);
+  std::vector<double> sample_calls(const Graph& graph, std::size_t calls);
 
   Runtime& runtime_;
   DeviceInfo device_;

@@ -1,0 +1,28 @@
+// Compares some rows of a benchmark's results with the CPU reference, byte for byte: "" or the first
+// difference. See BenchOp::check.
+#pragma once
+
+#include <string>
+
+#include "tools/bench/bench_ops.hpp"
+
+namespace fourge::tools {
+
+std::string check_moe_swiglu(const KernelSpec& spec, const MatrixShape& shape,
+                             const BenchMemory& memory);
+std::string check_moe_permute(const KernelSpec& spec, const MatrixShape& shape,
+                              const BenchMemory& memory);
+std::string check_moe_expand(const KernelSpec& spec, const MatrixShape& shape,
+                             const BenchMemory& memory);
+std::string check_moe_activation(const KernelSpec& spec, const MatrixShape& shape,
+                                 const BenchMemory& memory);
+std::string check_moe_finalize(const KernelSpec& spec, const MatrixShape& shape,
+                               const BenchMemory& memory);
+std::string check_moe_route_topk(const KernelSpec& spec, const MatrixShape& shape,
+                                 const BenchMemory& memory);
+std::string check_moe_route_maps(const KernelSpec& spec, const MatrixShape& shape,
+                                 const BenchMemory& memory);
+std::string check_rmsnorm(const KernelSpec& spec, const MatrixShape& shape,
+                          const BenchMemory& memory);
+
+}  // namespace fourge::tools
