@@ -18,7 +18,7 @@ float natural_exp(float x) {
   return exp2_exact_mode(ftz::mul(x, kLog2E));
 }
 
-float sigmoid(float l) { return ftz::rcp(ftz::add(1.0F, natural_exp(-l))); }
+float sigmoid(float l) { return sigmoid_exact_mode(l); }
 
 // The indices of the largest values, the best first, the lower of equal ones first.
 std::vector<std::size_t> best(const std::vector<float>& values, std::size_t count) {
