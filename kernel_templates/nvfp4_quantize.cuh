@@ -180,6 +180,7 @@ FOURGE_INLINE void nvfp4_quantize_rows(const void* x, uint8* codes, uint8* scale
     return;
   }
   const int64 rows_left = column < columns ? rows - first : 0;
+  const ScalePlace<kLayout, kRows> place(scales, first_scales, column, all_columns);
   const int64 first_block = first_of_all * columns + column;
   const auto at = [&](int i) {
     return first_block + i * (kDistance * static_cast<int64>(columns));
@@ -193,8 +194,7 @@ FOURGE_INLINE void nvfp4_quantize_rows(const void* x, uint8* codes, uint8* scale
         return factors.of_row(row < rows ? row : rows - 1);
       },
       exists, [&](int i, const Nvfp4Block& block) { store_codes(codes, at(i), block); });
-  store_scales<kLayout, kRows>(scales, scale_bytes, first_scales, first_scales + rows - first,
-                               column, all_columns);
+  place.store_bytes(scale_bytes, rows - first);
 }
 
 template <class Config>

@@ -5,6 +5,7 @@
 
 #include "jit/ops/arguments.hpp"
 #include "jit/ops/common_axes.hpp"
+#include "jit/ops/row_launch.hpp"
 
 #include <algorithm>
 
@@ -12,15 +13,11 @@ namespace fourge {
 namespace {
 
 constexpr std::int64_t kBlock = 16;
-constexpr int kThreads = 128;
-constexpr std::int64_t kMostGridY = 65535;
+constexpr int kThreads = 64;
+constexpr std::int64_t kMostGridY = 65535;  // and z
 
 int block_threads(const KernelSpec&) { return kThreads; }
 std::string refusal(const KernelSpec&) { return {}; }
-
-std::int64_t round_up(std::int64_t value, std::int64_t multiple) {
-  return (value + multiple - 1) / multiple * multiple;
-}
 
 // A thread a column; grid y strides over the rows.
 LaunchShape shape_for(std::int64_t columns, std::int64_t rows) {
@@ -29,7 +26,7 @@ LaunchShape shape_for(std::int64_t columns, std::int64_t rows) {
     shape.empty = true;
     return shape;
   }
-  const auto threads = std::min<std::int64_t>(kThreads, round_up(columns, 32));
+  const auto threads = std::min<std::int64_t>(kThreads, jit::round_up(columns, 32));
   shape.block[0] = static_cast<std::uint32_t>(threads);
   shape.grid[0] = static_cast<std::uint32_t>((columns + threads - 1) / threads);
   shape.grid[1] = static_cast<std::uint32_t>(std::min(kMostGridY, rows));
@@ -39,6 +36,13 @@ LaunchShape shape_for(std::int64_t columns, std::int64_t rows) {
 namespace silu {
 
 using Args = SiluAndMulNvfp4QuantizeArgs;
+
+// At most 40 registers, if that does not spill: many warps, since the exact exponential is much to do
+// between load and store.
+int min_ctas(const KernelSpec& spec) {
+  const bool fits = spec.target().major() >= 9;
+  return fits && spec.get("math") == "exact" && spec.get("4over6") == "off" ? 24 : 0;
+}
 
 constexpr AxisValue kOrderValues[] = {
     {"gate_first", "fourge_device::Activation::silu_gate_first", "a row is [gate | linear]"},
@@ -80,11 +84,11 @@ void check_args(const KernelSpec& spec, const void* pointer) {
 
 LaunchShape launch_shape(const KernelSpec& spec, const void* pointer, const DeviceFacts&) {
   const auto& args = *static_cast<const Args*>(pointer);
-  const auto layout = spec.get("layout");
-  const std::int64_t columns = args.cols / kBlock;
-  return layout == "linear"
-             ? shape_for(columns, args.rows)
-             : shape_for(round_up(columns, 4), round_up(args.rows, layout == "128x4" ? 128 : 8));
+  const auto extent = jit::scale_extent(spec.get("layout"), args.rows, args.cols / kBlock);
+  LaunchShape shape = shape_for(extent.columns, extent.rows);
+  shape.grid[2] = static_cast<std::uint32_t>(
+      std::max<std::int64_t>(1, (extent.rows + kMostGridY - 1) / kMostGridY));
+  return shape;
 }
 
 std::vector<BufferRegion> regions(const KernelSpec& spec, const void* pointer) {
@@ -181,7 +185,8 @@ const OpDefinition& silu_and_mul_nvfp4_quantize_op() {
       .refusal = refusal,
       .check_args = silu::check_args,
       .launch_shape = silu::launch_shape,
-      .regions = silu::regions};
+      .regions = silu::regions,
+      .min_ctas = silu::min_ctas};
   return kOp;
 }
 

@@ -79,8 +79,17 @@ bool is_flat(const KernelSpec& spec) {
 
 int block_threads(const KernelSpec&) { return kThreads; }
 
-// Four blocks a thread: not more than 72 registers, or too few loads are on their way.
-int min_ctas(const KernelSpec& spec) { return spec.index(kTokensPerCta) == 2 ? 14 : 0; }
+// Four blocks a thread: not more than 64 registers (more where that would spill), or too few loads are on
+// their way.
+int min_ctas(const KernelSpec& spec) {
+  if (spec.index(kTokensPerCta) != 2) {
+    return 0;
+  }
+  if (has_row_scale(spec)) {
+    return 12;
+  }
+  return spec.target().major() >= 9 ? 16 : 14;
+}
 
 bool is_empty(const Args& args) { return args.rows == 0 || args.batches == 0; }
 

@@ -19,19 +19,31 @@ FOURGE_INLINE uint32 silu_and_mul_pair(uint32 gate, uint32 linear) {
                                    one(P::high(gate), P::high(linear)));
 }
 
-// Gates beyond the range of a bounded swish(), NaN and infinities are rare: one rolled copy of their code.
+// SiLU-and-multiply of a block and the one `distance` bytes behind it. Half a block at a time: fewer
+// registers let more warps take turns, which counts more here than what a thread can overlap. Gates
+// beyond the range of a bounded swish(), NaN and infinities are rare: they are loaded again. Results take
+// the place of the linear half.
 template <class Config>
-FOURGE_INLINE Words8 silu_and_mul_block(const Words8& gate, const Words8& linear) {
+FOURGE_INLINE Words8 silu_and_mul_block(const char* block, int64 distance) {
+  constexpr bool kGateFirst = Config::kActivation == Activation::silu_gate_first;
   constexpr uint32 kLargest = Config::kInput == ElementType::bf16 ? 0x42ACu : 0x5560u;  // 86
   constexpr bool kExact = Config::kMath == MathMode::exact;
-  Words8 result;
+  Words8 g = load_words8<Config::kLoad256>(kGateFirst ? block : block + distance);
+  Words8 l = load_words8<Config::kLoad256>(kGateFirst ? block + distance : block);
+  const uint32 largest = kExact ? block_max_packed<Config::kInput>(g.w) : 0u;
+#pragma unroll 1
+  for (int half = 0; half < 2; ++half) {
 #pragma unroll
-  for (int i = 0; i < 8; ++i) {
-    result.w[i] = silu_and_mul_pair<Config, kExact>(gate.w[i], linear.w[i]);
+    for (int i = 0; i < 4; ++i) {
+      const uint32 pair = silu_and_mul_pair<Config, kExact>(g.w[i], l.w[i]);
+      g.w[i] = g.w[i + 4];
+      l.w[i] = l.w[i + 4];
+      l.w[i + 4] = pair;
+    }
   }
-  if (kExact && unlikely(bits_of_packed(block_max_packed<Config::kInput>(gate.w)) > kLargest)) {
-    Words8 g = gate;
-    Words8 l = linear;
+  if (kExact && unlikely(bits_of_packed(largest) > kLargest)) {
+    g = load_words8<Config::kLoad256>(kGateFirst ? block : block + distance);
+    l = load_words8<Config::kLoad256>(kGateFirst ? block + distance : block);
 #pragma unroll 1
     for (int i = 0; i < 8; ++i) {
       const uint32 pair = silu_and_mul_pair<Config, false>(g.w[0], l.w[0]);
@@ -39,12 +51,11 @@ FOURGE_INLINE Words8 silu_and_mul_block(const Words8& gate, const Words8& linear
       for (int k = 0; k < 7; ++k) {
         g.w[k] = g.w[k + 1];
         l.w[k] = l.w[k + 1];
-        result.w[k] = result.w[k + 1];
       }
-      result.w[7] = pair;
+      l.w[7] = pair;
     }
   }
-  return result;
+  return l;
 }
 
 // columns: blocks of 16 in an output row. An input row has twice as many with an activation.
@@ -54,11 +65,7 @@ FOURGE_INLINE Words8 load_activation_block(const void* x, int64 row, int64 colum
   if constexpr (Config::kActivation == Activation::none) {
     return load_words8<Config::kLoad256>(base + (row * columns + column) * 32);
   } else {
-    const char* first = base + (row * 2 * columns + column) * 32;
-    const Words8 a = load_words8<Config::kLoad256>(first);
-    const Words8 b = load_words8<Config::kLoad256>(first + columns * 32);
-    constexpr bool kGateFirst = Config::kActivation == Activation::silu_gate_first;
-    return kGateFirst ? silu_and_mul_block<Config>(a, b) : silu_and_mul_block<Config>(b, a);
+    return silu_and_mul_block<Config>(base + (row * 2 * columns + column) * 32, columns * 32);
   }
 }
 

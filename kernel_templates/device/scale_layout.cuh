@@ -55,33 +55,48 @@ FOURGE_INLINE int64 first_row_of_group(int64 group) {
   }
 }
 
-// Stores the scales of one column and a group of rows (byte i of `bytes`: row first + i *
-// kRowDistance). In the tiled layouts the four lanes of a quad hold four neighbouring columns, all
-// of them call, and each of the first kRows lanes stores four columns of one row at once.
+// Where the scales of one column and a group of rows (first + i * kRowDistance) go. In the tiled layouts
+// the four lanes of a quad hold four neighbouring columns, all of them call, and each of the first kRows
+// lanes stores four columns of one row at once. Only the address stays alive while the blocks are
+// quantized.
+template <ScaleLayout kLayout, int kRows>
+struct ScalePlace {
+  static constexpr bool kQuad = kLayout != ScaleLayout::linear && kRows > 1;
+  uint8* address;
+  int64 columns;
+
+  FOURGE_INLINE ScalePlace(uint8* scales, int64 first, int64 column, int64 columns_given)
+      : columns(columns_given) {
+    const int64 lane = kQuad ? threadIdx.x & 3u : 0u;
+    const int64 row = first + (lane < kRows ? lane : 0) * kRowDistance<kLayout>;
+    address = scales + scale_offset<kLayout>(row, column - lane, columns);
+  }
+
+  // Byte i of `bytes` is the scale of row i; only linear scales end with rows_left.
+  FOURGE_INLINE void store_bytes(uint32 bytes, int64 rows_left) const {
+    if constexpr (kQuad) {
+      const uint32 lane = threadIdx.x & 31u;
+      const uint32 word = transpose_quad(bytes, lane);
+      if ((lane & 3u) < kRows) {
+        store(reinterpret_cast<uint32*>(address), word);
+      }
+    } else if constexpr (kRows == 1 && kLayout != ScaleLayout::linear) {
+      store(address, static_cast<uint8>(bytes));
+    } else {
+#pragma unroll
+      for (int i = 0; i < kRows; ++i) {
+        if (i < rows_left) {
+          store(address + i * columns, static_cast<uint8>(bytes >> (8 * i)));
+        }
+      }
+    }
+  }
+};
+
 template <ScaleLayout kLayout, int kRows>
 FOURGE_INLINE void store_scales(uint8* scales, uint32 bytes, int64 first, int64 rows, int64 column,
                                 int64 columns) {
-  if constexpr (kLayout == ScaleLayout::linear) {
-#pragma unroll
-    for (int i = 0; i < kRows; ++i) {
-      if (first + i < rows) {
-        store(scales + scale_offset<kLayout>(first + i, column, columns),
-              static_cast<uint8>(bytes >> (8 * i)));
-      }
-    }
-  } else if constexpr (kRows == 1) {
-    store(scales + scale_offset<kLayout>(first, column, columns), static_cast<uint8>(bytes));
-  } else {
-    const uint32 lane = threadIdx.x & 31u;
-    const uint32 quad_lane = lane & 3u;
-    const uint32 word = transpose_quad(bytes, lane);
-    if (quad_lane < kRows) {
-      store(reinterpret_cast<uint32*>(
-                scales + scale_offset<kLayout>(first + quad_lane * kRowDistance<kLayout>,
-                                               column - quad_lane, columns)),
-            word);
-    }
-  }
+  ScalePlace<kLayout, kRows>(scales, first, column, columns).store_bytes(bytes, rows - first);
 }
 
 }  // namespace fourge_device
