@@ -52,6 +52,13 @@ const MoeTables& tables_of(const KernelSpec& spec, const MatrixShape& shape) {
   return entry.tables;
 }
 
+// Some operations have a member `rows` that is a map.
+template <class Args, class = void>
+constexpr bool kHasRowCount = false;
+template <class Args>
+constexpr bool kHasRowCount<Args, std::void_t<decltype(Args::rows)>> =
+    std::is_same_v<decltype(Args::rows), std::int64_t>;
+
 template <class Args>
 void fill(const KernelSpec& spec, const MatrixShape& shape, void* pointer) {
   Args args;
@@ -61,9 +68,9 @@ void fill(const KernelSpec& spec, const MatrixShape& shape, void* pointer) {
   if constexpr (requires { args.cols; }) args.cols = shape.cols;
   if constexpr (requires { args.x_cols; }) args.x_cols = shape.cols;
   if constexpr (requires { args.capacity; }) args.capacity = tables_of(spec, shape).capacity;
-  if constexpr (requires { requires std::is_same_v<decltype(args.rows), std::int64_t>; }) {
-    args.rows = requires { args.experts; }
-    ? shape.rows* kBenchTopK : shape.rows;
+  if constexpr (kHasRowCount<Args>) {
+    constexpr bool kExpanded = requires { args.experts; };
+    args.rows = kExpanded ? shape.rows * kBenchTopK : shape.rows;
   }
   if constexpr (requires { args.tile; }) args.tile = is_padded(spec) ? kBenchTile : 1;
   if constexpr (requires { args.kept_groups; }) {
