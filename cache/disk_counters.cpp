@@ -28,6 +28,11 @@ constexpr std::string_view kFoldSuffix = ".fold";
 constexpr std::uint64_t kMostInBatch = 1024;
 constexpr int kReadAttempts = 4;
 
+// What costs so much more than a note of it that it is noted at once.
+constexpr std::array kRare{CounterId::compiles,         CounterId::compile_failures,
+                           CounterId::replaced_holders, CounterId::heals,
+                           CounterId::publish_failures, CounterId::evictions};
+
 // What stands for a log that was put aside.
 std::uint64_t id_of(const std::string& fold_name) {
   const Digest digest = sha256(fold_name);
@@ -42,13 +47,33 @@ void add(CounterValues& sum, const CounterValues& more) {
 }  // namespace
 
 const char* to_string(CounterId id) noexcept {
-  static constexpr std::array<const char*, kCounterCount> kNames{
-      "memory_hits",         "local_hits",          "read_only_hits", "bundle_hits",
-      "miss_absent",         "miss_format",         "miss_key",       "miss_corrupt",
-      "miss_unreadable",     "miss_untrusted",      "miss_disabled",  "compiles",
-      "compile_failures",    "remembered_failures", "waits",          "heals",
-      "publish_failures",    "evictions",           "bytes_written",  "bytes_evicted",
-      "compile_nanoseconds", "lookup_nanoseconds"};
+  static constexpr std::array<const char*, kCounterCount> kNames{"memory_hits",
+                                                                 "local_hits",
+                                                                 "read_only_hits",
+                                                                 "bundle_hits",
+                                                                 "miss_absent",
+                                                                 "miss_format",
+                                                                 "miss_key",
+                                                                 "miss_corrupt",
+                                                                 "miss_unreadable",
+                                                                 "miss_untrusted",
+                                                                 "miss_disabled",
+                                                                 "compiles",
+                                                                 "compile_failures",
+                                                                 "remembered_failures",
+                                                                 "waits",
+                                                                 "heals",
+                                                                 "publish_failures",
+                                                                 "evictions",
+                                                                 "bytes_written",
+                                                                 "bytes_evicted",
+                                                                 "compile_nanoseconds",
+                                                                 "lookup_nanoseconds",
+                                                                 "replaced_holders",
+                                                                 "promotions",
+                                                                 "promotion_failures",
+                                                                 "loads",
+                                                                 "wait_nanoseconds"};
   const auto number = static_cast<std::size_t>(id);
   return number < kCounterCount ? kNames[number] : "unknown";
 }
@@ -84,8 +109,11 @@ void DiskCounters::record(const CounterValues& now) noexcept {
   bool due = false;
   {
     const std::lock_guard lock(mutex_);
+    const bool rare = std::any_of(kRare.begin(), kRare.end(), [&](CounterId id) {
+      return now[id] > std::max(current_[id], written_[id]);
+    });
     current_ = now;
-    due = std::chrono::steady_clock::now() >= next_flush_;
+    due = rare || std::chrono::steady_clock::now() >= next_flush_;
   }
   if (due) flush();
 }

@@ -5,8 +5,8 @@
 //
 //   batch = (batch tag : id) (batch tag + 1 : count) (counter number : difference)*count
 //
-// A process notes what it did by appending one batch now and then and at its end; a kill loses what
-// was not yet noted. When the log has grown long, it is renamed, and once nobody can be writing to
+// A process notes what it did by appending one batch: when something was compiled, failed or was healed,
+// now and then, and at its end. A kill loses what was not yet noted: the last hits. When the log has grown long, it is renamed, and once nobody can be writing to
 // it any more (kFoldAge) its sum is appended as one batch whose id is that of the old file, which
 // is then removed. A batch of an id counts once, and the file of an id that counts no more: so a
 // crash between the two, and two processes that do it at once, change no sum.
@@ -52,8 +52,13 @@ enum class CounterId : std::uint8_t {
   bytes_evicted,
   compile_nanoseconds,
   lookup_nanoseconds,
+  replaced_holders,
+  promotions,
+  promotion_failures,
+  loads,
+  wait_nanoseconds,
 };
-inline constexpr std::size_t kCounterCount = 22;
+inline constexpr std::size_t kCounterCount = 27;
 
 // "memory_hits", ...
 const char* to_string(CounterId id) noexcept;
@@ -86,7 +91,8 @@ class DiskCounters {
   DiskCounters& operator=(const DiskCounters&) = delete;
 
   // The process's counters as they are now, from zero at its start; what is new since the last call
-  // is written, but only every kFlushInterval and at the end.
+  // is written: at once if a compile, a failure, a bad entry or an eviction is among it, else every
+  // kFlushInterval and at the end.
   void record(const CounterValues& now) noexcept;
   void flush() noexcept;
 

@@ -69,6 +69,13 @@ std::optional<Failure> decode(const std::vector<std::byte>& payload) {
   }
 }
 
+// By a writer that died, or before the clock was set back.
+bool is_left_behind(const std::string& name, const FileStatus& status) {
+  const auto age = std::chrono::system_clock::now() - status.modified;
+  return name.ends_with(kTemporarySuffix) &&
+         (age > kStaleTemporaryAge || age < -kStaleTemporaryAge);
+}
+
 }  // namespace
 
 FailureStore::FailureStore(std::string root, FileSystem& files, TrustPolicy trust,
@@ -155,7 +162,6 @@ void FailureStore::prune() {
   std::vector<Item> items;
   const auto names = files_.list_directory(in_root(directory_));
   if (!names.ok()) return;
-  const Time now = std::chrono::system_clock::now();
   for (const std::string& name : names.value) {
     const bool temporary = name.ends_with(kTemporarySuffix);
     if (!temporary && !name.ends_with(kSuffix)) continue;
@@ -164,7 +170,7 @@ void FailureStore::prune() {
     if (!status.ok()) continue;
     if (!temporary) {
       items.push_back({path, status.value});
-    } else if (now - status.value.modified > kStaleTemporaryAge) {
+    } else if (is_left_behind(name, status.value)) {
       static_cast<void>(files_.remove(in_root(path)));
     }
   }
@@ -204,12 +210,18 @@ std::vector<FailureInfo> FailureStore::list() {
   return failures;
 }
 
-std::size_t FailureStore::clear() {
+std::size_t FailureStore::clear(std::uint64_t* bytes) {
   std::size_t removed = 0;
   if (root_.path.empty()) return removed;
   const auto names = files_.list_directory(in_root(directory_));
   for (const std::string& name : names.ok() ? names.value : std::vector<std::string>()) {
-    if (name.ends_with(kSuffix) && files_.remove(in_root(directory_ + '/' + name)).ok()) ++removed;
+    const FilePath path = in_root(directory_ + '/' + name);
+    const bool is_failure = name.ends_with(kSuffix);
+    const auto status = files_.status(path);
+    if (!status.ok() || !(is_failure || is_left_behind(name, status.value))) continue;
+    if (!files_.remove(path).ok()) continue;
+    removed += is_failure ? 1U : 0U;
+    if (bytes != nullptr) *bytes += status.value.size;
   }
   static_cast<void>(files_.remove(in_root(directory_)));  // if it is empty now
   return removed;

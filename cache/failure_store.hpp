@@ -63,8 +63,9 @@ class FailureStore {
 
   // All good ones, the newest first, however old. Throws Error(io) if the directory cannot be read.
   std::vector<FailureInfo> list();
-  // Removes every failure. The number of them.
-  std::size_t clear();
+  // Removes every failure, and what writers of them have left. The number of failures; the bytes of all
+  // are added up, if that is wanted.
+  std::size_t clear(std::uint64_t* bytes = nullptr);
 
  private:
   FilePath in_root(std::string path) const { return {root_, std::move(path)}; }

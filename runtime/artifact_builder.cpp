@@ -115,24 +115,37 @@ BuildRequest ArtifactBuilder::request(const KernelSpec& spec) {
 Artifact ArtifactBuilder::build(const KernelSpec& spec) {
   const auto start = Clock::now();
   const BuildRequest wanted = request(spec);
-  if (!compiler_->location().found()) {
-    Artifact artifact = build_without_compiler(wanted);
+  try {
+    Artifact artifact = checked_build(wanted);
     artifact.took = Clock::now() - start;
+    keep_counters();
     return artifact;
+  } catch (...) {
+    keep_counters();
+    throw;
   }
-  std::optional<Artifact> found = from_disk(wanted);
-  Artifact artifact = found ? std::move(*found) : build_on_miss(wanted);
-  artifact.took = Clock::now() - start;
-  keep_counters();
-  return artifact;
 }
 
-std::optional<Artifact> ArtifactBuilder::from_disk(const BuildRequest& request) {
+Artifact ArtifactBuilder::checked_build(const BuildRequest& request) {
+  if (!compiler_->location().found()) {
+    return build_without_compiler(request);
+  }
+  std::optional<Artifact> found = from_disk(request, Look::first);
+  return found ? std::move(*found) : build_on_miss(request);
+}
+
+cache::TieredResult ArtifactBuilder::timed(const std::function<cache::TieredResult()>& look) {
   const auto start = Clock::now();
-  cache::TieredResult found = tiers_->lookup(request.key, cubin_check(request.spec));
+  cache::TieredResult found = look();
   counters_.lookup_nanoseconds += static_cast<std::uint64_t>(
       std::chrono::duration_cast<std::chrono::nanoseconds>(Clock::now() - start).count());
-  count(request.spec, found);
+  return found;
+}
+
+std::optional<Artifact> ArtifactBuilder::from_disk(const BuildRequest& request, Look look) {
+  cache::TieredResult found =
+      timed([&] { return tiers_->lookup(request.key, cubin_check(request.spec)); });
+  count(request.spec, found, look);
   if (!found.entry) {
     return std::nullopt;
   }
@@ -143,14 +156,15 @@ std::optional<Artifact> ArtifactBuilder::from_disk(const BuildRequest& request) 
   return artifact;
 }
 
-// A read-only tier that merely has not got an entry is no miss of the cache.
-void ArtifactBuilder::count(const KernelSpec& spec, const cache::TieredResult& found) {
-  if (!found.entry && tiers_->tiers() == 0) {
-    ++counters_.miss_disabled;
-  }
+// A read-only tier that merely has not got an entry is no miss of the cache, unless there is no other.
+void ArtifactBuilder::count(const KernelSpec& spec, const cache::TieredResult& found, Look look) {
+  bool counted = look == Look::again;
   for (const cache::TierMiss& miss : found.misses) {
-    if ((store_ && miss.tier == 0) || miss.cause != cache::MissCause::absent) {
+    const bool is_miss = (store_ && miss.tier == 0) || miss.cause != cache::MissCause::absent;
+    // A bad entry that this look has moved away is not the one that an earlier look has seen.
+    if (is_miss && (look == Look::first || miss.set_aside)) {
       count_miss(counters_, miss.cause);
+      counted = true;
     }
     if (miss.set_aside) {
       ++counters_.heals;
@@ -164,6 +178,10 @@ void ArtifactBuilder::count(const KernelSpec& spec, const cache::TieredResult& f
   for (const std::string& warning : found.warnings) {
     log(LogLevel::warn, warning);
   }
+  if (!found.entry && !counted) {
+    count_miss(counters_,
+               tiers_->tiers() == 0 ? cache::MissCause::disabled : cache::MissCause::absent);
+  }
   if (found.entry) {
     ++counters_.disk_hits;
     counters_.read_only_hits += found.kind == cache::TierKind::directory ? 1U : 0U;
@@ -174,8 +192,9 @@ void ArtifactBuilder::count(const KernelSpec& spec, const cache::TieredResult& f
 }
 
 Artifact ArtifactBuilder::build_without_compiler(const BuildRequest& request) {
-  cache::TieredResult found = tiers_->lookup_request(request.key, cubin_check(request.spec));
-  count(request.spec, found);
+  cache::TieredResult found =
+      timed([&] { return tiers_->lookup_request(request.key, cubin_check(request.spec)); });
+  count(request.spec, found, Look::first);
   if (!found.entry) {
     std::vector<std::string> asked = options_.cache_read_only;
     if (store_) {
@@ -208,7 +227,7 @@ Artifact ArtifactBuilder::build_on_miss(const BuildRequest& request) {
       std::error_code ignored;
       return std::filesystem::exists(path, ignored);
     };
-    results.take = [&] { return from_disk(request); };
+    results.take = [&] { return from_disk(request, Look::again); };
     results.publish = [&](const Artifact& artifact) { return publish(request, artifact); };
   }
   return compiler_->build(request, results);

@@ -16,6 +16,7 @@
 #include "runtime/counters.hpp"
 
 #include <atomic>
+#include <functional>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -38,10 +39,14 @@ class ArtifactBuilder {
   BuildRequest request(const KernelSpec& spec);
 
  private:
-  std::optional<Artifact> from_disk(const BuildRequest& request);
+  // A build looks once, and again when it has waited: what is missing is then not counted twice.
+  enum class Look { first, again };
+  std::optional<Artifact> from_disk(const BuildRequest& request, Look look);
+  cache::TieredResult timed(const std::function<cache::TieredResult()>& look);
   // Those of the evictor into this process's, and these to disk from time to time.
   void keep_counters() noexcept;
-  void count(const KernelSpec& spec, const cache::TieredResult& found);
+  void count(const KernelSpec& spec, const cache::TieredResult& found, Look look);
+  Artifact checked_build(const BuildRequest& request);
   Artifact build_without_compiler(const BuildRequest& request);
   Artifact build_on_miss(const BuildRequest& request);
   // False if others will not find it.

@@ -87,15 +87,27 @@ Artifact CompileOnce::build(const BuildRequest& request, const SharedResults& re
     }
     return artifact.has_value();
   };
+  const auto start = Clock::now();
+  Clock::duration working{};
   const auto make = [&] {
+    const auto began = Clock::now();
     artifact = compile(request);
-    return shared && results.publish(*artifact);
+    const bool published = shared && results.publish(*artifact);
+    working = Clock::now() - began;
+    return published;
   };
   cache::FlightActions actions;
   actions.appeared = [&] { return results.appeared() || exists(failure_path); };
   actions.take = [&] { return shared && take(); };
   actions.make = make;
-  note(request, cache::make_once(request.key, flight_options(results), actions));
+  const cache::FlightReport report =
+      cache::make_once(request.key, flight_options(results), actions);
+  if (report.waited || report.queued) {
+    counters_.wait_nanoseconds += static_cast<std::uint64_t>(
+        std::chrono::duration_cast<std::chrono::nanoseconds>(Clock::now() - start - working)
+            .count());
+  }
+  note(request, report);
   if (options_.retry_failed) {
     failures_.forget(request.key);
   }

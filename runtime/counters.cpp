@@ -32,6 +32,7 @@ Stats Counters::snapshot() const {
   stats.bytes_written = bytes_written;
   stats.compile_nanoseconds = compile_nanoseconds;
   stats.lookup_nanoseconds = lookup_nanoseconds;
+  stats.wait_nanoseconds = wait_nanoseconds;
   return stats;
 }
 
@@ -61,6 +62,11 @@ cache::CounterValues kept_counters(const Stats& stats) {
   kept[CounterId::bytes_evicted] = stats.bytes_evicted;
   kept[CounterId::compile_nanoseconds] = stats.compile_nanoseconds;
   kept[CounterId::lookup_nanoseconds] = stats.lookup_nanoseconds;
+  kept[CounterId::replaced_holders] = stats.replaced_holders;
+  kept[CounterId::promotions] = stats.promotions;
+  kept[CounterId::promotion_failures] = stats.promotion_failures;
+  kept[CounterId::loads] = stats.loads;
+  kept[CounterId::wait_nanoseconds] = stats.wait_nanoseconds;
   return kept;
 }
 

@@ -66,6 +66,7 @@ struct Counters {
   Counter bytes_written{0};
   Counter compile_nanoseconds{0};
   Counter lookup_nanoseconds{0};
+  Counter wait_nanoseconds{0};
 
   Stats snapshot() const;
 };

@@ -7,6 +7,7 @@
 #include <memory>
 
 #include "cache/disk_store.hpp"
+#include "tools/cache_access.hpp"
 #include "tools/command.hpp"
 #include "tools/failures.hpp"
 #include "tools/host_batches.hpp"
@@ -15,13 +16,9 @@
 namespace fourge::tools {
 namespace {
 
-std::string cache_directory(const CommonOptions& common) {
-  std::string directory = library_options(common).cache_directory;
-  if (directory.empty()) {
-    throw Error(ErrorKind::unsupported,
-                "there is no cache directory; give --cache-dir DIR or set FOURGE_CACHE_DIR");
-  }
-  return directory;
+cache::DiskStore open_store(const CommonOptions& common) {
+  const Options options = options_with_cache(common);
+  return cache::DiskStore(options.cache_directory, cache::posix_file_system(), trust_of(options));
 }
 
 // The spec's text from a key record; empty if the record has none.
@@ -81,7 +78,7 @@ std::string bad_entry_text(const cache::EntryInfo& entry) {
 }
 
 ExitCode list(const CommonOptions& common) {
-  cache::DiskStore store(cache_directory(common));
+  cache::DiskStore store = open_store(common);
   Json entries = Json::array();
   std::string text;
   for (const cache::EntryInfo& entry : store.list()) {
@@ -99,7 +96,7 @@ ExitCode list(const CommonOptions& common) {
 }
 
 ExitCode verify(const CommonOptions& common) {
-  cache::DiskStore store(cache_directory(common));
+  cache::DiskStore store = open_store(common);
   const cache::VerifyReport report = store.verify();
   Json bad = Json::array();
   std::string text;
@@ -136,26 +133,36 @@ void confirm_clear(const std::string& directory) {
 }
 
 ExitCode clear(const CommonOptions& common, bool yes) {
-  cache::DiskStore store(cache_directory(common));
+  cache::DiskStore store = open_store(common);
   if (!yes) {
     confirm_clear(store.root());
   }
   const cache::ClearReport report = store.clear();
   const HostBatches host = remove_host_batches(store.root());
-  const std::size_t failures = clear_failures(common);
+  const ClearedFailures failed = clear_failures(common);
   if (common.json) {
     print_json({{"directory", store.root()},
                 {"entries", report.entries},
                 {"quarantined", report.quarantined},
                 {"temporaries", report.temporaries},
                 {"host_kernels", host.kernels},
-                {"failures", failures},
-                {"bytes", report.bytes + host.bytes},
+                {"failures", failed.failures},
+                {"failed_sources", failed.sources},
+                {"usage_files", report.usage_files},
+                {"bytes", report.bytes + host.bytes + failed.bytes},
                 {"left", report.left}});
   } else {
-    print_text(fmt::format("{} kernels, {} host kernels and {} quarantined files removed, {}\n",
-                           report.entries, host.kernels, report.quarantined,
-                           bytes_text(report.bytes + host.bytes)));
+    print_text(
+        fmt::format("removed from {}, {}:\n"
+                    "  {} kernels\n"
+                    "  {} host kernels\n"
+                    "  {} failed compiles that were remembered, {} sources of such\n"
+                    "  {} quarantined files\n"
+                    "  {} temporary files of writers that are gone\n"
+                    "  {} files of counters, sizes and times of use\n",
+                    store.root(), bytes_text(report.bytes + host.bytes + failed.bytes),
+                    report.entries, host.kernels, failed.failures, failed.sources,
+                    report.quarantined, report.temporaries, report.usage_files));
     for (const std::string& left : report.left) {
       print_text(fmt::format("left: {}\n", left));
     }
@@ -191,8 +198,10 @@ void add_cache(CLI::App& app, CommandLine& line) {
   add_simple(command, line, "verify",
              "Check every entry; bad ones are set aside, exit code 1 if there were any.", verify);
   auto yes = std::make_shared<bool>(false);
-  CLI::App& clearing =
-      add_command(command, line, "clear", "Remove every kernel, those of host execution too.");
+  CLI::App& clearing = add_command(
+      command, line, "clear",
+      "Remove every kernel, those of host execution too, what is remembered of failed compiles,\n"
+      "and the counters. Says what it removed.");
   clearing.add_flag("--yes", *yes, "Do not ask");
   clearing.callback(
       [&line, yes] { line.action = [&line, yes] { return clear(line.common, *yes); }; });

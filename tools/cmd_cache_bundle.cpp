@@ -17,6 +17,7 @@
 #include "cache/key_record.hpp"
 #include "cache/signature.hpp"
 #include "cache/tiered_cache.hpp"
+#include "tools/cache_access.hpp"
 #include "tools/command.hpp"
 #include "tools/output_file.hpp"
 #include "tools/report.hpp"
@@ -42,23 +43,6 @@ struct KeygenOptions {
   std::string private_path;
   std::string public_path;
 };
-
-Options options_with_cache(const CommonOptions& common) {
-  Options options = library_options(common);
-  if (options.cache_directory.empty()) {
-    throw Error(ErrorKind::unsupported,
-                "there is no cache directory; give --cache-dir DIR or set FOURGE_CACHE_DIR");
-  }
-  return options;
-}
-
-cache::TrustPolicy trust_of(const Options& options) {
-  cache::TrustPolicy trust;
-  if (!options.trusted_group.empty()) {
-    trust.group = cache::find_group(options.trusted_group);
-  }
-  return trust;
-}
 
 // The specs that the filters leave; nothing if there is no filter.
 std::optional<std::set<std::string>> wanted_specs(const ExportOptions& options) {

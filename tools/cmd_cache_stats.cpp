@@ -10,29 +10,13 @@
 #include "cache/disk_store.hpp"
 #include "cache/evictor.hpp"
 #include "cache/key_lock.hpp"
+#include "tools/cache_access.hpp"
 #include "tools/command.hpp"
 #include "tools/host_batches.hpp"
 #include "tools/report.hpp"
 
 namespace fourge::tools {
 namespace {
-
-Options options_with_cache(const CommonOptions& common) {
-  Options options = library_options(common);
-  if (options.cache_directory.empty()) {
-    throw Error(ErrorKind::unsupported,
-                "there is no cache directory; give --cache-dir DIR or set FOURGE_CACHE_DIR");
-  }
-  return options;
-}
-
-cache::TrustPolicy trust_of(const Options& options) {
-  cache::TrustPolicy trust;
-  if (!options.trusted_group.empty()) {
-    trust.group = cache::find_group(options.trusted_group);
-  }
-  return trust;
-}
 
 std::string target_of(const cache::EntryInfo& entry) {
   const Json record = Json::parse(entry.record, nullptr, false);

@@ -8,17 +8,15 @@
 
 #include "cache/failure_store.hpp"
 #include "cache/key_record.hpp"
+#include "tools/cache_access.hpp"
 #include "tools/report.hpp"
 
 namespace fourge::tools {
 namespace {
 
 cache::FailureStore store_of(const Options& options) {
-  cache::TrustPolicy trust;
-  if (!options.trusted_group.empty()) {
-    trust.group = cache::find_group(options.trusted_group);
-  }
-  return cache::FailureStore(options.cache_directory, cache::posix_file_system(), trust);
+  return cache::FailureStore(options.cache_directory, cache::posix_file_system(),
+                             trust_of(options));
 }
 
 std::string spec_of(const cache::FailureInfo& info) {
@@ -71,8 +69,26 @@ ExitCode list_failures(const CommonOptions& common) {
   return ExitCode::ok;
 }
 
-std::size_t clear_failures(const CommonOptions& common) {
-  return store_of(library_options(common)).clear();
+ClearedFailures clear_failures(const CommonOptions& common) {
+  const Options options = library_options(common);
+  ClearedFailures cleared;
+  cleared.failures = store_of(options).clear(&cleared.bytes);
+  const cache::Root root{options.cache_directory, trust_of(options)};
+  if (root.path.empty()) {
+    return cleared;
+  }
+  cache::FileSystem& files = cache::posix_file_system();
+  const std::string directory = root.path + "/failed";
+  for (const std::string& name : files.list_directory({root, directory}).value) {
+    const cache::FilePath path(root, directory + '/' + name);
+    const auto status = files.status(path);
+    if (name.ends_with(".cu") && status.ok() && files.remove(path).ok()) {
+      ++cleared.sources;
+      cleared.bytes += status.value.size;
+    }
+  }
+  static_cast<void>(files.remove({root, directory}));  // if it is empty now
+  return cleared;
 }
 
 }  // namespace fourge::tools

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 
 #include "tools/command.hpp"
 
@@ -10,7 +11,13 @@ namespace fourge::tools {
 // `fourge cache list --failed`
 ExitCode list_failures(const CommonOptions& common);
 
-// How many were forgotten.
-std::size_t clear_failures(const CommonOptions& common);
+struct ClearedFailures {
+  std::size_t failures = 0;
+  std::size_t sources = 0;  // that were kept because the compiler refused them
+  std::uint64_t bytes = 0;
+};
+
+// Forgets all of them.
+ClearedFailures clear_failures(const CommonOptions& common);
 
 }  // namespace fourge::tools

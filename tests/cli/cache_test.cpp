@@ -95,6 +95,51 @@ TEST_CASE("cli: cache clear needs --yes and leaves other files alone") {
   CHECK(sandbox.run({"build", kSpec, "--json"}).json().at("origin") == "compiled");
 }
 
+TEST_CASE("cli: cache clear says all that it removed") {
+  Sandbox sandbox;
+  REQUIRE(sandbox.run({"build", kSpec}).exit_code == 0);
+  REQUIRE(sandbox.run({"build", kSpec}).exit_code == 0);  // a hit, which is stamped
+  const std::string quarantined = entry_files(sandbox.cache()).at(0).filename();
+  std::filesystem::create_directories(sandbox.cache() + "/v2/quarantine");
+  write_text(sandbox.cache() + "/v2/quarantine/00000000000000000001.1.1.corrupt." + quarantined,
+             "bad");
+  std::filesystem::create_directories(sandbox.cache() + "/failed-v1");
+  write_text(sandbox.cache() + "/failed-v1/0123456789abcdef-0.failed", "refused");
+  std::filesystem::create_directories(sandbox.cache() + "/failed");
+  write_text(sandbox.cache() + "/failed/fourge_x-0123.cu", "refused source");
+  for (const char* const made : {"/v2/quarantine", "/failed-v1", "/failed"}) {
+    std::filesystem::permissions(sandbox.cache() + made, std::filesystem::perms::owner_all);
+    for (const auto& file : std::filesystem::directory_iterator(sandbox.cache() + made)) {
+      std::filesystem::permissions(
+          file, std::filesystem::perms::owner_read | std::filesystem::perms::owner_write);
+    }
+  }
+  std::uintmax_t bytes = 0;
+  std::size_t usage = 0;
+  for (const auto& file : std::filesystem::recursive_directory_iterator(sandbox.cache())) {
+    if (!file.is_regular_file()) continue;
+    bytes += file.file_size();
+    usage += file.path().parent_path().filename() == "usage" ? 1U : 0U;
+  }
+  CHECK(usage == 3);  // counters, sizes, one shard's stamps
+
+  const auto cleared = sandbox.run({"cache", "clear", "--yes", "--json"}).json();
+  CHECK(cleared.at("entries") == 1);
+  CHECK(cleared.at("quarantined") == 1);
+  CHECK(cleared.at("failures") == 1);
+  CHECK(cleared.at("failed_sources") == 1);
+  CHECK(cleared.at("usage_files") == usage);
+  CHECK(cleared.at("bytes") == bytes);
+  CHECK(cleared.at("left").empty());
+  CHECK(names_in(sandbox.cache()).empty());
+
+  REQUIRE(sandbox.run({"build", kSpec}).exit_code == 0);
+  const std::string text = sandbox.run({"cache", "clear", "--yes"}).out;
+  CHECK(text.find(sandbox.cache()) != std::string::npos);
+  CHECK(text.find("\n  1 kernels\n") != std::string::npos);
+  CHECK(text.find("\n  2 files of counters, sizes and times of use\n") != std::string::npos);
+}
+
 TEST_CASE("cli: --cache-dir wins over the environment, which wins over the home directory") {
   Sandbox sandbox;
   const std::string other = sandbox.path("other");
