@@ -14,7 +14,7 @@ if(MODE STREQUAL "test")
 endif()
 
 # What git knows; all files where this is no checkout.
-set(patterns *.cpp *.hpp *.cuh)
+set(patterns *.cpp *.hpp *.cuh *.c *.h)
 execute_process(COMMAND git ls-files --cached -- ${patterns}
   WORKING_DIRECTORY ${SOURCE_DIR} OUTPUT_VARIABLE files RESULT_VARIABLE result ERROR_QUIET)
 string(REGEX REPLACE "\n" ";" files "${files}")

@@ -9,6 +9,7 @@
 #include <fstream>
 #include <iterator>
 
+#include "tools/c_arguments.hpp"
 #include "tools/command.hpp"
 #include "tools/operator_table.hpp"
 #include "tools/output_file.hpp"
@@ -23,6 +24,7 @@ struct VariantsOptions {
   std::string targets;
   std::string filter;
   std::string table;
+  std::string c_args;
 };
 
 Json op_json(const OpDefinition& op, const std::vector<KernelSpec>& specs, bool with_target) {
@@ -78,9 +80,20 @@ ExitCode renew_table(const std::string& path) {
   return ExitCode::ok;
 }
 
+ExitCode write_c_arguments(const std::string& path) {
+  OutputFile output(path);
+  output.write(c_arguments_header());
+  output.commit();
+  print_text(fmt::format("{}: written\n", path));
+  return ExitCode::ok;
+}
+
 ExitCode variants(const VariantsOptions& options, const CommonOptions& common) {
   if (!options.table.empty()) {
     return renew_table(options.table);
+  }
+  if (!options.c_args.empty()) {
+    return write_c_arguments(options.c_args);
   }
   const bool with_target = !options.targets.empty();
   // Without a target, any of them gives the list of axis values.
@@ -123,6 +136,10 @@ void add_variants(CLI::App& app, CommandLine& line) {
       .add_option("--table", options->table,
                   "Instead: renew the table of operators and targets in this Markdown file")
       ->type_name("FILE.md");
+  command
+      .add_option("--c-args", options->c_args,
+                  "Instead: write the C header with the argument structs")
+      ->type_name("FILE.h");
   command.callback([&line, options] {
     line.action = [&line, options] { return variants(*options, line.common); };
   });

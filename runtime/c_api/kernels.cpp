@@ -12,10 +12,12 @@ namespace {
 // All targets give the same bits in exact mode; this one is what the command takes as well.
 constexpr std::string_view kHostTarget = "sm_90a";
 
-bool names_target(std::string_view spec) { return spec.find('@') != std::string_view::npos; }
-
 KernelSpec parse_for_device(const Runtime& runtime, std::string_view spec) {
-  return names_target(spec) ? runtime.parse(spec) : runtime.parse(spec, runtime.device_target());
+  if (spec.find('@') != std::string_view::npos) {
+    return runtime.parse(spec);
+  }
+  runtime.parse(spec, Target::all().front());  // a bad spec is told before a missing device
+  return runtime.parse(spec, runtime.device_target());
 }
 
 }  // namespace
@@ -34,6 +36,19 @@ fourge_status fourge_prepare(fourge_runtime* runtime, const char* spec, fourge_k
     require(kernel, "fourge_prepare", "kernel");
     const auto parsed = fourge::c_api::parse_for_device(*runtime->runtime, spec);
     *kernel = new fourge_kernel{runtime->runtime, runtime->runtime->prepare(parsed), parsed.text()};
+  });
+}
+
+fourge_status fourge_prepare_for_stream(fourge_runtime* runtime, const char* spec, void* stream,
+                                        fourge_kernel** kernel, fourge_error** error) {
+  return guarded(error, [&] {
+    require(runtime, "fourge_prepare_for_stream", "runtime");
+    require(spec, "fourge_prepare_for_stream", "spec");
+    require(kernel, "fourge_prepare_for_stream", "kernel");
+    const auto parsed = fourge::c_api::parse_for_device(*runtime->runtime, spec);
+    *kernel = new fourge_kernel{
+        runtime->runtime, runtime->runtime->prepare(parsed, static_cast<CUstream_st*>(stream)),
+        parsed.text()};
   });
 }
 

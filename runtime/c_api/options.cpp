@@ -120,12 +120,14 @@ constexpr OptionText kOptions[] = {
     text_option<&Options::runtime_directory>("runtime_directory"),
     text_option<&Options::nvrtc_library>("nvrtc_library"),
     text_option<&Options::cuda_home>("cuda_home"),
+    text_option<&Options::driver_library>("driver_library"),
     text_option<&Options::host_compiler>("host_compiler"),
     time_option<&Options::compile_wait>("compile_wait", kMilliseconds),
     time_option<&Options::stuck_after>("stuck_after", kMilliseconds),
     number_option<&Options::compile_slots>("compile_slots"),
     time_option<&Options::failure_memory>("failure_memory", kSeconds),
     flag_option<&Options::retry_failed>("retry_failed"),
+    flag_option<&Options::nvtx>("nvtx"),
 };
 
 const OptionText& find_option(std::string_view name) {

@@ -1,7 +1,8 @@
 // Runtimes, cubins and counters.
 #include <fourge/fourge.h>
+#include <fourge/prometheus.hpp>
 
-#include <type_traits>
+#include <string>
 
 #include "runtime/c_api/boundary.hpp"
 #include "runtime/c_api/handles.hpp"
@@ -128,6 +129,22 @@ fourge_status fourge_runtime_stats(const fourge_runtime* runtime, fourge_stats* 
     require(stats, "fourge_runtime_stats", "stats");
     const fourge_stats now = fourge::c_api::c_stats(runtime->runtime->stats());
     fourge::c_api::write_sized(&now, sizeof(now), stats, "fourge_runtime_stats");
+  });
+}
+
+fourge_status fourge_runtime_metrics(const fourge_runtime* runtime, char* text, size_t capacity,
+                                     size_t* length, fourge_error** error) {
+  return guarded(error, [&] {
+    require(runtime, "fourge_runtime_metrics", "runtime");
+    require(length, "fourge_runtime_metrics", "length");
+    if (capacity > 0) {
+      require(text, "fourge_runtime_metrics", "text");
+    }
+    const std::string metrics = fourge::prometheus_text(runtime->runtime->stats());
+    if (capacity > 0) {
+      text[metrics.copy(text, capacity - 1)] = '\0';
+    }
+    *length = metrics.size();
   });
 }
 

@@ -108,7 +108,8 @@ bool begins_with_one_of(std::string_view name, const std::vector<std::string_vie
 }
 
 bool is_standard(std::string_view name) {
-  return name.find_first_of("./") == std::string_view::npos;
+  return name == "stddef.h" || name == "stdint.h" ||
+         name.find_first_of("./") == std::string_view::npos;
 }
 
 // Empty: allowed.

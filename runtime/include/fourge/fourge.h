@@ -57,9 +57,9 @@ FOURGE_C_API fourge_status fourge_options_from_environment(fourge_options** opti
 /* Sets one option, given as text. Names are those of fourge::Options (<fourge/options.hpp>, which says
  * what they mean):
  *   paths and names     cache_directory, bundle_public_key, trusted_group, runtime_directory,
- *                       nvrtc_library, cuda_home, host_compiler
+ *                       nvrtc_library, cuda_home, driver_library, host_compiler
  *   paths with ':'      cache_read_only
- *   "true" or "false"   cache_promote, retry_failed
+ *   "true" or "false"   cache_promote, retry_failed, nvtx
  *   whole numbers       cache_byte_limit, compile_slots
  *   milliseconds        compile_wait, stuck_after
  *   seconds             failure_memory
@@ -103,6 +103,11 @@ typedef struct fourge_kernel fourge_kernel;
  * "@target" it is for the device of the current context. */
 FOURGE_C_API fourge_status fourge_prepare(fourge_runtime* runtime, const char* spec,
                                           fourge_kernel** kernel, fourge_error** error);
+/* The same for a kernel that is to run on this stream: if the stream is being captured, a kernel that is
+ * not loaded yet is refused with FOURGE_UNSUPPORTED and the capture stays intact. */
+FOURGE_C_API fourge_status fourge_prepare_for_stream(fourge_runtime* runtime, const char* spec,
+                                                     void* stream, fourge_kernel** kernel,
+                                                     fourge_error** error);
 /* The canonical text, with its target; lives as long as the kernel. NULL for NULL. */
 FOURGE_C_API const char* fourge_kernel_spec(const fourge_kernel* kernel);
 FOURGE_C_API void fourge_kernel_free(fourge_kernel* kernel);
@@ -201,6 +206,12 @@ typedef struct fourge_stats {
  * becomes 0. */
 FOURGE_C_API fourge_status fourge_runtime_stats(const fourge_runtime* runtime, fourge_stats* stats,
                                                 fourge_error** error);
+/* The same counters as text for Prometheus. Writes at most capacity bytes, the last of them zero, and
+ * into *length how many bytes the whole text has without it: if that is not below capacity, call again
+ * with more. text may be NULL if capacity is 0. */
+FOURGE_C_API fourge_status fourge_runtime_metrics(const fourge_runtime* runtime, char* text,
+                                                  size_t capacity, size_t* length,
+                                                  fourge_error** error);
 
 #ifdef __cplusplus
 }
