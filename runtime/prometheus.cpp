@@ -72,6 +72,7 @@ std::vector<Family> compile_families(const Stats& stats) {
   return {
       single("compiles", "Kernels compiled.", stats.compiles),
       single("compile_failures", "Kernels that did not compile.", stats.compile_failures),
+      single("host_compiles", "Kernels compiled for host execution.", stats.host_compiles),
       single("compile_seconds", "Time spent on compiles that succeeded.", stats.compile_nanoseconds,
              kNanoseconds),
       single("remembered_failures",

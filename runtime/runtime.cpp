@@ -135,6 +135,7 @@ Stats Runtime::stats() const {
     stats.memory_hits += host.memory_hits;
     stats.disk_hits += host.disk_hits;
     stats.heals += host.heals;
+    stats.host_compiles += host.kernels_compiled;
   }
   return stats;
 }

@@ -5,9 +5,10 @@
 # shellcheck disable=SC2034
 FOURGE_BUILD_PACKAGES=(g++ cmake ninja-build libfmt-dev libspdlog-dev nlohmann-json3-dev libssl-dev
   libcli11-dev catch2 libboost-context-dev)
-# The suite also checks the formatting (other versions break lines elsewhere) and runs benchmarks.
+# The suite also checks the formatting (other versions break lines elsewhere), runs benchmarks and the
+# server example.
 # shellcheck disable=SC2034
-FOURGE_TEST_PACKAGES=(clang-format-14 git libbenchmark-dev python3)
+FOURGE_TEST_PACKAGES=(clang-format-14 git libbenchmark-dev libcpp-httplib-dev python3)
 # To fetch NVRTC from the Python package registry.
 # shellcheck disable=SC2034
 FOURGE_WHEEL_PACKAGES=(python3 python3-venv ca-certificates)

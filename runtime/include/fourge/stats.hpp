@@ -1,7 +1,7 @@
 // Counters of one Runtime since its creation. A snapshot: fields are read one after another. Hits and
-// heals are those of host execution too; the rest is about cubins. A build that finds nothing is one miss,
-// however often it looks; each bad entry on the way is a miss of its own. Taken by any thread at
-// any time.
+// heals are those of host execution too; the rest is about cubins, but for host_compiles. A build that
+// finds nothing is one miss, however often it looks; each bad entry on the way is a miss of its own.
+// Taken by any thread at any time.
 #pragma once
 
 #include <cstdint>
@@ -33,6 +33,7 @@ struct Stats {
   std::uint64_t evictions = 0;      // entries that this Runtime removed to keep the byte limit
   std::uint64_t bytes_evicted = 0;  // of their files
   std::uint64_t bytes_written = 0;  // of entries put into the cache directory
+  std::uint64_t host_compiles = 0;  // kernels compiled for host execution
   std::uint64_t compile_nanoseconds = 0;
   std::uint64_t lookup_nanoseconds = 0;  // in the disk caches
   std::uint64_t wait_nanoseconds = 0;    // for another's compile, or for a compile slot
