@@ -68,10 +68,7 @@ void HostExecutor::log(LogLevel level, const std::string& text) const {
 }
 
 HostCounters HostExecutor::counters() const {
-  const std::lock_guard lock(mutex_);
-  HostCounters counters = counters_;
-  counters.compiler_runs = compiler_runs_;
-  return counters;
+  return {memory_hits_, disk_hits_, kernels_compiled_, compiler_runs_, heals_};
 }
 
 void HostExecutor::open_store() {
@@ -132,7 +129,7 @@ const LoadedObject* HostExecutor::find_object(const std::string& digest) {
   }
   log(LogLevel::warn, fmt::format("host execution: {} is removed and rebuilt: {}", path, reason));
   store_->remove_object(digest);
-  ++counters_.heals;
+  ++heals_;
   return nullptr;
 }
 
@@ -150,14 +147,14 @@ const HostFunction* HostExecutor::add(const std::string& key, const RawSource& s
 
 const HostFunction* HostExecutor::find(const std::string& key, const RawSource& source) {
   if (const auto found = functions_.find(function_id(key, source)); found != functions_.end()) {
-    ++counters_.memory_hits;
+    ++memory_hits_;
     return found->second.get();
   }
   const auto digest = store_->find(key);
   const LoadedObject* const object = digest ? find_object(*digest) : nullptr;
   const HostFunction* const function = object != nullptr ? add(key, source, *object) : nullptr;
   if (function != nullptr) {
-    ++counters_.disk_hits;
+    ++disk_hits_;
     log(LogLevel::debug,
         fmt::format("host execution: {} found in {}", function->label, store_->directory()));
   }
@@ -252,7 +249,7 @@ void HostExecutor::install(Built& built, std::span<const Pending> batch) {
   for (const Pending& pending : batch) {
     add(pending.key, *pending.source, *object);
   }
-  counters_.kernels_compiled += batch.size();
+  kernels_compiled_ += batch.size();
 }
 
 void HostExecutor::compile(const std::vector<Pending>& missing) {

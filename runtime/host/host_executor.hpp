@@ -81,6 +81,7 @@ class HostExecutor {
   void launch(const HostFunction& function, const LaunchShape& shape,
               std::span<const BufferRegion> regions, std::span<const void* const> arguments);
 
+  // Waits for nothing.
   HostCounters counters() const;
 
  private:
@@ -112,8 +113,13 @@ class HostExecutor {
   std::map<std::string, std::unique_ptr<LoadedObject>> objects_;  // by digest
   std::map<std::string, std::unique_ptr<HostFunction>> functions_;  // by key and label
   std::map<const HostFunction*, std::unique_ptr<detail::HostKernelState>> kernels_;
-  HostCounters counters_;
+
+  // Read while a compile holds the mutex.
+  std::atomic<std::uint64_t> memory_hits_{0};
+  std::atomic<std::uint64_t> disk_hits_{0};
+  std::atomic<std::uint64_t> kernels_compiled_{0};
   std::atomic<std::uint64_t> compiler_runs_{0};
+  std::atomic<std::uint64_t> heals_{0};
 };
 
 }  // namespace fourge::host

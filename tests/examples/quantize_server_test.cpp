@@ -180,8 +180,8 @@ TEST_CASE("server: not ready is said, and a kernel that does not compile ends it
   std::string pattern = (fs::temp_directory_path() / "fourge-server-XXXXXX").string();
   const std::string directory = mkdtemp(pattern.data());
   const std::string compiler = directory + "/c++";
-  std::ofstream(compiler) << "#!/bin/sh\nwhile [ ! -e " << directory
-                          << "/go ]; do sleep 0.05; done\necho broken >&2\nexit 1\n";
+  std::ofstream(compiler) << "#!/bin/sh\ntouch " << directory << "/begun\nwhile [ ! -e "
+                          << directory << "/go ]; do sleep 0.05; done\necho broken >&2\nexit 1\n";
   chmod(compiler.c_str(), 0700);
   RunningServer server({}, {{"FOURGE_CACHE_DIR", ""}, {"FOURGE_HOST_CXX", compiler}});
   auto client = client_for(server);
@@ -189,6 +189,9 @@ TEST_CASE("server: not ready is said, and a kernel that does not compile ends it
   CHECK(says(client.Get("/readyz"), 503, "preparing"));
   CHECK(says(client.Post("/v1/quantize?dtype=bf16&shape=1x16", std::string(32, '\0'), kBinary), 503,
              "being prepared"));
+  while (!fs::exists(directory + "/begun")) {
+    std::this_thread::sleep_for(std::chrono::milliseconds(10));
+  }
   CHECK(metrics_of(server).value("quantize_server_ready", "") == "0");
   std::ofstream(directory + "/go") << "go";
   CHECK(server.wait() == 1);
