@@ -95,11 +95,18 @@ class Scanner {
     return code;
   }
 
+  // The generator takes out lines that begin with these, without a look at what is around them.
+  static constexpr std::string_view kPasted = "#include \"";
+  static constexpr std::string_view kOnce = "#pragma once";
+
   void scan_line(std::string_view line, bool in_comment) {
-    constexpr std::string_view kPasted = "#include \"";
     const std::string code = code_of(line);
-    if (in_comment && line.starts_with(kPasted)) {
-      refuse("an include inside of a comment; remove it, or write \"//\" before it");
+    if (in_comment && (line.starts_with(kPasted) || line.starts_with(kOnce))) {
+      refuse(fmt::format("{} inside of a comment; remove it, or write \"//\" before it",
+                         first_word(line.substr(1))));
+    }
+    if (line.starts_with(kOnce) && !ends_here(line.substr(kOnce.size()))) {
+      refuse("write #pragma once alone in its line");
     }
     for (const std::string_view word :
          {"__DATE__", "__TIME__", "__TIMESTAMP__", "__has_include", "__has_include_next"}) {
@@ -126,13 +133,18 @@ class Scanner {
       include(line);
     } else if (word == "include_next" || word == "import" || word == "embed") {
       refuse(fmt::format("#{} is not allowed; use #include \"NAME\"", word));
-    } else if (word.empty() && text.ends_with('\\')) {
-      refuse("a directive must not begin in one line and go on in the next");
+    } else if (text.ends_with('\\') && word.size() + 1 == text.size()) {
+      refuse("a directive's name must not be broken over two lines");
     }
   }
 
+  // Whether nothing follows but a comment of this line.
+  static bool ends_here(std::string_view rest) {
+    rest = without_blanks(rest);
+    return rest.empty() || (rest.starts_with("//") && !rest.ends_with('\\'));
+  }
+
   void include(std::string_view line) {
-    constexpr std::string_view kPasted = "#include \"";
     if (without_blanks(line.substr(line.find("include") + 7)).starts_with('<')) {
       refuse(
           "includes <...>; there are no system headers in a kernel: use fourge's "
@@ -141,8 +153,8 @@ class Scanner {
     const auto quoted = line.substr(std::min(kPasted.size(), line.size()));
     const auto end = quoted.find('"');
     if (!line.starts_with(kPasted) || end == std::string_view::npos ||
-        without_blanks(line).ends_with('\\')) {
-      refuse("write an include as #include \"NAME\", at the start of its line");
+        !ends_here(quoted.substr(end + 1))) {
+      refuse("write an include as #include \"NAME\", alone in its line and at its start");
     }
     const auto name = quoted.substr(0, end);
     if (!is_template_name(name)) {

@@ -105,6 +105,15 @@ void add_cubins(Seeds& seeds) {
   seeds["cubin/family"] = text_of(tests::build_cubin(cubin));
 }
 
+void add_templates(Seeds& seeds) {
+  seeds["template/usual"] =
+      "// A kernel.\n#pragma once\n\n#include \"device/types.cuh\"\n#include \"own/part.cuh\"\n\n"
+      "#if !defined(FOURGE_HOST_EXECUTION)\n#define A \"/*\"\n#endif\nint x = 1'000;\n";
+  seeds["template/comments"] =
+      "/* #include */ int a; /*\n * b\n */\n#include \"a.cuh\"  // c\nchar q = '\"';\n";
+  seeds["template/refused"] = "#include \\\n<a>\n#ifdef B\n#include \"../b\"\n#endif\n__TIME__\n";
+}
+
 Seeds make_seeds() {
   Seeds seeds;
   seeds["entry/empty_payload"] = entry_of("a", "");
@@ -121,6 +130,7 @@ Seeds make_seeds() {
   add_bundles(seeds);
   add_specs(seeds);
   add_cubins(seeds);
+  add_templates(seeds);
   return seeds;
 }
 

@@ -41,7 +41,8 @@ std::vector<SourceFile> read_source_tree(const std::string& root) {
   for (const char* directory : kDirectories) {
     for (auto at = fs::recursive_directory_iterator(fs::path(root) / directory);
          at != fs::recursive_directory_iterator(); ++at) {
-      if (at->is_directory() && at->path().filename() == "vectors") {
+      const std::string name = at->path().filename().string();
+      if (at->is_directory() && (name == "vectors" || name == "seeds")) {
         at.disable_recursion_pending();
       } else if (at->is_regular_file() && !at->is_symlink()) {
         add_file(root, at->path(), files);

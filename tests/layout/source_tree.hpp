@@ -11,7 +11,8 @@ struct SourceFile {
   std::string text;
 };
 
-// All text files that are the project's own: no build directories, no known-answer vectors.
+// All text files that are the project's own: no build directories, no known-answer vectors,
+// no seeds of fuzz targets.
 // Sorted by path. Throws std::runtime_error if one cannot be read.
 std::vector<SourceFile> read_source_tree(const std::string& root);
 
