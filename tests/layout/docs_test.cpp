@@ -100,6 +100,28 @@ TEST_CASE("the README's table has every operator", "[docs]") {
   }
 }
 
+TEST_CASE("the README has the two commands and every environment variable", "[docs]") {
+  const std::string readme = read_text_file(kRoot + "README.md");
+  for (const char* command : {"tools/quickstart", "tests/run"}) {
+    INFO(command);
+    CHECK(readme.find(std::string("\n") + command + " ") != std::string::npos);
+    const auto mode = fs::status(kRoot + command).permissions();
+    CHECK((mode & fs::perms::owner_exec) != fs::perms::none);
+  }
+  const std::regex variable("FOURGE_[A-Z_]+");
+  std::set<std::string> read;
+  for (const auto& literal : string_literals(read_text_file(kRoot + "runtime/options.cpp"))) {
+    if (std::regex_match(literal, variable)) {
+      read.insert(literal);
+    }
+  }
+  CHECK(read.size() >= 9);
+  for (const std::string& name : read) {
+    INFO(name);
+    CHECK(readme.find("\n| `" + name + "` |") != std::string::npos);
+  }
+}
+
 TEST_CASE("the functions of the seven steps are where the page says", "[docs]") {
   const std::string text = read_text_file(kRoot + "docs/seven_steps.md");
   // "`function` (`file`)", then the rows of the table: step, functions, files, when.
