@@ -10,6 +10,7 @@
 #include <optional>
 #include <set>
 
+#include "cache/bundle_import.hpp"
 #include "cache/bundle_reader.hpp"
 #include "cache/bundle_writer.hpp"
 #include "cache/file_descriptor.hpp"
@@ -134,52 +135,21 @@ std::unique_ptr<cache::BundleReader> open_bundle(const ImportOptions& options,
   return std::move(opened.reader);
 }
 
-cache::Entry good_entry(cache::BundleReader& bundle, std::size_t position) {
-  cache::LookupResult found = bundle.entry(position);
-  if (!found.entry) {
-    throw Error(ErrorKind::invalid_argument,
-                fmt::format("a bad entry ({}): {}", cache::to_string(found.cause), found.detail));
-  }
-  return std::move(*found.entry);
-}
-
-struct ImportReport {
-  std::size_t imported = 0;
-  std::size_t present = 0;
-  std::string failure;  // what ended it early
-};
-
-// Each entry appears whole or not at all, so the store is good wherever this ends.
-ImportReport import_all(cache::BundleReader& bundle, cache::TieredCache& store) {
-  ImportReport report;
+// All of them, before the first is written.
+void require_good_entries(cache::BundleReader& bundle) {
   for (std::size_t i = 0; i < bundle.size(); ++i) {
-    try {
-      const cache::Entry entry = good_entry(bundle, i);
-      const cache::CacheKey key{bundle.item(i).request, bundle.item(i).full, entry.record};
-      if (store.lookup(key).entry) {
-        ++report.present;
-        continue;
-      }
-      const cache::PublishResult published = store.publish(key, entry.payload);
-      if (!published.ok) {
-        report.failure = published.detail;
-        return report;
-      }
-      ++report.imported;
-    } catch (const Error& error) {
-      report.failure = error.what();
-      return report;
+    const cache::LookupResult found = bundle.entry(i);
+    if (!found.entry) {
+      throw Error(ErrorKind::invalid_argument,
+                  fmt::format("a bad entry ({}): {}", cache::to_string(found.cause), found.detail));
     }
   }
-  return report;
 }
 
 ExitCode import_bundle(const ImportOptions& options, const CommonOptions& common) {
   const Options library = options_with_cache(common);
   const std::unique_ptr<cache::BundleReader> bundle = open_bundle(options, library);
-  for (std::size_t i = 0; i < bundle->size(); ++i) {
-    static_cast<void>(good_entry(*bundle, i));  // all of them, before the first is written
-  }
+  require_good_entries(*bundle);
   const cache::TrustPolicy trust = trust_of(library);
   cache::DiskStore local(library.cache_directory, cache::posix_file_system(), trust);
   cache::EvictionPolicy policy;
@@ -188,7 +158,7 @@ ExitCode import_bundle(const ImportOptions& options, const CommonOptions& common
   policy.trust = trust;
   cache::Evictor evictor(library.cache_directory, policy);
   cache::TieredCache store(&local, {}, false, &evictor);
-  const ImportReport report = import_all(*bundle, store);
+  const cache::ImportReport report = cache::import_bundle(*bundle, store);
   if (common.json) {
     Json document{{"bundle", options.bundle},
                   {"directory", library.cache_directory},

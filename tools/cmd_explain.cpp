@@ -9,12 +9,13 @@
 #include <optional>
 #include <utility>
 
-#include "cache/disk_store.hpp"
 #include "cache/key_record.hpp"
 #include "runtime/artifact_builder.hpp"
+#include "tools/cache_access.hpp"
 #include "tools/command.hpp"
 #include "tools/report.hpp"
 #include "tools/spec_argument.hpp"
+#include "tools/tier_entries.hpp"
 #include "tools/toolkit.hpp"
 
 namespace fourge::tools {
@@ -36,10 +37,12 @@ struct Neighbour {
   cache::EntryInfo entry;
   cache::KeyRecord record;
   cache::RecordComparison comparison;
+  const TierContents* tier = nullptr;
 };
 
 struct Explanation {
   std::optional<cache::EntryInfo> present;
+  const TierContents* tier = nullptr;        // that has it
   std::optional<cache::EntryInfo> bad;       // of this key, but no good
   std::optional<Neighbour> nearest;          // unless present
   std::vector<cache::EntryInfo> unreadable;  // good entries whose record says nothing; detail: why
@@ -64,32 +67,41 @@ Wanted wanted_key(const KernelSpec& spec, const Options& options) {
   return wanted;
 }
 
-bool is_wanted(const cache::EntryInfo& entry, const Wanted& wanted) {
-  if (!wanted.any_toolchain) return entry.key_hex == wanted.key.full.hex();
-  const std::string name = entry.path.substr(entry.path.rfind('/') + 1);
-  return name.substr(0, name.find('-')) ==
-         wanted.key.file_name().substr(0, wanted.key.file_name().find('-'));
+bool is_wanted(const TierEntry& entry, const Wanted& wanted) {
+  if (!wanted.any_toolchain) return entry.info.key_hex == wanted.key.full.hex();
+  return wanted.key.request.hex().starts_with(entry.request);
 }
 
-Explanation explain_miss(std::vector<cache::EntryInfo> entries, const Wanted& wanted) {
+void look_at(const TierContents& tier, const TierEntry& entry, const Wanted& wanted,
+             Explanation& explanation) {
+  const cache::EntryInfo& info = entry.info;
+  if (is_wanted(entry, wanted)) {
+    if (info.valid && !explanation.present) {
+      explanation.present = info;
+      explanation.tier = &tier;
+    } else if (!info.valid && !explanation.bad) {
+      explanation.bad = info;
+    }
+    return;
+  }
+  if (!info.valid) return;
+  cache::RecordResult parsed = cache::parse_key_record(info.record);
+  if (!parsed.record) {
+    explanation.unreadable.push_back(info);
+    explanation.unreadable.back().detail = std::move(parsed.detail);
+    return;
+  }
+  cache::RecordComparison comparison = compare(wanted.record, *parsed.record);
+  if (!explanation.nearest || comparison.nearer_than(explanation.nearest->comparison)) {
+    explanation.nearest = {info, std::move(*parsed.record), std::move(comparison), &tier};
+  }
+}
+
+Explanation explain_miss(const std::vector<TierContents>& tiers, const Wanted& wanted) {
   Explanation explanation;
-  explanation.entries = entries.size();
-  for (cache::EntryInfo& entry : entries) {
-    if (is_wanted(entry, wanted)) {
-      (entry.valid ? explanation.present : explanation.bad) = entry;
-      continue;
-    }
-    if (!entry.valid) continue;
-    cache::RecordResult parsed = cache::parse_key_record(entry.record);
-    if (!parsed.record) {
-      entry.detail = std::move(parsed.detail);
-      explanation.unreadable.push_back(std::move(entry));
-      continue;
-    }
-    cache::RecordComparison comparison = compare(wanted.record, *parsed.record);
-    if (!explanation.nearest || comparison.nearer_than(explanation.nearest->comparison)) {
-      explanation.nearest = {std::move(entry), std::move(*parsed.record), std::move(comparison)};
-    }
+  for (const TierContents& tier : tiers) {
+    explanation.entries += tier.entries.size();
+    for (const TierEntry& entry : tier.entries) look_at(tier, entry, wanted, explanation);
   }
   if (explanation.present) explanation.nearest.reset();
   return explanation;
@@ -171,25 +183,41 @@ Json nearest_json(const Neighbour& nearest, const cache::KeyRecord& wanted) {
   for (const auto& difference : nearest.comparison.different) {
     differences.push_back(difference_json(difference));
   }
-  return {{"spec", nearest.record.spec_text()}, {"key", nearest.entry.key_hex},
-          {"path", nearest.entry.path},         {"equal_fields", nearest.comparison.equal},
-          {"fields", wanted.fields.size()},     {"differences", differences}};
+  return {{"spec", nearest.record.spec_text()},
+          {"key", nearest.entry.key_hex},
+          {"tier", to_string(nearest.tier->kind)},
+          {"path", nearest.entry.path},
+          {"equal_fields", nearest.comparison.equal},
+          {"fields", wanted.fields.size()},
+          {"differences", differences}};
 }
 
-Json explanation_json(const KernelSpec& spec, const Wanted& wanted, const std::string& directory,
-                      const Explanation& explanation) {
+Json tiers_json(const std::vector<TierContents>& tiers) {
+  Json all = Json::array();
+  for (const TierContents& tier : tiers) {
+    Json one{{"kind", to_string(tier.kind)}, {"path", tier.path}, {"entries", tier.entries.size()}};
+    if (!tier.refused.empty()) one["refused"] = tier.refused;
+    all.push_back(std::move(one));
+  }
+  return all;
+}
+
+Json explanation_json(const KernelSpec& spec, const Wanted& wanted,
+                      const std::vector<TierContents>& tiers, const Explanation& explanation) {
   Json unreadable = Json::array();
   for (const cache::EntryInfo& entry : explanation.unreadable) {
     unreadable.push_back({{"path", entry.path}, {"detail", entry.detail}});
   }
-  Json document{{"spec", spec.text()},
-                {"directory", directory},
-                {"key", wanted.any_toolchain ? Json(nullptr) : Json(wanted.key.full.hex())},
-                {"request", wanted.key.request.hex()},
-                {"record", Json::parse(wanted.key.record, nullptr, false)},
-                {"present", explanation.present.has_value()},
-                {"path", explanation.present ? Json(explanation.present->path) : Json(nullptr)},
-                {"entries", explanation.entries}};
+  Json document{
+      {"spec", spec.text()},
+      {"tiers", tiers_json(tiers)},
+      {"key", wanted.any_toolchain ? Json(nullptr) : Json(wanted.key.full.hex())},
+      {"request", wanted.key.request.hex()},
+      {"record", Json::parse(wanted.key.record, nullptr, false)},
+      {"present", explanation.present.has_value()},
+      {"path", explanation.present ? Json(explanation.present->path) : Json(nullptr)},
+      {"tier", explanation.tier ? Json(to_string(explanation.tier->kind)) : Json(nullptr)},
+      {"entries", explanation.entries}};
   if (explanation.bad) {
     document["bad"] = {{"path", explanation.bad->path},
                        {"cause", cache::to_string(explanation.bad->cause)},
@@ -201,16 +229,35 @@ Json explanation_json(const KernelSpec& spec, const Wanted& wanted, const std::s
   return document;
 }
 
+// "the 3 entries in A, the bundle B": what was looked at, and what could not be.
+std::string places_text(const std::vector<TierContents>& tiers, const Explanation& explanation) {
+  std::vector<std::string> places;
+  for (const TierContents& tier : tiers) places.push_back(tier.path);
+  std::string text =
+      fmt::format("not among the {} entries in {}\n", explanation.entries, fmt::join(places, ", "));
+  for (const TierContents& tier : tiers) {
+    if (!tier.refused.empty()) {
+      text += fmt::format("the read-only tier {} is not used: {}\n", tier.path, tier.refused);
+    }
+  }
+  return text;
+}
+
 std::string explanation_text(const KernelSpec& spec, const Wanted& wanted,
-                             const std::string& directory, const Explanation& explanation) {
+                             const std::vector<TierContents>& tiers,
+                             const Explanation& explanation) {
   std::string text = fmt::format("{}\n", spec.text());
   if (wanted.any_toolchain) {
     text += "NVRTC was not found here, so an entry made by any NVRTC counts\n";
   }
   if (explanation.present) {
-    return text + fmt::format("in the cache: {}\n", explanation.present->path);
+    const bool local = explanation.tier->kind == cache::TierKind::local;
+    return text + fmt::format("in the {}: {}\n",
+                              local ? std::string("cache")
+                                    : fmt::format("read-only tier {}", explanation.tier->path),
+                              explanation.present->path);
   }
-  text += fmt::format("not among the {} entries in {}\n", explanation.entries, directory);
+  text += places_text(tiers, explanation);
   if (explanation.bad) {
     text += fmt::format("its entry is bad ({}): {}\n", cache::to_string(explanation.bad->cause),
                         explanation.bad->detail);
@@ -231,18 +278,15 @@ std::string explanation_text(const KernelSpec& spec, const Wanted& wanted,
 
 ExitCode explain(const ExplainOptions& explain_options, const CommonOptions& common) {
   const KernelSpec spec = parse_spec_argument(explain_options.spec, explain_options.target);
-  const Options options = library_options(common);
-  if (options.cache_directory.empty()) {
-    throw Error(ErrorKind::unsupported,
-                "there is no cache directory; give --cache-dir DIR or set FOURGE_CACHE_DIR");
-  }
+  Options options = library_options(common);
+  if (options.cache_read_only.empty()) options = options_with_cache(common);
   const Wanted wanted = wanted_key(spec, options);
-  cache::DiskStore store(options.cache_directory);
-  const Explanation explanation = explain_miss(store.list(), wanted);
+  const std::vector<TierContents> tiers = read_all_tiers(options);
+  const Explanation explanation = explain_miss(tiers, wanted);
   if (common.json) {
-    print_json(explanation_json(spec, wanted, store.root(), explanation));
+    print_json(explanation_json(spec, wanted, tiers, explanation));
   } else {
-    print_text(explanation_text(spec, wanted, store.root(), explanation));
+    print_text(explanation_text(spec, wanted, tiers, explanation));
   }
   return explanation.present ? ExitCode::ok : ExitCode::negative;
 }
@@ -251,11 +295,13 @@ ExitCode explain(const ExplainOptions& explain_options, const CommonOptions& com
 
 void add_explain(CLI::App& app, CommandLine& line) {
   auto options = std::make_shared<ExplainOptions>();
-  CLI::App& command = add_command(
-      app, line, "explain",
-      "Tell whether the cache holds a kernel; if not, the nearest entry and what differs.",
-      "Exit code 0 if it does, 1 if not. Compiles and changes nothing.\n"
-      "Example: fourge explain 'nvfp4_quantize[layout=8x4]@sm_90a'");
+  CLI::App& command =
+      add_command(app, line, "explain",
+                  "Tell whether the cache or a read-only tier holds a kernel; if not, the nearest "
+                  "entry and what\n"
+                  "differs.",
+                  "Exit code 0 if it does, 1 if not. Compiles and changes nothing.\n"
+                  "Example: fourge explain 'nvfp4_quantize[layout=8x4]@sm_90a'");
   command.add_option("spec", options->spec, "Spec of the kernel")->required()->type_name("SPEC");
   command.add_option("--target", options->target, "Target, if the spec names none")
       ->type_name("TARGET");

@@ -1,21 +1,63 @@
 #include "tools/read_only_output.hpp"
 
+#include <fcntl.h>
 #include <fmt/format.h>
 #include <stdlib.h>
+#include <sys/file.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include <cerrno>
+#include <chrono>
+#include <cstdlib>
 #include <cstring>
+#include <ctime>
 #include <filesystem>
 #include <fourge/error.hpp>
+#include <string_view>
 #include <system_error>
 
 #include "cache/disk_store.hpp"
+#include "cache/store_layout.hpp"
+#include "cache/temporary_name.hpp"
 #include "tools/output_file.hpp"
 
 namespace fourge::tools {
 
 namespace fs = std::filesystem;
+
+namespace {
+
+constexpr std::string_view kStagingPrefix = ".prewarm-";
+constexpr std::size_t kStagingRandom = 6;  // characters
+constexpr int kOpenDirectory = O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC;
+// Between its making and its lock a new one is nobody's.
+constexpr std::time_t kLockedAfter = 60;
+constexpr std::time_t kDay = 24 * 60 * 60;
+
+bool is_staging_name(const std::string& name) {
+  return name.starts_with(kStagingPrefix) && name.size() == kStagingPrefix.size() + kStagingRandom;
+}
+
+// A kill frees the lock. A time in the future is as old as one in the past.
+bool is_stale_staging(const std::string& path) {
+  const cache::FileDescriptor directory(::open(path.c_str(), kOpenDirectory));
+  struct stat status {};
+  if (!directory.valid() || ::fstat(directory.get(), &status) != 0 ||
+      status.st_uid != ::geteuid()) {
+    return false;
+  }
+  const std::time_t age = std::abs(std::time(nullptr) - status.st_mtime);
+  if (age < kLockedAfter) {
+    return false;
+  }
+  if (::flock(directory.get(), LOCK_EX | LOCK_NB) == 0) {
+    return true;
+  }
+  return errno != EWOULDBLOCK && age > kDay;
+}
+
+}  // namespace
 
 ReadOnlyOutput::ReadOnlyOutput(std::string directory) : directory_(std::move(directory)) {
   std::error_code error;
@@ -25,10 +67,38 @@ ReadOnlyOutput::ReadOnlyOutput(std::string directory) : directory_(std::move(dir
                 fmt::format("cannot make the directory {}: {}", directory_, error.message()));
   }
   make_public_directory(directory_);
-  staging_ = directory_ + "/.prewarm-XXXXXX";
+  remove_stale();
+  staging_ = directory_ + '/' + std::string(kStagingPrefix) + "XXXXXX";
   if (::mkdtemp(staging_.data()) == nullptr) {
     throw Error(ErrorKind::invalid_argument,
                 fmt::format("cannot write into {}: {}", directory_, std::strerror(errno)));
+  }
+  lock_ = cache::FileDescriptor(::open(staging_.c_str(), kOpenDirectory));
+  if (lock_.valid()) {
+    static_cast<void>(::flock(lock_.get(), LOCK_EX | LOCK_NB));  // without locks age decides
+  }
+}
+
+void ReadOnlyOutput::remove_stale() const {
+  std::error_code error;
+  for (fs::directory_iterator item(directory_, error), end; !error && item != end;
+       item.increment(error)) {
+    const std::string name = item->path().filename().string();
+    if (is_staging_name(name) && is_stale_staging(item->path().string())) {
+      std::error_code ignored;
+      fs::remove_all(item->path(), ignored);
+    }
+  }
+  // What a killed collect() was writing.
+  for (fs::recursive_directory_iterator item(cache::version_directory(directory_), error), end;
+       !error && item != end; item.increment(error)) {
+    const std::string path = item->path().string();
+    const auto status = cache::posix_file_system().status(path);
+    if (status.ok() && status.value.type == cache::FileType::regular &&
+        cache::is_abandoned_temporary(item->path().filename().string(), status.value.modified,
+                                      std::chrono::system_clock::now())) {
+      static_cast<void>(cache::posix_file_system().remove(path));
+    }
   }
 }
 

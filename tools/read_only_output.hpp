@@ -5,12 +5,15 @@
 #include <cstddef>
 #include <string>
 
+#include "cache/file_descriptor.hpp"
+
 namespace fourge::tools {
 
 class ReadOnlyOutput {
  public:
   // Makes the directory, if need be, and an empty cache directory to be filled inside it, which the
-  // destructor removes. Throws Error(invalid_argument) if the place cannot take them.
+  // destructor removes. Removes those of killed processes: ours, a minute old, and locked by nobody (a
+  // day old where there are no locks). Throws Error(invalid_argument) if the place cannot take them.
   explicit ReadOnlyOutput(std::string directory);
   ~ReadOnlyOutput();
   ReadOnlyOutput(const ReadOnlyOutput&) = delete;
@@ -25,9 +28,11 @@ class ReadOnlyOutput {
 
  private:
   void make_public_directory(const std::string& path) const;
+  void remove_stale() const;
 
   std::string directory_;
   std::string staging_;
+  cache::FileDescriptor lock_;  // of staging_, for as long as this lives
 };
 
 }  // namespace fourge::tools

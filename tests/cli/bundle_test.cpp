@@ -1,8 +1,16 @@
+#include <fcntl.h>
+#include <sys/file.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include <algorithm>
+#include <chrono>
+#include <csignal>
 #include <filesystem>
+#include <fstream>
+#include <iterator>
 #include <map>
+#include <thread>
 
 #include "tests/cli/command_runner.hpp"
 #include "tests/support/catch.hpp"
@@ -41,6 +49,19 @@ std::map<std::string, std::string> tree(const std::string& root) {
         (item.is_regular_file() ? read_text(item.path()) : std::string());
   }
   return found;
+}
+
+// Whether a process names this text on its command line: a worker that outlives its parent for a moment.
+bool is_named(const std::string& text) {
+  for (const auto& entry : fs::directory_iterator("/proc")) {
+    if (entry.path().filename().string().find_first_not_of("0123456789") != std::string::npos) {
+      continue;
+    }
+    std::ifstream command(entry.path() / "cmdline");
+    const std::string line{std::istreambuf_iterator<char>(command), {}};
+    if (line.find(text) != std::string::npos) return true;
+  }
+  return false;
 }
 
 unsigned mode_of(const std::string& path) {
@@ -243,6 +264,84 @@ TEST_CASE("cli: prewarm --output makes a cache that others read, and compiles no
   const auto used = sandbox.run(kTwoVariants);
   CHECK(used.json().at("compiled") == 0);
   CHECK(tree(baked) == made);
+}
+
+TEST_CASE("cli: what a killed prewarm --output has left goes with a later one, and nothing else") {
+  Sandbox sandbox;
+  const std::string baked = sandbox.path("baked");
+  RunningCommand killed = sandbox.start(with(kTwoVariants, {"--output", baked}));
+  const auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds(30);
+  while (!fs::exists(baked) || names_in(baked).empty()) {
+    REQUIRE(std::chrono::steady_clock::now() < deadline);
+    std::this_thread::sleep_for(std::chrono::milliseconds(1));
+  }
+  REQUIRE(::kill(killed.id(), SIGKILL) == 0);
+  CHECK(killed.wait().exit_code == 128 + SIGKILL);
+  const std::string stale = baked + '/' + names_in(baked).at(0);
+  CHECK(stale.find("/.prewarm-") != std::string::npos);
+  while (is_named(stale)) {
+    REQUIRE(std::chrono::steady_clock::now() < deadline);
+    std::this_thread::sleep_for(std::chrono::milliseconds(5));
+  }
+  const std::string held = baked + "/.prewarm-abcdef";
+  const std::string young = baked + "/.prewarm-bcdefg";
+  const std::string mine = baked + "/.prewarm-notes-of-mine";
+  const std::string link = baked + "/.prewarm-cdefgh";
+  for (const std::string& directory : {held, young, mine, sandbox.path("outside")}) {
+    fs::create_directories(directory);
+    write_text(directory + "/file", "x");
+  }
+  fs::create_directory_symlink(sandbox.path("outside"), link);
+  const std::string torn =
+      baked + "/v2/ab/cd/0123456789abcdef-" + std::string(64, '0') + ".fourge.12.0.tmp";
+  fs::create_directories(fs::path(torn).parent_path());
+  write_text(torn, "half");
+  const auto long_ago = fs::file_time_type::clock::now() - std::chrono::minutes(30);
+  for (const std::string& path : {stale, held, mine, torn}) fs::last_write_time(path, long_ago);
+  const int lock = ::open(held.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  REQUIRE(::flock(lock, LOCK_EX) == 0);
+
+  CHECK(sandbox.run(with(kTwoVariants, {"--output", baked})).exit_code == 0);
+  ::close(lock);
+  CHECK_FALSE(fs::exists(stale));
+  CHECK_FALSE(fs::exists(torn));
+  for (const std::string& kept : {held, young, mine, sandbox.path("outside")}) {
+    CHECK(fs::exists(kept + "/file"));
+  }
+  CHECK(fs::is_symlink(link));
+  CHECK(names_in(baked).size() == 5);
+}
+
+TEST_CASE("cli: an import that ends early leaves whole entries only, and the next one ends it") {
+  Sandbox sandbox;
+  for (const char* const spec : {kSpec, kOther, "global_scale@sm_90a", "row_amax@sm_90a"}) {
+    REQUIRE(sandbox.run({"build", spec}).exit_code == 0);
+  }
+  const std::string bundle = sandbox.path("fleet.fourge");
+  REQUIRE(sandbox.run({"cache", "export", "--output", bundle}).exit_code == 0);
+  // The third entry's shard is one that others may write: nothing is published there.
+  const std::string target = sandbox.path("target");
+  const fs::path third = entry_files(sandbox.cache()).at(2);
+  const fs::path shard = fs::path(target) / "v2" / third.parent_path().parent_path().filename();
+  fs::create_directories(shard);
+  fs::permissions(target, fs::perms::owner_all);
+  fs::permissions(shard.parent_path(), fs::perms::owner_all);
+  fs::permissions(shard, fs::perms::all);
+  const auto cut = sandbox.run({"cache", "import", bundle, "--cache-dir", target, "--json"});
+  CHECK(cut.exit_code == 5);
+  CHECK(cut.json().at("imported") == 2);
+  CHECK(cut.json().at("entries") == 4);
+  CHECK(cut.json().at("failure").get<std::string>().find("0777") != std::string::npos);
+  CHECK(entry_files(target).size() == 2);
+  for (const auto& item : fs::recursive_directory_iterator(target)) {
+    CHECK(item.path().extension() != ".tmp");
+  }
+  fs::permissions(shard, fs::perms::owner_all);
+  CHECK(sandbox.run({"cache", "verify", "--cache-dir", target, "--json"}).json().at("valid") == 2);
+  const auto rest = sandbox.run({"cache", "import", bundle, "--cache-dir", target, "--json"});
+  CHECK(rest.exit_code == 0);
+  CHECK(rest.json().at("imported") == 2);
+  CHECK(rest.json().at("present") == 2);
 }
 
 TEST_CASE("cli: prewarm --output where no directory can be") {

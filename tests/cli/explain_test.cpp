@@ -161,6 +161,46 @@ TEST_CASE("cli: explain tells a bad entry of the key, and leaves it") {
   CHECK(std::filesystem::exists(path));
 }
 
+TEST_CASE("cli: explain looks into read-only tiers, in their order, and says which has it") {
+  Sandbox sandbox;
+  const std::string lower = sandbox.path("lower");
+  const std::string bundle = sandbox.path("one.fourge");
+  REQUIRE(sandbox.run({"build", kOtherAxis, "--cache-dir", lower}).exit_code == 0);
+  REQUIRE(sandbox.run({"build", kSpec, "--cache-dir", sandbox.path("other")}).exit_code == 0);
+  REQUIRE(sandbox.run({"cache", "export", "--output", bundle, "--cache-dir", sandbox.path("other")})
+              .exit_code == 0);
+  const auto explain = [&](const std::string& tiers) {
+    sandbox.set_variable("FOURGE_CACHE_READ_ONLY", tiers);
+    return sandbox.run({"explain", kSpec, "--json"});
+  };
+  const CommandResult in_bundle = explain(lower + ':' + bundle);
+  CHECK(in_bundle.exit_code == 0);
+  CHECK(in_bundle.json().at("tier") == "bundle");
+  CHECK(in_bundle.json().at("path") == bundle);
+  CHECK(in_bundle.json().at("entries") == 2);
+  REQUIRE(in_bundle.json().at("tiers").size() == 3);
+  CHECK(in_bundle.json().at("tiers").at(0).at("kind") == "local");
+  CHECK(in_bundle.json().at("tiers").at(1).at("kind") == "directory");
+  CHECK(in_bundle.json().at("tiers").at(2).at("entries") == 1);
+  CHECK(sandbox.run({"explain", kSpec}).out.find("in the read-only tier " + bundle) !=
+        std::string::npos);
+
+  const CommandResult nearest = explain(lower);
+  CHECK(nearest.exit_code == 1);
+  CHECK(nearest.json().at("nearest").at("spec") == kOtherAxis);
+  CHECK(nearest.json().at("nearest").at("tier") == "directory");
+  CHECK(nearest.json().at("nearest").at("path") == entry_files(lower).at(0).string());
+
+  std::filesystem::permissions(bundle, std::filesystem::perms(0666));
+  const CommandResult refused = explain(bundle + ':' + sandbox.path("none"));
+  CHECK(refused.exit_code == 1);
+  const auto tiers = refused.json().at("tiers");
+  CHECK(tiers.at(1).at("refused").get<std::string>().find("0666") != std::string::npos);
+  CHECK(tiers.at(2).at("refused").get<std::string>().find("there is no") == 0);
+  CHECK(sandbox.run({"explain", kSpec}).out.find("is not used: ") != std::string::npos);
+  CHECK_FALSE(std::filesystem::exists(sandbox.cache()));
+}
+
 TEST_CASE("cli: explain refuses a spec that is none") {
   Sandbox sandbox;
   CHECK(sandbox.run({"explain", "no_such_op@sm_90a"}).exit_code == 2);
