@@ -125,6 +125,43 @@ TEST_CASE("an added operation's variants run on the host", "[op_registry]") {
   kernel.launch(args);
 }
 
+TEST_CASE("host execution holds an added operation to its regions", "[op_registry]") {
+  static const OpDefinition kShort = [] {
+    OpDefinition op = scaled_cast_op();
+    op.name = "scaled_cast_short";
+    op.min_ctas = [](const KernelSpec&) { return 4; };
+    // All but the last row's factor.
+    op.regions = [](const KernelSpec& spec, const void* args) {
+      auto regions = scaled_cast_op().regions(spec, args);
+      regions.back().bytes -= sizeof(float);
+      return regions;
+    };
+    return op;
+  }();
+  Options options = Options::from_environment();
+  options.ops = with_scaled_cast();
+  options.ops.add(kShort, kTemplates);
+  Runtime runtime(options);
+  const auto spec = runtime.parse("scaled_cast_short[scale=row]@sm_90a");
+  CHECK(holds(generate_source(spec, options.ops), "__launch_bounds__(128, 4)"));
+  AlignedBuffer x(2 * 16 * 2, 0);
+  AlignedBuffer codes(2 * 16, 0);
+  AlignedBuffer scales(2 * sizeof(float), 0);
+  ScaledCastArgs args;
+  args.x = x.data();
+  args.codes = codes.data();
+  args.row_scales = reinterpret_cast<const float*>(scales.data());
+  args.rows = 2;
+  args.cols = 16;
+  const auto kernel = runtime.prepare_host(spec);
+  const auto launch = [&] { kernel.launch_args("scaled_cast_short", &args, sizeof(args)); };
+  const auto what = error_of(ErrorKind::internal, launch);
+  CHECK(holds(what, "out of bounds"));
+  CHECK(holds(what, "'row_scales'"));
+  // The struct names the operation that it belongs to.
+  CHECK(holds(error_of(ErrorKind::invalid_argument, [&] { kernel.launch(args); }), "scaled_cast"));
+}
+
 TEST_CASE("an added operation is compiled once, cached and found again", "[op_registry]") {
   const Scratch scratch;
   std::string key;
