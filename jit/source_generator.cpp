@@ -14,7 +14,7 @@ constexpr std::string_view kInclude = "#include \"";
 // Pastes a template file, and before it the files it includes, each once.
 class Paster {
  public:
-  explicit Paster(std::span<const TemplateFile> files) : files_(files) {}
+  Paster(std::span<const TemplateFile> files, LineMarks marks) : files_(files), marks_(marks) {}
 
   void paste(std::string_view name) {
     if (!done_.insert(std::string(name)).second) {
@@ -31,9 +31,16 @@ class Paster {
         paste(quoted.substr(0, quoted.find('"')));
       } else if (!line.starts_with("#pragma once")) {
         body += line;
+        continue;
       }
+      body += marks_ == LineMarks::yes ? "\n" : "";
     }
-    output_ += fmt::format("// ==== {}\n{}\n", name, body);
+    output_ += fmt::format("// ==== {}\n{}{}\n", name, mark(name), body);
+  }
+
+  // What a compiler says about the lines that follow, it says about this file from its first line on.
+  std::string mark(std::string_view name) const {
+    return marks_ == LineMarks::yes ? fmt::format("#line 1 \"{}\"\n", name) : std::string();
   }
 
   std::string take() { return std::move(output_); }
@@ -49,6 +56,7 @@ class Paster {
   }
 
   std::span<const TemplateFile> files_;
+  LineMarks marks_;
   std::set<std::string> done_;
   std::string output_;
 };
@@ -100,12 +108,12 @@ std::string entry_function(const KernelSpec& spec) {
 
 }  // namespace
 
-std::string generate(const KernelSpec& spec, std::span<const TemplateFile> files) {
+std::string generate(const KernelSpec& spec, std::span<const TemplateFile> files, LineMarks marks) {
   spec.check();
-  Paster paster(files);
+  Paster paster(files, marks);
   paster.paste(spec.op().template_file);
-  return fmt::format("// {}\n", spec.text()) + paster.take() + config_struct(spec) +
-         entry_function(spec);
+  return fmt::format("// {}\n", spec.text()) + paster.take() + paster.mark("generated") +
+         config_struct(spec) + entry_function(spec);
 }
 
 std::vector<std::string> nvrtc_options(const Target& target) {

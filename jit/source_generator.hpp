@@ -17,8 +17,13 @@ struct TemplateFile {
   std::string_view text;
 };
 
+// Whether the unit says which file and line its lines are from, for a compiler's messages. Names are
+// those of the template files; no path is.
+enum class LineMarks { no, yes };
+
 // Throws Error(invalid_spec) for an illegal spec and Error(internal) for a missing template file.
-std::string generate(const KernelSpec& spec, std::span<const TemplateFile> files);
+std::string generate(const KernelSpec& spec, std::span<const TemplateFile> files,
+                     LineMarks marks = LineMarks::no);
 
 // What decides the bytes besides the source: the real target, flush-to-zero, no contraction, a
 // fixed seed for the names NVRTC makes up, NVRTC's hidden cache off. No option bears a path.

@@ -96,7 +96,8 @@ std::string generate_source(const KernelSpec& spec, const OpRegistry& ops) {
   for (const TemplateText& file : added) {
     files.push_back({file.name, file.text});
   }
-  return jit::generate(spec, files);
+  // Whoever writes a template wants to know where it is wrong.
+  return jit::generate(spec, files, jit::LineMarks::yes);
 }
 
 }  // namespace fourge

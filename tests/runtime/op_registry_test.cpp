@@ -2,66 +2,15 @@
 // built-in ones.
 #include <fourge/runtime.hpp>
 
-#include "examples/custom_op/scaled_cast.hpp"
 #include "reference/formats.hpp"
 #include "runtime/definition_check.hpp"
-#include "runtime/template_scanner.hpp"
-#include "runtime/templates.hpp"
-#include "tests/runtime/scratch.hpp"
+#include "tests/runtime/op_registry_support.hpp"
 #include "tests/support/aligned_buffer.hpp"
-#include "tests/support/catch.hpp"
 
 #include <cmath>
-#include <fstream>
 
 namespace fourge::tests {
 namespace {
-
-namespace fs = std::filesystem;
-
-const std::string kTemplates = FOURGE_SOURCE_DIR "/examples/custom_op/templates";
-
-OpRegistry with_scaled_cast(const std::string& directory = kTemplates) {
-  OpRegistry ops;
-  ops.add(scaled_cast_op(), directory);
-  return ops;
-}
-
-void write(const fs::path& path, const std::string& text) {
-  fs::create_directories(path.parent_path());
-  std::ofstream file(path, std::ios::binary);
-  file << text;
-  REQUIRE(file.flush());
-}
-
-template <class Call>
-std::string error_of(ErrorKind kind, const Call& call) {
-  try {
-    call();
-  } catch (const Error& error) {
-    CHECK(std::string(to_string(error.kind())) == to_string(kind));
-    return error.what();
-  }
-  FAIL("nothing was thrown");
-  return {};
-}
-
-bool holds(const std::string& text, const std::string& part) {
-  return text.find(part) != std::string::npos;
-}
-
-// A copy of the example's templates that a test may change.
-std::string copied(const Scratch& scratch, const std::string& name) {
-  const std::string directory = scratch.path() + "/" + name;
-  fs::copy(kTemplates, directory);
-  return directory;
-}
-
-Options options_with(const Scratch& scratch, OpRegistry ops) {
-  Options options = scratch.options();
-  options.ops = std::move(ops);
-  return options;
-}
 
 // One call of every kind of number, against the reference's conversions.
 void check_on_host(const HostKernel& kernel) {
@@ -284,93 +233,6 @@ TEST_CASE("every built-in definition would be taken, one with a defect is not", 
     INFO(c.says);
     CHECK(holds(error_of(ErrorKind::invalid_argument, [&] { ops.add(op, kTemplates); }), c.says));
     CHECK(ops.added().empty());
-  }
-}
-
-TEST_CASE("a fault in a template file is named with file and line", "[op_registry]") {
-  const Scratch scratch;
-  const std::string root = scratch.path() + "/t";
-  const std::string first = root + "/scaled_cast.cuh";
-  write(root + "/sub/part.cuh", "#pragma once\n");
-  write(scratch.path() + "/outside.cuh", "#pragma once\n");
-  fs::create_symlink(scratch.path() + "/outside.cuh", root + "/link.cuh");
-  const struct {
-    ErrorKind kind;
-    std::string text;
-    std::string says;
-  } cases[] = {
-      {ErrorKind::io, "//\n#include \"no.cuh\"\n", ":2: includes \"no.cuh\": template file "},
-      {ErrorKind::invalid_argument, "#include \"device/no.cuh\"",
-       ":1: includes \"device/no.cuh\", and"},
-      {ErrorKind::invalid_argument, "\n\n#include <cuda_fp8.h>\n", ":3: includes <...>"},
-      {ErrorKind::invalid_argument, "#include \"../outside.cuh\"\n",
-       ":1: includes \"../outside.cuh\"; a"},
-      {ErrorKind::invalid_argument, "#include \"/etc/passwd\"\n",
-       ":1: includes \"/etc/passwd\"; a"},
-      {ErrorKind::invalid_argument, "#include \"link.cuh\"\n", "leads out of its directory"},
-      {ErrorKind::io, "#include \"sub\"\n", "is no file"},
-      {ErrorKind::invalid_argument, " # include \"sub/part.cuh\"\n", ":1: write an include as"},
-      {ErrorKind::invalid_argument, "#include PART\n", ":1: write an include as"},
-      {ErrorKind::invalid_argument, "#ifdef A\n#include \"sub/part.cuh\"\n#endif\n",
-       ":2: includes"},
-      {ErrorKind::invalid_argument, "/*\n#include \"sub/part.cuh\"\n*/\n",
-       ":2: include inside of a"},
-      {ErrorKind::invalid_argument, "/*\n#pragma once */\n", ":2: pragma inside of a comment"},
-      {ErrorKind::invalid_argument, "#pragma once /* a\n*/\n", ":1: write #pragma once alone"},
-      {ErrorKind::invalid_argument, "#include \"sub/part.cuh\" /* a\n*/\n", ":1: write an include"},
-      {ErrorKind::invalid_argument, "#include \"sub/part.cuh\" // \\\n", ":1: write an include"},
-      {ErrorKind::invalid_argument, "#include \\\n\"sub/part.cuh\"\n", ":1: write an include"},
-      {ErrorKind::invalid_argument, "#inc\\\nlude \"sub/part.cuh\"\n", ":1: a directive's name"},
-      {ErrorKind::invalid_argument, "# \\\ninclude \"sub/part.cuh\"\n", ":1: a directive's name"},
-      {ErrorKind::invalid_argument, "%:include \"sub/part.cuh\"\n", ":1: write \"#\""},
-      {ErrorKind::invalid_argument, "#embed \"x\"\n", ":1: #embed is not allowed"},
-      {ErrorKind::invalid_argument, "int t[] = {sizeof(__TIME__)};\n", ":1: __TIME__ is not"},
-      {ErrorKind::invalid_argument, "#if __has_include(\"x\")\n#endif\n", ":1: __has_include is"},
-      {ErrorKind::invalid_argument, std::string("a\n\0b", 4), "zero byte"}};
-  for (const auto& c : cases) {
-    write(first, c.text);
-    OpRegistry ops;
-    INFO(c.text);
-    const auto what = error_of(c.kind, [&] { ops.add(scaled_cast_op(), root); });
-    INFO(what);
-    CHECK(holds(what, c.says));
-    CHECK((holds(what, first) || holds(what, root + "/link.cuh")));
-  }
-  write(first, "#include \"sub/part.cuh\"\n");
-  write(root + "/sub/part.cuh", "int a;\n#import \"x\"\n");
-  OpRegistry ops;
-  CHECK(holds(error_of(ErrorKind::invalid_argument, [&] { ops.add(scaled_cast_op(), root); }),
-              root + "/sub/part.cuh:2: #import"));
-  CHECK(holds(error_of(ErrorKind::io, [&] { ops.add(scaled_cast_op(), root + "/none"); }),
-              "template directory \""));
-  CHECK(holds(
-      error_of(ErrorKind::io, [&] { ops.add(scaled_cast_op(), std::span<const TemplateText>{}); }),
-      "is not among those given"));
-}
-
-TEST_CASE("what a template file may hold", "[op_registry]") {
-  const char* const kText =
-      "// __DATE__ in a comment /* and this\n"
-      "#pragma once\n"
-      "#include \"device/types.cuh\"  // for uint32\n"
-      "#include \"sub/part.cuh\"\r\n"
-      "#if defined(FOURGE_HOST_EXECUTION)\n"
-      "#define A \"/*\"\n"
-      "#endif /* a\n"
-      "comment */\n"
-      "int x = 1'000; char c = '\"';\n"
-      "#include \"last.cuh\"";
-  const auto includes = scan_template(kText, "x.cuh");
-  REQUIRE(includes.size() == 3);
-  CHECK(includes[0].name == "device/types.cuh");
-  CHECK(includes[1].name == "sub/part.cuh");
-  CHECK(includes[1].line == 4);
-  CHECK(includes[2].name == "last.cuh");
-  CHECK(includes[2].line == 10);
-  // fourge's own device files are held to the same.
-  for (const auto& file : template_files()) {
-    INFO(file.name);
-    CHECK_NOTHROW(scan_template(file.text, std::string(file.name)));
   }
 }
 
