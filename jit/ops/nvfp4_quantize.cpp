@@ -82,13 +82,20 @@ int block_threads(const KernelSpec&) { return kThreads; }
 // Four blocks a thread: not more than 64 registers (more where that would spill), or too few loads are on
 // their way.
 int min_ctas(const KernelSpec& spec) {
+  if (spec.index(kFourOverSix) != 0) {
+    return is_flat(spec) ? 16 : 14;  // there is much to compute: many warps take turns
+  }
   if (spec.index(kTokensPerCta) != 2) {
     return 0;
   }
   if (has_row_scale(spec)) {
-    return 12;
+    return 10;
   }
-  return spec.target().major() >= 9 ? 16 : 14;
+  const bool flat = is_flat(spec);
+  if (spec.target().major() < 9) {
+    return flat ? 14 : 12;
+  }
+  return flat || spec.get("math") == "exact" ? 16 : 14;
 }
 
 bool is_empty(const Args& args) { return args.rows == 0 || args.batches == 0; }

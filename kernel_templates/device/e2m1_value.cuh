@@ -1,8 +1,7 @@
 // E2M1 values as floats, for those who need the value of a code and not only the code.
 #pragma once
 
-#include "device/bits.cuh"
-#include "device/float_math.cuh"
+#include "device/e2m1.cuh"
 
 namespace fourge_device {
 
@@ -44,6 +43,19 @@ FOURGE_INLINE uint32 codes_of_e2m1_values(uint32 p0, uint32 p1, uint32 p2, uint3
   const uint32 a = shifted_codes_of_pair(p0) + shifted_codes_of_pair(p1) * 16u;
   const uint32 b = shifted_codes_of_pair(p2) + shifted_codes_of_pair(p3) * 16u;
   return (a >> 6) + (b << 2);
+}
+
+// Eight codes of the elements in four packed words, scaled by o, by way of their values: fewer operations
+// than encode_e2m1x8 has without the instruction, but every |element| * o must be below 7.
+template <class Config>
+FOURGE_INLINE uint32 encode_e2m1x8_below_7(uint32 w0, uint32 w1, uint32 w2, uint32 w3, float o) {
+  using P = Packed16<Config::kInput>;
+  const auto value = [o](float x) { return round_to_e2m1(mul_rn(absolute(x), o)); };
+  return codes_of_e2m1_values(pack_e2m1_values(value(P::low(w0)), value(P::low(w2))),
+                              pack_e2m1_values(value(P::high(w0)), value(P::high(w2))),
+                              pack_e2m1_values(value(P::low(w1)), value(P::low(w3))),
+                              pack_e2m1_values(value(P::high(w1)), value(P::high(w3)))) |
+         collect_signs(w0, w1, w2, w3);
 }
 
 }  // namespace fourge_device

@@ -27,6 +27,7 @@ FOURGE_INLINE float float_from_bits(uint32 a) { return fourge_host::uint_as_floa
 FOURGE_INLINE float half_to_float(uint16 a) { return fourge_host::half_to_float(a); }
 FOURGE_INLINE bool is_zero(float a) { return fourge_host::flush(a) == 0.0f; }
 FOURGE_INLINE float absolute(float a) { return float_from_bits(float_bits(a) & 0x7FFFFFFFu); }
+FOURGE_INLINE float max_nan(float a, float b) { return a != a || a > b ? a : b; }
 
 #else
 
@@ -70,6 +71,12 @@ FOURGE_INLINE float half_to_float(uint16 a) {
 FOURGE_INLINE bool is_zero(float a) { return a == 0.0f; }
 // A modifier of the operation that takes it.
 FOURGE_INLINE float absolute(float a) { return fabsf(a); }
+// The larger; a NaN wins.
+FOURGE_INLINE float max_nan(float a, float b) {
+  float r;
+  asm("max.NaN.ftz.f32 %0, %1, %2;" : "=f"(r) : "f"(a), "f"(b));
+  return r;
+}
 
 #endif
 

@@ -52,30 +52,48 @@ struct AnyCandidate {
   uint32 byte;  // E4M3
   float scale;  // its value
   float o;      // elements are multiplied by it
+  float unit;   // scale * row maximum / divisor, as the sum of two floats; for ordinary factors
+  float unit_low;
   float error;
 
   FOURGE_INLINE AnyCandidate(uint32 scale_byte, const Nvfp4Factors<Config, kOwnRow>& f)
-      : byte(scale_byte), scale(decode_e4m3_magnitude<Config>(scale_byte)), error(0.0f) {
+      : byte(scale_byte),
+        scale(decode_e4m3_magnitude<Config>(scale_byte)),
+        unit(0.0f),
+        unit_low(0.0f),
+        error(0.0f) {
     const float r = reciprocal<Config>(mul_rn(scale, f.decode));
     if constexpr (Config::kMath == MathMode::exact) {
       o = min_num(r, kFloatMax);
     } else {
       o = scale == 0.0f ? 0.0f : r;
     }
+    if constexpr (kRowError<Config, kOwnRow>) {
+      constexpr float kInverse =
+          uses_256(kChoice) ? 6.5104168606922030e-04f : 3.7202381645329297e-04f;
+      const float product = mul_rn(scale, f.row_maximum);  // exact
+      unit = divide_by_constant(product, row_error_divisor(kChoice), kInverse);
+      unit_low = mul_rn(fma_rn(unit, -row_error_divisor(kChoice), product), kInverse);
+    }
+  }
+
+  // What value q of a code stands for, without the tensor's scale in fast error arithmetic.
+  FOURGE_INLINE float decoded(float q, const Nvfp4Factors<Config, kOwnRow>& f) const {
+    const float in_steps = mul_rn(q, scale);  // exact
+    if constexpr (uses_fast_error(kChoice)) {
+      return in_steps;
+    } else if constexpr (kRowError<Config, kOwnRow>) {
+      return f.ordinary ? fma_rn(q, unit, mul_rn(q, unit_low))
+                        : div_rn(mul_rn(in_steps, f.row_maximum), row_error_divisor(kChoice));
+    } else {
+      return mul_rn(in_steps, f.decode);
+    }
   }
 
   // x: an element's magnitude. A code has its element's sign, so magnitudes do.
   FOURGE_INLINE void add(float x, const Nvfp4Factors<Config, kOwnRow>& f) {
     const float q = round_to_e2m1(min_num(mul_rn(x, o), 6.0f));
-    const float in_steps = mul_rn(q, scale);  // exact
-    float difference;
-    if constexpr (uses_fast_error(kChoice)) {
-      difference = sub_rn(in_steps, mul_rn(x, f.g));
-    } else if constexpr (kRowError<Config, kOwnRow>) {
-      difference = sub_rn(div_rn(mul_rn(in_steps, f.row_maximum), row_error_divisor(kChoice)), x);
-    } else {
-      difference = sub_rn(mul_rn(in_steps, f.decode), x);
-    }
+    const float difference = sub_rn(decoded(q, f), uses_fast_error(kChoice) ? mul_rn(x, f.g) : x);
     error = add_rn(error,
                    uses_squares(kChoice) ? mul_rn(difference, difference) : absolute(difference));
   }
@@ -131,7 +149,9 @@ FOURGE_INLINE Nvfp4Block quantize_nvfp4_block_4over6_any(const Words8& x, uint32
       }
     }
     if constexpr (!Config::kCvtE2m1) {
-      repair_nan_codes<Config>(block.codes, x.w, o);
+      if (bits_of_packed(packed_max) >= Packed16<Config::kInput>::kInfinity || o > kFloatMax) {
+        repair_nan_codes<Config>(block.codes, x.w, o);
+      }
     }
   }
   return block;

@@ -2,6 +2,7 @@
 #pragma once
 
 #include "device/e2m1.cuh"
+#include "device/e2m1_value.cuh"
 #include "device/e4m3.cuh"
 #include "device/nvfp4_4over6.cuh"
 #include "device/nvfp4_factors.cuh"
@@ -82,14 +83,16 @@ FOURGE_INLINE Nvfp4Block quantize_nvfp4_block_any(const Words8& x,
   return block;
 }
 
-// A block of finite elements with ordinary factors; packed_max: its block_max_packed(). The same bits
-// with fewer operations: nothing overflows, becomes NaN or needs the reciprocal's slow path. In a block
-// of zeros o does not matter.
+// A block of finite elements with ordinary factors, none of them scaled to 7 or beyond: the same bits
+// with fewer operations. Nothing overflows, becomes NaN or needs the reciprocal's slow path, and rounding
+// alone ends at 6. In a block of zeros o does not matter. For any other block `ordinary` becomes false.
 template <class Config, bool kOwnRow>
-FOURGE_INLINE Nvfp4Block quantize_nvfp4_block_ordinary(const Words8& x, uint32 packed_max,
-                                                       const Nvfp4Factors<Config, kOwnRow>& f) {
+FOURGE_INLINE Nvfp4Block quantize_nvfp4_block_ordinary(const Words8& x,
+                                                       const Nvfp4Factors<Config, kOwnRow>& f,
+                                                       bool& ordinary) {
+  const float amax = value_of_packed_nan<Config::kInput>(block_max_packed<Config::kInput>(x.w));
   Nvfp4Block block;
-  block.scale = encode_e4m3<Config>(nvfp4_scale_of(value_of_packed<Config::kInput>(packed_max), f));
+  block.scale = encode_e4m3<Config>(nvfp4_scale_of(amax, f));
   const float p = mul_rn(decode_e4m3_magnitude<Config>(block.scale), f.decode);
   float o;
   if constexpr (Config::kMath == MathMode::exact) {
@@ -97,8 +100,20 @@ FOURGE_INLINE Nvfp4Block quantize_nvfp4_block_ordinary(const Words8& x, uint32 p
   } else {
     o = p == 0.0f ? 0.0f : rcp_approx(p);
   }
-  block.codes[0] = encode_e2m1x8<Config>(x.w[0], x.w[1], x.w[2], x.w[3], o);
-  block.codes[1] = encode_e2m1x8<Config>(x.w[4], x.w[5], x.w[6], x.w[7], o);
+#pragma unroll
+  for (int i = 0; i < 2; ++i) {
+    const uint32* const w = x.w + 4 * i;
+    if constexpr (Config::kCvtE2m1) {
+      block.codes[i] = encode_e2m1x8<Config>(w[0], w[1], w[2], w[3], o);
+    } else {
+      block.codes[i] = encode_e2m1x8_below_7<Config>(w[0], w[1], w[2], w[3], o);
+    }
+  }
+  if constexpr (Config::kCvtE2m1) {
+    ordinary = ordinary && f.ordinary && amax <= kFloatMax;
+  } else {
+    ordinary = ordinary && f.ordinary && mul_rn(amax, o) < 7.0f;
+  }
   return block;
 }
 
@@ -109,10 +124,9 @@ FOURGE_INLINE Nvfp4Block quantize_nvfp4_block(const Words8& x,
   if constexpr (kFourOverSixOf<Config> != FourOverSix::off) {
     return quantize_nvfp4_block_4over6<Config>(x, f);
   } else {
-    const uint32 packed_max = block_max_packed<Config::kInput>(x.w);
-    Nvfp4Block block = quantize_nvfp4_block_ordinary<Config>(x, packed_max, f);
-    if (unlikely(!f.ordinary ||
-                 bits_of_packed(packed_max) >= Packed16<Config::kInput>::kInfinity)) {
+    bool ordinary = true;
+    Nvfp4Block block = quantize_nvfp4_block_ordinary<Config>(x, f, ordinary);
+    if (unlikely(!ordinary)) {
       Nvfp4Factors<Config, kOwnRow> exact = f;
       exact.make_exact();
       block = quantize_nvfp4_block_any<Config>(x, exact);
@@ -128,18 +142,13 @@ FOURGE_INLINE Nvfp4Block quantize_nvfp4_block(const Words8& x,
 template <class Config, int kCount, class FactorsOf, class Put>
 FOURGE_INLINE uint32 quantize_nvfp4_blocks(Words8 (&x)[kCount], const FactorsOf& factors,
                                            const Put& put) {
-  uint32 largest = 0;
   uint32 scales = 0;
   bool ordinary = true;
 #pragma unroll
   for (int i = 0; i < kCount; ++i) {
-    const uint32 packed_max = block_max_packed<Config::kInput>(x[i].w);
-    const auto f = factors(i);
-    largest = max_packed<Config::kInput>(largest, packed_max);
-    ordinary = ordinary && f.ordinary;
-    scales |= put(i, quantize_nvfp4_block_ordinary<Config>(x[i], packed_max, f)) << (8 * i);
+    scales |= put(i, quantize_nvfp4_block_ordinary<Config>(x[i], factors(i), ordinary)) << (8 * i);
   }
-  if (unlikely(!ordinary || bits_of_packed(largest) >= Packed16<Config::kInput>::kInfinity)) {
+  if (unlikely(!ordinary)) {
     scales = 0;
 #pragma unroll 1
     for (int i = 0; i < kCount; ++i) {
