@@ -15,3 +15,17 @@ function(fourge_add_test name)
     set_tests_properties(${name} PROPERTIES TIMEOUT ${arg_TIMEOUT})
   endif()
 endfunction()
+
+# fourge_add_long_test(PROGRAM FILTER [TIMEOUT s]): the tests of PROGRAM that the Catch2 filter names, with
+# larger counts (FOURGE_LONG=1). Labelled long and not run by a plain ctest: tests/run --long, or
+# ctest -C Long -L long.
+function(fourge_add_long_test program filter)
+  cmake_parse_arguments(arg "" "TIMEOUT" "" ${ARGN})
+  add_test(NAME ${program}_long COMMAND ${program} ${filter} CONFIGURATIONS Long)
+  if(NOT arg_TIMEOUT)
+    set(arg_TIMEOUT 1800)
+  endif()
+  set_tests_properties(${program}_long PROPERTIES SKIP_RETURN_CODE 77 LABELS long RUN_SERIAL TRUE
+    TIMEOUT ${arg_TIMEOUT}
+    ENVIRONMENT "FOURGE_LONG=1;FOURGE_CACHE_DIR=${PROJECT_BINARY_DIR}/test-cache")
+endfunction()

@@ -153,6 +153,9 @@ std::optional<Artifact> ArtifactBuilder::from_disk(const BuildRequest& request, 
   artifact.cubin = std::move(found.entry->payload);
   artifact.origin = Origin::disk;
   artifact.tier = std::move(found.path);
+  if (evictor_) {
+    evictor_->hold(request.key);
+  }
   return artifact;
 }
 
@@ -234,10 +237,12 @@ Artifact ArtifactBuilder::build_on_miss(const BuildRequest& request) {
 }
 
 bool ArtifactBuilder::publish(const BuildRequest& request, const Artifact& artifact) {
+  evictor_->hold(request.key);  // before it is there, so that it is not the first to go
   const cache::PublishResult result = tiers_->publish(request.key, artifact.cubin);
   if (result.ok) {
     return true;
   }
+  evictor_->release(request.key);
   ++counters_.publish_failures;
   if (!warned_.exchange(true)) {
     log(LogLevel::warn,

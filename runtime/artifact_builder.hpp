@@ -31,7 +31,8 @@ class ArtifactBuilder {
   ArtifactBuilder(const ArtifactBuilder&) = delete;
   ArtifactBuilder& operator=(const ArtifactBuilder&) = delete;
 
-  // Thread-safe. Does not look into memory and does not keep what it returns.
+  // Thread-safe. Does not look into memory and does not keep what it returns. What it returns stays in
+  // the cache directory as far as this process decides: its evictor holds it.
   Artifact build(const KernelSpec& spec);
 
   // Throws nothing but what generating the source throws. Without NVRTC the key names no toolchain: it

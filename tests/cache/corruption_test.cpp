@@ -1,5 +1,5 @@
 // Random damage of a whole store: nothing bad is ever given out, nothing blocks, and one publish
-// makes the entry good again. FOURGE_LONG=1 gives 10^4 rounds, another number so many.
+// makes the entry good again. FOURGE_LONG=1 (the label long) gives 10^4 rounds, another number so many.
 #include <sys/stat.h>
 
 #include <array>

@@ -3,6 +3,7 @@
 #include <sys/mount.h>
 
 #include <chrono>
+#include <cstdlib>
 #include <memory>
 #include <random>
 #include <thread>
@@ -95,7 +96,8 @@ TEST_CASE("import: killed at any moment it leaves whole entries, and the next on
   write_private(path, make_bundle(names(), nullptr, kPayload));
   const std::string root = directory / "root";
   std::mt19937 random(20261121);
-  for (int round = 0; round < 30; ++round) {
+  const int rounds = std::getenv("FOURGE_LONG") == nullptr ? 30 : 200;
+  for (int round = 0; round < rounds; ++round) {
     ChildProcess child([&] {
       auto bundle = BundleReader::open(path, nullptr).reader;
       DiskStore local(root);

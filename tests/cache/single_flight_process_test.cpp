@@ -177,7 +177,7 @@ TEST_CASE("what the work throws passes on, and the lock is free") {
   CHECK(cache::make_once(make_key("one"), place.options(), {no, no, [] { return true; }}).made);
 }
 
-// FOURGE_LONG=1: 200 rounds.
+// FOURGE_LONG=1 (the label long): 200 rounds.
 TEST_CASE("kill -9 at random moments: no bad entry is used, and the others go on") {
   const TemporaryDirectory directory;
   Place place{directory / "root", directory / "locks", directory / "counter"};

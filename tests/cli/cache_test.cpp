@@ -1,4 +1,9 @@
+#include <unistd.h>
+
+#include <array>
 #include <filesystem>
+#include <map>
+#include <string_view>
 
 #include "tests/cli/command_runner.hpp"
 #include "tests/support/catch.hpp"
@@ -93,6 +98,29 @@ TEST_CASE("cli: cache clear needs --yes and leaves other files alone") {
   CHECK(entry_files(sandbox.cache()).empty());
   CHECK(read_text(sandbox.cache() + "/notes.txt") == "mine");
   CHECK(sandbox.run({"build", kSpec, "--json"}).json().at("origin") == "compiled");
+}
+
+TEST_CASE("cli: an entry holds no value of the environment, no path and no name of a user") {
+  Sandbox sandbox;
+  const std::map<std::string, std::string> secrets{{"FOURGE_TEST_SECRET", "token-5d41402abc4b2a76"},
+                                                   {"AWS_SECRET_ACCESS_KEY", "wJalrXUtnFEMIK7"},
+                                                   {"USER", "somebody-by-name"},
+                                                   {"LOGNAME", "somebody-by-name"},
+                                                   {"HOSTNAME", "a-host-by-name"},
+                                                   {"LD_PRELOAD_OF_MINE", "/opt/libmine.so"}};
+  for (const auto& [name, value] : secrets) sandbox.set_variable(name, value);
+  REQUIRE(sandbox.run({"build", kSpec}).exit_code == 0);
+  const std::string bytes = read_text(entry_files(sandbox.cache()).at(0));
+  REQUIRE(bytes.find("nvfp4_quantize") != std::string::npos);
+  for (const auto& [name, value] : secrets) {
+    CHECK(bytes.find(name) == std::string::npos);
+    CHECK(bytes.find(value) == std::string::npos);
+  }
+  CHECK(bytes.find(sandbox.path("")) == std::string::npos);
+  CHECK(bytes.find(std::filesystem::current_path().string()) == std::string::npos);
+  std::array<char, 256> host{};
+  REQUIRE(::gethostname(host.data(), host.size() - 1) == 0);
+  if (std::string_view(host.data()).size() > 3) CHECK(bytes.find(host.data()) == std::string::npos);
 }
 
 TEST_CASE("cli: cache clear says all that it removed") {

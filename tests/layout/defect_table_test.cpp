@@ -1,4 +1,5 @@
-// tests/README.md maps classes of defects to tests: each of the named tests has to exist.
+// tests/README.md maps classes of defects, and claims of the cache, to tests: each of the named tests has
+// to exist.
 #include <filesystem>
 #include <optional>
 #include <string>
@@ -12,8 +13,8 @@ namespace {
 
 constexpr int kClasses = 22;
 
-struct DefectRow {
-  int number = 0;
+struct TableRow {
+  std::string kind;
   std::string file;
   std::string test;
 };
@@ -24,8 +25,8 @@ std::string trimmed(const std::string& text) {
                                     : text.substr(first, text.find_last_not_of(' ') + 1 - first);
 }
 
-// "| 4 what it is | tests/a_test.cpp: name of a test |"
-std::optional<DefectRow> parse_row(const std::string& line) {
+// "| what it is | tests/a_test.cpp: name of a test |"
+std::optional<TableRow> parse_row(const std::string& line) {
   const std::size_t middle = line.find('|', 1);
   const std::size_t end = middle == std::string::npos ? middle : line.find('|', middle + 1);
   if (end == std::string::npos || line[0] != '|') {
@@ -34,10 +35,10 @@ std::optional<DefectRow> parse_row(const std::string& line) {
   const std::string kind = trimmed(line.substr(1, middle - 1));
   const std::string test = trimmed(line.substr(middle + 1, end - middle - 1));
   const std::size_t colon = test.find(": ");
-  if (kind.find_first_of("0123456789") != 0 || colon == std::string::npos) {
+  if (kind.empty() || colon == std::string::npos) {
     return std::nullopt;
   }
-  return DefectRow{std::stoi(kind), test.substr(0, colon), test.substr(colon + 2)};
+  return TableRow{kind, test.substr(0, colon), test.substr(colon + 2)};
 }
 
 // The lines of the table below this heading, without its two head lines.
@@ -59,8 +60,8 @@ std::vector<std::string> table_lines(const std::string& text, const std::string&
 // "" or what is wrong with a line of the table.
 std::string fault(const std::string& root, const std::string& line) {
   const auto row = parse_row(line);
-  if (!row || row->number < 1 || row->number > kClasses) {
-    return "no row of the form | N class | test file: test name |";
+  if (!row) {
+    return "no row of the form | what it is | test file: test name |";
   }
   if (!std::filesystem::is_regular_file(root + "/" + row->file)) {
     return "no file " + row->file;
@@ -71,18 +72,30 @@ std::string fault(const std::string& root, const std::string& line) {
              : "";
 }
 
+// The same of a row that begins with the number of a class.
+std::string defect_fault(const std::string& root, const std::string& line) {
+  const auto row = parse_row(line);
+  const bool numbered = row && row->kind.find_first_of("0123456789") == 0;
+  if (!numbered || std::stoi(row->kind) < 1 || std::stoi(row->kind) > kClasses) {
+    return "no row of the form | N class | test file: test name |";
+  }
+  return fault(root, line);
+}
+
 }  // namespace
 
 TEST_CASE("a table of defects with planted faults", "[layout]") {
   const std::string root = FOURGE_SOURCE_DIR;
   const std::string file = "tests/layout/defect_table_test.cpp";
-  CHECK(fault(root, "| 4 x | " + file + ": a table of defects with planted faults |").empty());
-  CHECK_FALSE(fault(root, "| 4 x | " + file + ": a table of defects |").empty());
-  CHECK_FALSE(fault(root, "| 4 x | tests/layout/none.cpp: a table of defects |").empty());
-  CHECK_FALSE(fault(root, "| x | " + file + ": a table of defects with planted faults |").empty());
+  CHECK(
+      defect_fault(root, "| 4 x | " + file + ": a table of defects with planted faults |").empty());
+  CHECK_FALSE(defect_fault(root, "| 4 x | " + file + ": a table of defects |").empty());
+  CHECK_FALSE(defect_fault(root, "| 4 x | tests/layout/none.cpp: a table of defects |").empty());
   CHECK_FALSE(
-      fault(root, "| 23 x | " + file + ": a table of defects with planted faults |").empty());
-  CHECK_FALSE(fault(root, "| 4 x | " + file + " |").empty());
+      defect_fault(root, "| x | " + file + ": a table of defects with planted faults |").empty());
+  CHECK_FALSE(defect_fault(root, "| 23 x | " + file + ": a table of defects with planted faults |")
+                  .empty());
+  CHECK_FALSE(defect_fault(root, "| 4 x | " + file + " |").empty());
   CHECK(table_lines("a\n**T**\n\n| h |\n|---|\n| 1 |\n| 2 |\n\n| 3 |\n", "**T**") ==
         std::vector<std::string>{"| 1 |", "| 2 |"});
   CHECK(table_lines("a\n| h |\n|---|\n| 1 |\n", "**T**").empty());
@@ -92,6 +105,21 @@ TEST_CASE("the tests that cover the classes of defects exist", "[layout]") {
   const std::string root = FOURGE_SOURCE_DIR;
   const auto lines = table_lines(read_text_file(root + "/tests/README.md"), "**Defect classes.**");
   CHECK(lines.size() >= 10);
+  for (const std::string& line : lines) {
+    CAPTURE(line);
+    CHECK(defect_fault(root, line) == "");
+  }
+}
+
+TEST_CASE("the tests of the cache's claims exist", "[layout]") {
+  const std::string root = FOURGE_SOURCE_DIR;
+  const std::string file = "tests/layout/defect_table_test.cpp";
+  CHECK(fault(root, "| x | " + file + ": the tests of the cache's claims exist |").empty());
+  CHECK_FALSE(fault(root, "|  | " + file + ": the tests of the cache's claims exist |").empty());
+  CHECK_FALSE(fault(root, "| x | " + file + ": no such test |").empty());
+  const auto lines =
+      table_lines(read_text_file(root + "/tests/README.md"), "**The cache's claims.**");
+  CHECK(lines.size() >= 50);
   for (const std::string& line : lines) {
     CAPTURE(line);
     CHECK(fault(root, line) == "");

@@ -4,6 +4,7 @@
 
 #include "cache/disk_counters.hpp"
 #include "cache/disk_store.hpp"
+#include "cache/evictor.hpp"
 #include "runtime/artifact_builder.hpp"
 #include "tests/runtime/scratch.hpp"
 #include "tests/support/catch.hpp"
@@ -126,6 +127,35 @@ TEST_CASE("promotions and what lower tiers gave are counted on disk", "[counters
   CHECK(kept[CounterId::promotion_failures] == 0);
   CHECK(kept[CounterId::miss_absent] == 1);
   CHECK(kept[CounterId::compiles] == 0);
+}
+
+TEST_CASE("what a Runtime has handed out is in use: its evictor keeps it", "[eviction]") {
+  const Scratch scratch;
+  Options options = scratch.options();
+  options.cache_byte_limit = 100'000;
+  Runtime runtime(options);
+  const std::string mine = runtime.build(kSpec)->key;
+  const auto files = scratch.files(".fourge");
+  REQUIRE(files.size() == 1);
+  const auto long_ago = std::filesystem::file_time_type::clock::now() - std::chrono::hours(100);
+  std::filesystem::last_write_time(files.front(), long_ago);
+  // Others, all used later, four times as much as the limit.
+  fourge::cache::DiskStore store(options.cache_directory);
+  fourge::cache::EvictionPolicy no_limit;
+  no_limit.byte_limit = 0;
+  fourge::cache::Evictor known(options.cache_directory, no_limit);
+  const std::vector<std::byte> payload(10'000);
+  for (int i = 0; i < 40; ++i) {
+    const auto key = fourge::cache::KeyBuilder().field("spec", std::to_string(i)).finish();
+    REQUIRE(store.publish(key, payload).ok);
+    known.published(key, payload.size());
+    std::filesystem::last_write_time(store.path_of(key), long_ago + std::chrono::hours(i + 1));
+  }
+  runtime.build(kOther);
+  CHECK(runtime.stats().evictions >= 20);
+  CHECK(scratch.files(".fourge").size() < 20);
+  CHECK(std::filesystem::exists(files.front()));
+  CHECK(Runtime(scratch.options()).build(kSpec)->origin == fourge::Origin::disk);
 }
 
 TEST_CASE("who waits for another's compile counts the wait and its time", "[counters]") {
