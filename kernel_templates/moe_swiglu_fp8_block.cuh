@@ -1,10 +1,12 @@
 // moe_swiglu_fp8_block: see fourge/moe_swiglu_fp8_block.hpp for the contract.
 //
-// A thread takes 16 columns of kTokensPerCta rows, whose loads are all on their way before the first
-// is needed; an octet of lanes takes a block of 128. Neither shared memory nor a barrier. Grid x runs
-// over the columns, y strides over the groups of entries of the row map.
+// A thread takes 16 columns of kTokensPerCta rows, one after another, and the next row's loads are on
+// their way while it works on one; an octet of lanes takes a block of 128. Neither shared memory nor a
+// barrier. Grid x runs over the columns, y strides over the groups of entries of the row map. All lanes
+// of a warp work on one row and stay together; those beyond the columns only do not store.
 #pragma once
 
+#include "device/block_quotient.cuh"
 #include "device/e4m3_decode.cuh"
 #include "device/fp8_block.cuh"
 #include "device/global_memory.cuh"
@@ -26,7 +28,6 @@ struct SwigluFactors {
 
 // One row's share of a thread.
 struct SwigluRow {
-  int64 row;  // negative: none
   Words4 linear;
   Words4 gate;
   float linear_scale;
@@ -101,31 +102,83 @@ FOURGE_INLINE void swiglu_values(const SwigluRow& row, const SwigluFactors& fact
   }
 }
 
-// Quotients by one divisor, correctly rounded as far as the code of an E4M3 number can tell: the
-// remainder corrects the product with the reciprocal, and a tiny divisor is scaled up with all that it
-// divides. An infinite one makes zeros of finite numbers and NaN of infinities.
-struct BlockDivisor {
-  float up;
-  float scale;
-  float reciprocal;
-
-  FOURGE_INLINE explicit BlockDivisor(float divisor) {
-    up = divisor < 8.6736174e-19f ? 18446744073709551616.0f : 1.0f;  // 2^-60, 2^64
-    const bool infinite = divisor > kFloatMax;
-    scale = infinite ? 0.0f : mul_rn(divisor, up);
-    reciprocal = infinite ? 0.0f : rcp_rn(scale);
-  }
-  template <class Config>
-  FOURGE_INLINE float divide(float o) const {
-    o = mul_rn(o, up);
-    const float q = mul_rn(o, reciprocal);
-    if constexpr (Config::kMath == MathMode::fast) {
-      return q;
-    }
-    // The remainder's sign is such that -0 stays -0.
-    return fma_rn(fma_rn(q, scale, -o), -reciprocal, q);
-  }
+// Where a thread finds its columns of a row, and what all rows share.
+struct SwigluPlace {
+  const uint8* linear;  // of row 0
+  const uint8* gate;
+  const float* linear_scales;
+  const float* gate_scales;
+  uint8* y;
+  float* y_scales;
+  uint32 row_bytes;  // of x
+  uint32 cols;
+  uint32 stride;  // rows in use
+  uint32 capacity;
+  uint32 lane;  // of the octet; 8 for a lane beyond the columns
 };
+
+// A row that is not in use gives zeros. What depends on the number of rows in use is loaded last, so
+// that the first of a CTA's rows need not wait for that number.
+FOURGE_INLINE SwigluRow load_swiglu_row(uint32 row, const SwigluPlace& place) {
+  SwigluRow data{};
+  if (row < place.capacity) {
+    data.linear = load_words4(advance(place.linear, row, place.row_bytes));
+    data.gate = load_words4(advance(place.gate, row, place.row_bytes));
+    if (row < place.stride) {
+      data.linear_scale = load(advance(place.linear_scales, row, 4));
+      data.gate_scale = load(advance(place.gate_scales, row, 4));
+    }
+  }
+  return data;
+}
+
+template <class Config>
+FOURGE_INLINE void swiglu_row(uint32 row, const SwigluRow& data, uint32 storing_lane,
+                              const SwigluFactors& factors, const SwigluPlace& place) {
+  if (row >= place.stride) {
+    return;  // the whole warp
+  }
+  constexpr float kLeastScale = 1.17549435e-38f;  // 2^-126
+  float o[16] = {};
+  swiglu_values<Config>(data, factors, o);
+  float largest[4];  // a NaN is skipped
+#pragma unroll
+  for (int k = 0; k < 4; ++k) {
+    largest[k] = max_num(max_num(absolute(o[k]), absolute(o[k + 4])),
+                         max_num(absolute(o[k + 8]), absolute(o[k + 12])));
+  }
+  const float of_thread =
+      max_num(max_num(max_num(largest[0], largest[1]), largest[2]), max_num(largest[3], 0.0f));
+  const float amax = float_from_bits(octet_max_of_warp(float_bits(of_thread)));
+  uint32 codes[4];
+  float scale;
+  if (is_plain_maximum(amax)) {
+    scale = divide_by_constant(amax, 448.0f, 0.0022321429569274187f);
+    encode_quotients<Config>(o, PlainDivisor<Config::kMath>(scale), codes);
+  } else {
+    scale = max_num(divide_by_448(amax), kLeastScale);
+    encode_quotients<Config>(o, AnyDivisor(scale), codes);
+  }
+  if (place.lane < 8) {
+    store_words(advance(place.y, row, place.cols), codes);
+    if (place.lane == storing_lane) {
+      store(advance(place.y_scales, row, 4), scale);
+    }
+  }
+}
+
+// The row of an entry of the map; one that is out of range where there is none.
+template <class Config>
+FOURGE_INLINE uint32 swiglu_row_of(const int* row_map, int64 entry, int64 entries) {
+  if (entry >= entries) {
+    return 0xFFFFFFFFu;
+  }
+  const int mapped = load(row_map + entry);
+  if constexpr (Config::kRows == RowSource::inverse) {
+    return mapped >= 0 ? static_cast<uint32>(entry) : 0xFFFFFFFFu;
+  }
+  return static_cast<uint32>(mapped);  // negative: too large
+}
 
 template <class Config>
 FOURGE_INLINE void moe_swiglu_fp8_block_kernel(const uint8* x, const float* x_scales, uint8* y,
@@ -135,82 +188,59 @@ FOURGE_INLINE void moe_swiglu_fp8_block_kernel(const uint8* x, const float* x_sc
                                                float beta) {
   constexpr int kRows = Config::kTokensPerCta;
   constexpr bool kInverse = Config::kRows == RowSource::inverse;
-  constexpr float kLeastScale = 1.17549435e-38f;  // 2^-126
-  const int64 units = cols / 16;
-  const int64 unit = static_cast<int64>(blockIdx.x) * blockDim.x + threadIdx.x;
-  if (unit >= units) {
-    return;  // whole octets
-  }
+  constexpr bool kGateFirst = Config::kOrder == SwigluOrder::gate_first;
+  const uint32 units = static_cast<uint32>(cols) / 16;
+  const uint32 own = blockIdx.x * blockDim.x + threadIdx.x;
+
+  SwigluPlace place;
+  const bool active = own < units;
+  const uint32 unit = active ? own : 0;
+  const uint32 linear_unit = kGateFirst ? units + unit : unit;
+  const uint32 gate_unit = kGateFirst ? unit : units + unit;
+  place.linear = kept(x + linear_unit * 16);
+  place.gate = kept(x + gate_unit * 16);
+  place.y = kept(y + unit * 16);
+  place.cols = static_cast<uint32>(cols);
+  place.row_bytes = kept(2 * place.cols);
+  place.capacity = static_cast<uint32>(capacity);
+  place.lane = kept(active ? threadIdx.x & 7u : 8u);
+  const SwigluFactors factors{limit, alpha, beta};
 
   wait_for_predecessor<Config>();
-  const SwigluFactors factors{limit, alpha, beta};
-  const int64 given = load(padded_rows);
-  const int64 stride = given <= capacity ? given : 0;
-  const int64 entries = kInverse ? stride : tokens * top_k;
-  const int lane = static_cast<int>(threadIdx.x & 7u);
-  const int64 block = unit / 8;
-  // Where a row's gate lies, from its start: in units of codes and of scales.
-  constexpr bool kGateFirst = Config::kOrder == SwigluOrder::gate_first;
-  const int64 linear_unit = kGateFirst ? units + unit : unit;
-  const int64 gate_unit = kGateFirst ? unit : units + unit;
-  const float* const linear_scales = x_scales + linear_unit / 8 * stride;
-  const float* const gate_scales = x_scales + gate_unit / 8 * stride;
+  const int given = load(padded_rows);
+  place.stride = given >= 0 && given <= capacity ? static_cast<uint32>(given) : 0;
+  const int64 entries = kInverse ? place.stride : tokens * top_k;
+  place.linear_scales = kept(x_scales + static_cast<uint64>(linear_unit / 8) * place.stride);
+  place.gate_scales = kept(x_scales + static_cast<uint64>(gate_unit / 8) * place.stride);
+  place.y_scales = kept(y_scales + static_cast<uint64>(unit / 8) * place.stride);
 
   for (int64 first = static_cast<int64>(blockIdx.y) * kRows; first < entries;
        first += static_cast<int64>(gridDim.y) * kRows) {
-    SwigluRow rows[kRows];
+    uint32 row[kRows];
 #pragma unroll
     for (int i = 0; i < kRows; ++i) {
-      rows[i].row = -1;
-      if (first + i < entries) {
-        const int64 mapped = load(row_map + first + i);
-        rows[i].row = kInverse && mapped >= 0 ? first + i : mapped;
-      }
-      if (rows[i].row >= stride) {
-        rows[i].row = -1;
-      }
+      row[i] = swiglu_row_of<Config>(row_map, first + i, entries);
     }
-#pragma unroll
-    for (int i = 0; i < kRows; ++i) {
-      rows[i].linear = {};
-      rows[i].gate = {};
-      rows[i].linear_scale = 0.0f;
-      rows[i].gate_scale = 0.0f;
-      if (rows[i].row >= 0) {
-        const uint8* const from = x + rows[i].row * 2 * cols;
-        rows[i].linear = load_words4(from + linear_unit * 16);
-        rows[i].gate = load_words4(from + gate_unit * 16);
-        rows[i].linear_scale = load(linear_scales + rows[i].row);
-        rows[i].gate_scale = load(gate_scales + rows[i].row);
-      }
-    }
-#pragma unroll
-    for (int i = 0; i < kRows; ++i) {
-      if (rows[i].row < 0) {
-        continue;  // the whole octet, and no other lane waits for it
-      }
-      float o[16] = {};
-      swiglu_values<Config>(rows[i], factors, o);
-      float largest = 0.0f;  // a NaN is skipped
-#pragma unroll
-      for (int k = 0; k < 16; ++k) {
-        largest = max_num(largest, absolute(o[k]));
-      }
-      const float amax = float_from_bits(octet_max(float_bits(largest)));
-      const float scale = max_num(divide_by_448(amax), kLeastScale);
-      const BlockDivisor divisor(scale);
-      uint32 codes[4];
-#pragma unroll
-      for (int k = 0; k < 4; ++k) {
-        const float* v = o + 4 * k;
-        codes[k] =
-            encode_e4m3_pair<Config>(divisor.divide<Config>(v[0]), divisor.divide<Config>(v[1])) |
-            (encode_e4m3_pair<Config>(divisor.divide<Config>(v[2]), divisor.divide<Config>(v[3]))
-             << 16);
-      }
-      store_words(y + rows[i].row * cols + unit * 16, codes);
-      if (lane == i) {
-        store(y_scales + block * stride + rows[i].row, scale);
+    SwigluRow even = load_swiglu_row(row[0], place);
+    if constexpr (kRows == 1) {
+      swiglu_row<Config>(row[0], even, 0, factors, place);
+    } else {
+      // Two copies of the work, whatever the number of rows.
+#pragma unroll 1
+      for (uint32 i = 0; i < kRows; i += 2) {
+        const SwigluRow odd = load_swiglu_row(row[1], place);
+        swiglu_row<Config>(row[0], even, i, factors, place);
+        if constexpr (kRows > 2) {
+          const uint32 done = row[1];
+          if (i + 2 < kRows) {
+            even = load_swiglu_row(row[2], place);
+          }
+          swiglu_row<Config>(done, odd, i + 1, factors, place);
+          row[0] = row[2];
+          row[1] = row[3];
+        } else {
+          swiglu_row<Config>(row[1], odd, i + 1, factors, place);
+        }
       }
     }
   }

@@ -17,6 +17,8 @@ using Args = MoeSwigluFp8BlockArgs;
 
 constexpr std::int64_t kBlock = 128;
 constexpr std::int64_t kThreadColumns = 16;
+constexpr std::int64_t kMostRows = (std::int64_t{1} << 31) - 1;
+constexpr std::int64_t kMostColumns = std::int64_t{1} << 29;
 
 enum AxisIndex : std::size_t { kForm, kOrder, kRows, kTokensPerCta, kMath };
 
@@ -65,6 +67,13 @@ std::string refusal(const KernelSpec&) { return {}; }
   throw Error(ErrorKind::invalid_argument, fmt::format("{}: {}", spec.text(), what));
 }
 
+void check_most(const KernelSpec& spec, std::string_view name, std::int64_t value,
+                std::int64_t most) {
+  if (value > most) {
+    refuse(spec, fmt::format("{} is {}; it must be at most {}", name, value, most));
+  }
+}
+
 void check_factors(const KernelSpec& spec, const Args& args) {
   if (!(args.limit > 0.0F)) {
     refuse(spec, fmt::format("limit is {}; it must be above zero (infinity for none)", args.limit));
@@ -83,6 +92,8 @@ void check_args(const KernelSpec& spec, const void* pointer) {
   jit::check_count(spec, "capacity", args.capacity);
   jit::check_columns(spec, args.cols, kBlock);
   jit::check_extent(spec, args.capacity, 2 * args.cols);
+  check_most(spec, "capacity", args.capacity, kMostRows);
+  check_most(spec, "cols", args.cols, kMostColumns);
   if (spec.index(kForm) == 1) {
     check_factors(spec, args);
   }
@@ -106,6 +117,12 @@ LaunchShape launch_shape(const KernelSpec& spec, const void* pointer, const Devi
   }
   return jit::row_launch(args.cols / kThreadColumns, entries(spec, args),
                          std::int64_t{1} << spec.index(kTokensPerCta));
+}
+
+// As few registers as keep everything out of memory: 56, 72 and 80.
+int min_ctas(const KernelSpec& spec) {
+  constexpr int kCtas[] = {9, 7, 6};
+  return kCtas[spec.index(kTokensPerCta)];
 }
 
 std::vector<BufferRegion> regions(const KernelSpec& spec, const void* pointer) {
@@ -137,7 +154,8 @@ const OpDefinition& moe_swiglu_fp8_block_op() {
       .refusal = refusal,
       .check_args = check_args,
       .launch_shape = launch_shape,
-      .regions = regions};
+      .regions = regions,
+      .min_ctas = min_ctas};
   return kOp;
 }
 

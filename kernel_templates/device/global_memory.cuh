@@ -78,6 +78,34 @@ FOURGE_INLINE Words4 load_words4(const void* p) {
 
 #endif
 
+// The same value, in a register from here on: the compiler would rather compute an address anew for each
+// use, which costs what a loop is there to save.
+template <class T>
+FOURGE_INLINE T* kept(T* p) {
+#if !defined(FOURGE_HOST_EXECUTION)
+  asm volatile("" : "+l"(p));
+#endif
+  return p;
+}
+FOURGE_INLINE uint32 kept(uint32 value) {
+#if !defined(FOURGE_HOST_EXECUTION)
+  asm volatile("" : "+r"(value));
+#endif
+  return value;
+}
+
+// p + count * size bytes, in one operation.
+template <class T>
+FOURGE_INLINE T* advance(T* p, uint32 count, uint32 size) {
+#if defined(FOURGE_HOST_EXECUTION)
+  return reinterpret_cast<T*>(reinterpret_cast<uint64>(p) + static_cast<uint64>(count) * size);
+#else
+  T* result;
+  asm("mad.wide.u32 %0, %1, %2, %3;" : "=l"(result) : "r"(count), "r"(size), "l"(p));
+  return result;
+#endif
+}
+
 // Waits until everything the preceding kernel wrote is visible, when this kernel was launched with
 // programmatic dependent launch; otherwise does nothing. Nothing may be read before it.
 template <class Config>

@@ -48,6 +48,9 @@ TEST_CASE("block-FP8 SwiGLU: bad arguments are refused by name", "[moe]") {
   CHECK(mentions(refusal([](Args& a) { a.top_k = 0; }), "top_k is 0"));
   CHECK(mentions(refusal([](Args& a) { a.capacity = std::int64_t{1} << 40; }), "2^47"));
   CHECK(mentions(refusal([](Args& a) { a.tokens = std::int64_t{1} << 46; }), "2^47"));
+  CHECK(
+      mentions(refusal([](Args& a) { a.capacity = std::int64_t{1} << 31; }), "at most 2147483647"));
+  CHECK(mentions(refusal([](Args& a) { a.cols = std::int64_t{1} << 30; }), "at most 536870912"));
   CHECK(mentions(refusal([](Args& a) { a.x = at<std::uint8_t>(0x1008); }), "x is"));
   CHECK(mentions(refusal([](Args& a) { a.y = at<std::uint8_t>(0x3008); }), "y is"));
   CHECK(mentions(refusal([](Args& a) { a.x_scales = nullptr; }), "x_scales is a null"));

@@ -27,10 +27,10 @@
 // approximate instructions with math=fast, which also multiplies by the reciprocal of the scale.
 //
 // Rows that row_map does not name, and entries at or beyond N, are not touched, neither y nor
-// y_scales. No row may be named twice. tokens >= 0, top_k > 0, capacity >= 0; cols > 0 and a
-// multiple of 128. limit (above zero), alpha (finite), beta (finite) count for form=clamped only.
+// y_scales. No row may be named twice. tokens >= 0, top_k > 0, 0 <= capacity < 2^31; cols > 0, a
+// multiple of 128 and at most 2^29. limit (above zero), alpha (finite), beta (finite) count for form=clamped only.
 //
-// Axis tpc: how many rows a thread has in flight; the bits are the same. moe::swiglu_tokens_per_cta()
+// Axis tpc: how many rows a CTA takes one after another, the next one in flight; the bits are the same. moe::swiglu_tokens_per_cta()
 // chooses.
 //
 // Calls are asynchronous on the caller's stream; nothing is read back. Outputs must not overlap inputs.
