@@ -100,7 +100,7 @@ TEST_CASE("server: quantizes as the reference does, and compiles nothing when re
       INFO(answer->body);
       REQUIRE(answer->status == 200);
       const float scale = std::stof(answer->get_header_value("X-Global-Scale"));
-      CHECK(answer->body == expected(x, kRows, kCols, dtype, layout, scale));
+      CHECK((answer->body == expected(x, kRows, kCols, dtype, layout, scale)));
       CHECK(answer->get_header_value("X-Shape") == "130x80");
       CHECK(answer->get_header_value("X-Device") == "host execution");
       CHECK(answer->get_header_value("X-Codes-Bytes") == std::to_string(kRows * kCols / 2));
@@ -112,14 +112,14 @@ TEST_CASE("server: quantizes as the reference does, and compiles nothing when re
   const auto one = numbers(1, 16);
   const auto answer = client.Post("/v1/quantize", headers, bytes_of(one), kBinary);
   REQUIRE(answer);
-  CHECK(answer->body == expected(one, 1, 16, "bf16", "linear", 7.5F));
+  CHECK((answer->body == expected(one, 1, 16, "bf16", "linear", 7.5F)));
   std::string npy = std::string("\x93NUMPY\x01\x00\x3d\x00", 10) +
                     "{'descr': '<f2', 'fortran_order': False, 'shape': (1, 16), }\n";
   const auto from_npy =
       client.Post("/v1/quantize?layout=linear&global_scale=2", npy + bytes_of(one), kBinary);
   REQUIRE(from_npy);
   INFO(from_npy->body);
-  CHECK(from_npy->body == expected(one, 1, 16, "f16", "linear", 2.0F));
+  CHECK((from_npy->body == expected(one, 1, 16, "f16", "linear", 2.0F)));
 
   CHECK(says(client.Post("/v1/quantize", bytes_of(one), kBinary), 400, "dtype is missing"));
   CHECK(says(client.Post("/v1/quantize?dtype=bf16&shape=1x32", bytes_of(one), kBinary), 400,
