@@ -49,6 +49,8 @@ std::string ServerMetrics::text(const Gauges& gauges) const {
        << "quantize_server_seconds_sum " << static_cast<double>(nanoseconds_) * 1e-9 << '\n'
        << "quantize_server_seconds_count " << sum << '\n';
 
+  head(text, "quantize_server_under_way", "Tensors that wait or are worked on.", "gauge");
+  text << "quantize_server_under_way " << gauges.under_way << '\n';
   head(text, "quantize_server_queue_depth", "Requests that wait for a worker.", "gauge");
   text << "quantize_server_queue_depth " << gauges.queue_depth << '\n';
   head(text, "quantize_server_queue_capacity", "Requests that may wait for a worker.", "gauge");

@@ -12,6 +12,7 @@ namespace quantize_server {
 
 // What is true now.
 struct Gauges {
+  std::size_t under_way = 0;
   std::size_t queue_depth = 0;
   std::size_t queue_capacity = 0;
   bool ready = false;

@@ -90,7 +90,7 @@ void Service::add_routes() {
                                        : "stopping");
   });
   http_.Get("/metrics", [this](const httplib::Request&, httplib::Response& response) {
-    const Gauges gauges{queue_.depth(), queue_.capacity(), state_ == State::ready};
+    const Gauges gauges{under_way_, queue_.depth(), queue_.capacity(), state_ == State::ready};
     response.set_content(metrics_.text(gauges) + fourge::prometheus_text(runtime_.stats()),
                          std::string(fourge::kPrometheusContentType));
   });
@@ -124,8 +124,12 @@ bool Service::run(const Tensor& tensor, QuantizedTensor& result) {
       promise.set_exception(std::current_exception());
     }
   });
-  if (taken) done.get();
-  return taken;
+  if (!taken) return false;
+  ++under_way_;
+  done.wait();
+  --under_way_;
+  done.get();
+  return true;
 }
 
 void Service::quantize(const httplib::Request& request, httplib::Response& response) {

@@ -50,6 +50,7 @@ class Service {
   ServerMetrics metrics_;
   JobQueue queue_;
   std::atomic<State> state_{State::preparing};
+  std::atomic<std::size_t> under_way_{0};  // tensors that were taken
   httplib::Server http_;
 };
 

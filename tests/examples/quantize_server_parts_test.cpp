@@ -204,7 +204,7 @@ TEST_CASE("server: metrics are valid", "[quantize_server]") {
   metrics.answered(418);
   metrics.quantized(512, std::chrono::milliseconds(3));
   metrics.quantized(512, std::chrono::seconds(30));
-  const Exposition read = parse_exposition(metrics.text({3, 32, true}));
+  const Exposition read = parse_exposition(metrics.text({4, 3, 32, true}));
   INFO(read.problem);
   REQUIRE(read.problem.empty());
   CHECK(read.value("quantize_server_answers_total", "status=200") == "1");
@@ -215,6 +215,7 @@ TEST_CASE("server: metrics are valid", "[quantize_server]") {
   CHECK(read.value("quantize_server_seconds", "#bucket,le=10") == "1");
   CHECK(read.value("quantize_server_seconds", "#bucket,le=+Inf") == "2");
   CHECK(read.value("quantize_server_seconds", "#count") == "2");
+  CHECK(read.value("quantize_server_under_way", "") == "4");
   CHECK(read.value("quantize_server_queue_depth", "") == "3");
   CHECK(read.value("quantize_server_ready", "") == "1");
 }

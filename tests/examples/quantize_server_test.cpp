@@ -168,10 +168,15 @@ TEST_CASE("server: a full queue refuses, and SIGTERM lets requests finish",
         std::to_string(statuses[503]));
 
   auto last = std::async(std::launch::async, ask);
-  std::this_thread::sleep_for(std::chrono::milliseconds(200));
+  while (metrics_of(server).value("quantize_server_under_way", "") == "0" &&
+         last.wait_for(std::chrono::seconds(0)) != std::future_status::ready) {
+    std::this_thread::sleep_for(std::chrono::milliseconds(2));
+  }
   server.signal(SIGTERM);
   CHECK(last.get() == 200);
-  CHECK(server.wait() == 0);
+  const int exit_code = server.wait();
+  INFO(server.all());
+  CHECK(exit_code == 0);
 }
 
 TEST_CASE("server: not ready is said, and a kernel that does not compile ends it",
