@@ -49,5 +49,8 @@ void add_cache_stats(CLI::App& parent, CommandLine& line);
 void add_cache_bundle(CLI::App& parent, CommandLine& line);
 void add_variants(CLI::App& app, CommandLine& line);
 void add_doctor(CLI::App& app, CommandLine& line);
+// Texts made from the definitions of all commands.
+void add_completion(CLI::App& app, CommandLine& line);
+void add_man(CLI::App& app, CommandLine& line);
 
 }  // namespace fourge::tools

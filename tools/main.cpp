@@ -32,6 +32,8 @@ void define(CLI::App& app, CommandLine& line) {
   add_variants(app, line);
   add_bench(app, line);
   add_doctor(app, line);
+  add_completion(app, line);
+  add_man(app, line);
   add_worker(app, line);
 }
 
