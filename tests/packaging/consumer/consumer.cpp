@@ -1,0 +1,18 @@
+// Uses the C++ API of an installed fourge; an exception crosses the library's edge.
+#include <fourge/error.hpp>
+#include <fourge/nvfp4_quantize.hpp>
+#include <fourge/runtime.hpp>
+
+#include <iostream>
+
+int main() {
+  fourge::Options options;
+  const fourge::Runtime runtime(options);
+  try {
+    fourge::KernelSpec::parse("nothing@sm_90a");
+  } catch (const fourge::Error& error) {
+    const auto spec = fourge::KernelSpec::parse("nvfp4_quantize[layout=8x4]@sm_90a");
+    std::cout << fourge::to_string(error.kind()) << " " << fourge::generate_source(spec).empty()
+              << runtime.stats().compiles << "\n";
+  }
+}
