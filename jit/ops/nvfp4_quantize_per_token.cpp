@@ -14,22 +14,53 @@ namespace fourge {
 namespace {
 
 constexpr std::int64_t kBlock = 16;
-constexpr int kThreads = 512;
-constexpr std::int64_t kBlocksPerThread = 4;
+constexpr std::int64_t kMostColumns = std::int64_t{1} << 34;  // blocks are counted in 32 bits
 // Rows that one warp can hold: several of them make a CTA, if there are enough for all
 // multiprocessors.
 constexpr std::int64_t kRowsPerCta = 4;
 
 enum AxisIndex : std::size_t { kIn, kLayout, kRow, kMath, kFourOverSix };
-enum RowIndex : std::size_t { kRegisters, kRegisters1, kLooped };
+enum RowIndex : std::size_t { kRegisters, kRegisters2, kRegisters1, kLooped };
 
 constexpr AxisValue kRowValues[] = {
     {"registers", "fourge_device::RowHolding::registers",
-     "four blocks a thread in registers; at most 32768 columns"},
+     "four blocks a thread in registers; at most 65536 columns, 49152 with tiled scales, 32768 "
+     "with "
+     "4over6"},
+    {"registers2", "fourge_device::RowHolding::registers2",
+     "two blocks a thread in registers; at most 32768 columns, 28672 with 4over6"},
     {"registers1", "fourge_device::RowHolding::registers1",
-     "one block a thread in registers, for few or short rows; at most 8192 columns"},
+     "one block a thread in registers, for few or short rows; at most 16384 columns"},
     {"looped", "fourge_device::RowHolding::looped",
      "any number of columns; a row is read twice, the second time from a cache"}};
+
+// How many blocks a thread holds, and how many threads at most share a row: as many as leave each the
+// registers it needs.
+struct Holding {
+  std::string_view text;
+  std::int64_t blocks;
+  std::int64_t threads;         // linear block scales
+  std::int64_t threads_tiled;   // other layouts need more addresses
+  std::int64_t threads_4over6;  // any layout
+};
+constexpr Holding kHoldings[] = {{"registers", 4, 1024, 768, 512},
+                                 {"registers2", 2, 1024, 1024, 896},
+                                 {"registers1", 1, 1024, 1024, 1024},
+                                 {"looped", 4, 512, 512, 512}};
+
+std::int64_t threads_of(const Holding& holding, std::string_view layout, bool four_over_six) {
+  if (four_over_six) {
+    return holding.threads_4over6;
+  }
+  return layout == "linear" ? holding.threads : holding.threads_tiled;
+}
+
+// 0: any number.
+std::int64_t most_columns(const Holding& holding, std::string_view layout, bool four_over_six) {
+  return holding.text == "looped"
+             ? 0
+             : kBlock * holding.blocks * threads_of(holding, layout, four_over_six);
+}
 
 constexpr Axis kAxes[] = {
     jit::kInput16Axis,
@@ -53,10 +84,11 @@ constexpr Param kParams[] = {
     {"mapped_rows", "long long", offsetof(Args, mapped_rows), sizeof(Args::mapped_rows)}};
 
 std::string refusal(const KernelSpec&) { return {}; }
-int block_threads(const KernelSpec&) { return kThreads; }
 
-std::int64_t blocks_per_thread(const KernelSpec& spec) {
-  return spec.index(kRow) == kRegisters1 ? 1 : kBlocksPerThread;
+const Holding& holding_of(const KernelSpec& spec) { return kHoldings[spec.index(kRow)]; }
+int block_threads(const KernelSpec& spec) {
+  return static_cast<int>(
+      threads_of(holding_of(spec), spec.get("layout"), spec.index(kFourOverSix) != 0));
 }
 
 bool is_empty(const Args& args) {
@@ -68,9 +100,13 @@ void check_args(const KernelSpec& spec, const void* pointer) {
   jit::check_rows(spec, args.rows);
   jit::check_columns(spec, args.cols, kBlock);
   jit::check_extent(spec, args.rows, args.cols);
+  if (args.cols > kMostColumns) {
+    throw Error(ErrorKind::invalid_argument,
+                fmt::format("{}: cols is {}; at most {}", spec.text(), args.cols, kMostColumns));
+  }
   jit::check_inverse_scale(spec, "global_scale_inverse", args.global_scale_inverse,
                            "1 / (448 * 6)");
-  const std::int64_t most = nvfp4_per_token_most_columns(spec.get("row"));
+  const std::int64_t most = nvfp4_per_token_most_columns(spec);
   if (most != 0 && args.cols > most) {
     throw Error(ErrorKind::invalid_argument,
                 fmt::format("{}: cols is {}; row={} holds at most {} columns, use row=looped",
@@ -99,9 +135,10 @@ LaunchShape launch_shape(const KernelSpec& spec, const void* pointer, const Devi
   }
   const auto extent = jit::scale_extent(spec.get("layout"), args.rows, args.cols / kBlock);
   const std::int64_t count = args.row_map != nullptr ? args.mapped_rows : extent.rows;
-  const std::int64_t units =
-      (extent.columns + blocks_per_thread(spec) - 1) / blocks_per_thread(spec);
-  const std::int64_t threads = std::min<std::int64_t>(kThreads, jit::round_up(units, 32));
+  const std::int64_t blocks = holding_of(spec).blocks;
+  const std::int64_t units = (extent.columns + blocks - 1) / blocks;
+  const std::int64_t threads =
+      std::min<std::int64_t>(block_threads(spec), jit::round_up(units, 32));
   const bool several = threads == 32 && count >= kRowsPerCta * device.multiprocessors;
   const std::int64_t rows_per_cta = several ? kRowsPerCta : 1;
   shape.block[0] = static_cast<std::uint32_t>(threads);
@@ -131,15 +168,30 @@ std::vector<BufferRegion> regions(const KernelSpec& spec, const void* pointer) {
 
 }  // namespace
 
-std::int64_t nvfp4_per_token_most_columns(std::string_view row) {
-  if (row == "looped") {
-    return 0;
+std::int64_t nvfp4_per_token_most_columns(const KernelSpec& spec) {
+  if (spec.op().name != Args::kOp) {
+    throw Error(ErrorKind::invalid_spec,
+                fmt::format("{} does not name a variant of {}", spec.text(), Args::kOp));
   }
-  if (row == "registers" || row == "registers1") {
-    return kBlock * kThreads * (row == "registers" ? kBlocksPerThread : 1);
+  return most_columns(holding_of(spec), spec.get("layout"), spec.index(kFourOverSix) != 0);
+}
+
+// Measured on an H200: many rows run best with the fewest threads that hold them, few rows with the most.
+std::string_view nvfp4_per_token_row(std::int64_t rows, std::int64_t cols, std::string_view layout,
+                                     bool four_over_six, const DeviceFacts& device) {
+  const std::int64_t per_multiprocessor = rows / std::max(device.multiprocessors, 1);
+  const auto holds = [&](RowIndex row) {
+    return cols <= most_columns(kHoldings[row], layout, four_over_six);
+  };
+  RowIndex row = kLooped;
+  if (per_multiprocessor < 2 && holds(kRegisters1)) {
+    row = kRegisters1;
+  } else if ((four_over_six || per_multiprocessor < 12) && holds(kRegisters2)) {
+    row = kRegisters2;
+  } else if (holds(kRegisters)) {
+    row = kRegisters;
   }
-  throw Error(ErrorKind::invalid_spec,
-              fmt::format("unknown row holding \"{}\"; known: registers, registers1, looped", row));
+  return kHoldings[row].text;
 }
 
 const OpDefinition& nvfp4_quantize_per_token_op() {

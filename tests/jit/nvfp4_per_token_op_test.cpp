@@ -111,13 +111,55 @@ TEST_CASE("per token: with nothing to do, pointers are not looked at", "[per-tok
 
 TEST_CASE("per token: a row that does not fit into registers is refused by name", "[per-token]") {
   const auto wide = [](std::int64_t cols) { return [cols](Args& a) { a.cols = cols; }; };
-  CHECK(refused("accepted", wide(32768), "row=registers"));
-  CHECK(refused("row=registers holds at most 32768 columns, use row=looped", wide(32784),
+  CHECK(refused("accepted", wide(65536), "row=registers"));
+  CHECK(refused("row=registers holds at most 65536 columns, use row=looped", wide(65552),
                 "row=registers"));
-  CHECK(refused("accepted", wide(8192), "row=registers1"));
-  CHECK(refused("row=registers1 holds at most 8192 columns", wide(8208), "row=registers1"));
+  CHECK(refused("row=registers holds at most 49152 columns", wide(49168),
+                "row=registers,layout=128x4"));
+  CHECK(refused("row=registers holds at most 32768 columns", wide(32784),
+                "row=registers,4over6=mse256"));
+  CHECK(refused("accepted", wide(32768), "row=registers2"));
+  CHECK(refused("row=registers2 holds at most 28672 columns", wide(28688),
+                "row=registers2,4over6=mae448"));
+  CHECK(refused("accepted", wide(16384), "row=registers1"));
+  CHECK(refused("row=registers1 holds at most 16384 columns", wide(16400), "row=registers1"));
   CHECK(refused("accepted", wide(1 << 20), "row=looped"));
-  CHECK_THROWS_AS(fourge::nvfp4_per_token_most_columns("paper"), Error);
+  CHECK(refused(
+      "cols is 17179869200; at most 17179869184",
+      [](Args& a) {
+        a.rows = 1;
+        a.cols = (std::int64_t{1} << 34) + 16;
+      },
+      "row=looped"));
+  CHECK_THROWS_AS(fourge::nvfp4_per_token_most_columns(KernelSpec::parse("nvfp4_quantize@sm_90a")),
+                  Error);
+}
+
+TEST_CASE("per token: the choice of a row's holding is legal and follows the table",
+          "[per-token]") {
+  const fourge::DeviceFacts h200{132};
+  const auto choice = [&](std::int64_t rows, std::int64_t cols, const char* layout, bool adaptive) {
+    return fourge::nvfp4_per_token_row(rows, cols, layout, adaptive, h200);
+  };
+  struct Row {
+    std::int64_t rows, cols;
+    const char *off, *tiled, *adaptive;
+  };
+  const Row table[] = {{1, 7168, "registers1", "registers1", "registers1"},
+                       {128, 7168, "registers1", "registers1", "registers1"},
+                       {1024, 7168, "registers2", "registers2", "registers2"},
+                       {4096, 7168, "registers", "registers", "registers2"},
+                       {16384, 7168, "registers", "registers", "registers2"},
+                       {8192, 16384, "registers", "registers", "registers2"},
+                       {1, 32768, "registers2", "registers2", "registers"},
+                       {8192, 65536, "registers", "looped", "looped"},
+                       {1, 65552, "looped", "looped", "looped"}};
+  for (const Row& row : table) {
+    INFO(row.rows << "x" << row.cols);
+    CHECK(choice(row.rows, row.cols, "linear", false) == row.off);
+    CHECK(choice(row.rows, row.cols, "128x4", false) == row.tiled);
+    CHECK(choice(row.rows, row.cols, "8x4", true) == row.adaptive);
+  }
 }
 
 TEST_CASE("per token: the launch covers every row, padding included", "[per-token]") {
@@ -130,8 +172,10 @@ TEST_CASE("per token: the launch covers every row, padding included", "[per-toke
   CHECK(shape.block[1] == 1);
   CHECK(launch("layout=128x4", args).grid[0] == 256);
   CHECK(launch("layout=8x4", args).grid[0] == 136);
+  CHECK(launch("row=registers2", args).block[0] == 224);
   CHECK(launch("row=registers1", args).block[0] == 448);
   args.cols = 65536;
+  CHECK(launch("row=registers", args).block[0] == 1024);
   CHECK(launch("row=looped", args).block[0] == 512);
   args.cols = 2048;
   args.rows = 1000;
@@ -149,7 +193,19 @@ TEST_CASE("per token: the launch covers every row, padding included", "[per-toke
   args.row_map = nullptr;
   args.cols = 16;
   args.rows = std::int64_t{1} << 40;
+  // Four rows a CTA: beyond 2^31 - 1 CTAs, each takes a second turn, and more.
   CHECK(launch("layout=linear", args, 1).grid[0] == 2147483647);
+  args.rows = std::int64_t{4} * 2147483647;
+  shape = launch("layout=linear", args, 1);
+  CHECK(shape.grid[0] == 2147483647);
+  CHECK(shape.block[1] == 4);
+  args.rows -= 4;
+  CHECK(launch("layout=linear", args, 1).grid[0] == 2147483646);
+  args.cols = 4096;
+  args.rows = std::int64_t{1} << 32;
+  shape = launch("layout=linear", args, 1);
+  CHECK(shape.grid[0] == 2147483647);
+  CHECK(shape.block[1] == 1);
 }
 
 TEST_CASE("per token: the regions are exact", "[per-token]") {

@@ -16,15 +16,18 @@
 //   global_scale_inverse
 //                 1 / (448 * 6), or 1 / (256 * 6) for 4over6 with 256, rounded to float; between 2^-126
 //                 and 2^126
-//   rows >= 0; cols > 0 and a multiple of 16; mapped_rows >= 0, not looked at without row_map.
+//   rows >= 0; 0 < cols <= 2^34 and a multiple of 16; mapped_rows >= 0, not looked at without row_map.
 //
 // A row of zeros (bf16 subnormals count as zero) has token scale 0, block scales 0x00 and codes 0 or 8
 // (0 with 4over6) in every mode. A token scale that is not a normal float is stored as 0.
 //
 // Axis row says how a row is held between the two looks at it:
-//   registers   four blocks a thread, up to 512 threads a row: cols <= 32768, longer ones are refused
-//   registers1  one block a thread, for few or short rows: cols <= 8192
+//   registers   four blocks a thread: cols <= 65536, with tiled scales 49152, with 4over6 32768; longer
+//               ones are refused
+//   registers2  two blocks a thread: cols <= 32768, with 4over6 cols <= 28672
+//   registers1  one block a thread, for few or short rows: cols <= 16384
 //   looped      any length; a row is read a second time, from the caches if it fits; fewer registers
+// nvfp4_per_token_row() says which to take.
 // Axis 4over6 is as in nvfp4_quantize.hpp; "fast" there is about the error only. All values of axis row
 // give the same bits.
 //
@@ -55,8 +58,13 @@ struct Nvfp4QuantizePerTokenArgs {
   std::int64_t mapped_rows = 0;
 };
 
-// The most columns that a value of axis row takes; 0 for one that takes any number.
-FOURGE_API std::int64_t nvfp4_per_token_most_columns(std::string_view row);
+// The most columns that a variant takes; 0 for one that takes any number.
+FOURGE_API std::int64_t nvfp4_per_token_most_columns(const KernelSpec& spec);
+
+// The value of axis row for such a call on such a device: the fastest of those measured. Always legal.
+FOURGE_API std::string_view nvfp4_per_token_row(std::int64_t rows, std::int64_t cols,
+                                                std::string_view layout, bool four_over_six,
+                                                const DeviceFacts& device);
 
 FOURGE_API const OpDefinition& nvfp4_quantize_per_token_op();
 

@@ -154,7 +154,7 @@ constexpr Shape kLarge[] = {{1000, 7168}, {4096, 4096}, {3333, 1040}, {130, 8192
 constexpr Shape kLargeLong[] = {{128, 16384}, {64, 32768}, {40, 65536}, {3, 1048592}};
 
 bool fits(const KernelSpec& spec, const Shape& shape) {
-  const std::int64_t most = nvfp4_per_token_most_columns(spec.get("row"));
+  const std::int64_t most = nvfp4_per_token_most_columns(spec);
   return most == 0 || shape.cols <= most;
 }
 
