@@ -7,6 +7,62 @@
 namespace fourge_device {
 
 template <class Config>
+struct NormQuantizer {
+  uint8* q;
+  uint8* scales;
+  int64 scale_columns;
+
+  // A normalised unit.
+  FOURGE_INLINE void operator()(const NormRow<Config>& row, int64 index, int round,
+                                const UnitFactors<Config>& factors) const {
+    const int column = row.column_of(round);
+    const int cols = row.operands.cols;
+    uint32 bytes = 0;
+    if (column < cols) {
+      if constexpr (Config::kFormat == QuantizedFormat::nvfp4 && NormRow<Config>::kRounds) {
+        bytes = blocks(row, column, factors.nvfp4);
+      } else {
+        float v[32];
+        row.values(round, v);
+        const QuantizedUnit unit = quantize_unit<Config>(v, factors);
+        store_unit_codes<Config>(q, row.row, column, cols, unit);
+        bytes = unit.scales;
+      }
+      // Half a unit: the other half's scale is padding.
+      bytes &= column + 16 < cols ? 0xFFFFu : 0xFFu;
+    }
+    store_unit_scales<Config>(scales, index, column / 32, scale_columns, bytes);
+  }
+
+ private:
+  template <class Factors>
+  FOURGE_INLINE uint32 blocks(const NormRow<Config>& row, int column,
+                              const Factors& factors) const {
+    uint64* const to = reinterpret_cast<uint64*>(q + (row.row + column) / 2);
+    const bool whole = column + 16 < row.operands.cols;
+    const auto put = [&](int i, const Nvfp4Block& block) {
+      if (i == 0 || whole) {
+        store(to + i, block.codes[0] | (static_cast<uint64>(block.codes[1]) << 32));
+      }
+      return block.scale;
+    };
+    Words8 words[2] = {row.h.half[0], row.h.half[1]};
+    if constexpr (Config::kFourOverSix == FourOverSix::off) {
+      return quantize_nvfp4_blocks<Config>(
+          words, [&](int) { return factors; }, put);
+    } else {
+      uint32 bytes = 0;
+#pragma unroll 1
+      for (int i = 0; i < 2; ++i) {
+        bytes |= put(i, quantize_nvfp4_block<Config>(words[0], factors)) << (8 * i);
+        words[0] = words[1];
+      }
+      return bytes;
+    }
+  }
+};
+
+template <class Config>
 FOURGE_INLINE void rmsnorm_quantize_kernel(const void* x, const void* residual, const void* weight,
                                            uint8* q, uint8* scales, float* token_scales,
                                            void* residual_out, void* norm_out, const float* scale,
@@ -15,56 +71,58 @@ FOURGE_INLINE void rmsnorm_quantize_kernel(const void* x, const void* residual, 
   constexpr bool kToken = Config::kScaling == Scaling::token;
   __shared__ SharedArray<uint32, 64> scratch;
 
+  const int64 index =
+      (static_cast<int64>(blockIdx.y) * gridDim.x + blockIdx.x) * blockDim.y + threadIdx.y;
+  if (index >= padded_rows<kLayout>(rows)) {
+    return;  // all threads of a row; a row of several warps is alone in its CTA
+  }
   wait_for_predecessor<Config>();
-  const NormOperands operands{x, residual, weight, residual_out, norm_out, eps, cols};
   const int64 scale_columns = padded_columns<kLayout>(unit_scale_columns<Config>(cols));
-  const int64 rounds = ((cols + 31) / 32 + blockDim.x - 1) / blockDim.x;
-  const float given = !kToken && scale != nullptr ? load(scale) : scale_value;
-  UnitFactors<Config> factors = given_factors<Config>(kToken ? 1.0f : given);
-  int slot = 0;
+  if (kLayout != ScaleLayout::linear && index >= rows) {
+    store_zero_scales<Config>(scales, index, scale_columns);
+    return;
+  }
+  const NormOperands operands{
+      x, residual, weight, residual_out, norm_out, eps, static_cast<int>(cols)};
+  const int lanes = static_cast<int>(blockDim.x);
+  const int rounds = (operands.cols + 32 * lanes - 1) / (32 * lanes);
+  const NormQuantizer<Config> quantize{q, scales, scale_columns};
+  NormRow<Config> row{operands, index * cols, 0.0f, {}, {}};
+  row.gather(rounds, scratch);
+  if constexpr (kToken) {
+    uint32 largest = 0;
 #pragma unroll 1
-  for (int64 i = static_cast<int64>(blockIdx.x) * blockDim.y + threadIdx.y;
-       i < padded_rows<kLayout>(rows); i += static_cast<int64>(gridDim.x) * blockDim.y) {
-    if (kLayout != ScaleLayout::linear && i >= rows) {
-      store_zero_scales<Config>(scales, i, scale_columns);
-      continue;
+    for (int round = rounds - 1; round >= 0; --round) {
+      if (round != rounds - 1) {
+        row.load(round);
+      }
+      row.template normalise<true>(round);
+      largest = max_u32(largest, row.magnitude(round));
     }
-    NormRow<Config> row{operands, i * cols, 0.0f, {}};
-    row.gather(rounds, scratch, slot);
-    if constexpr (kToken) {
-      uint32 largest = 0;
+    const float maximum = float_from_bits(cta_max_alternating(largest, scratch, 1));
+    float decode = 0.0f;
+    const UnitFactors<Config> factors = token_factors<Config>(maximum, scale_value, decode);
+    if (threadIdx.x == 0) {
+      store(token_scales + index, decode);
+    }
 #pragma unroll 1
-      for (int64 round = rounds - 1; round >= 0; --round) {
-        if (round != rounds - 1) {
-          row.load(round);
-        }
-        row.template normalise<true>(round);
-        largest = max_u32(largest, unit_magnitude(row.v));
+    for (int round = 0; round < rounds; ++round) {
+      if (round != 0) {
+        row.load(round);
+        row.template normalise<false>(round);
       }
-      const float maximum = float_from_bits(cta_max_alternating(largest, scratch, slot));
-      slot ^= 1;
-      float decode = 0.0f;
-      factors = token_factors<Config>(maximum, scale_value, decode);
-      if (threadIdx.x == 0) {
-        store(token_scales + i, decode);
-      }
+      quantize(row, index, round, factors);
+    }
+  } else {
+    const UnitFactors<Config> factors =
+        given_factors<Config>(scale != nullptr ? load(scale) : scale_value);
 #pragma unroll 1
-      for (int64 round = 0; round < rounds; ++round) {
-        if (round != 0) {
-          row.load(round);
-          row.template normalise<false>(round);
-        }
-        row.quantize(round, factors, q, scales, i, scale_columns);
+    for (int round = rounds - 1; round >= 0; --round) {
+      if (round != rounds - 1) {
+        row.load(round);
       }
-    } else {
-#pragma unroll 1
-      for (int64 round = rounds - 1; round >= 0; --round) {
-        if (round != rounds - 1) {
-          row.load(round);
-        }
-        row.template normalise<true>(round);
-        row.quantize(round, factors, q, scales, i, scale_columns);
-      }
+      row.template normalise<true>(round);
+      quantize(row, index, round, factors);
     }
   }
 }

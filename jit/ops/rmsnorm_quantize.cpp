@@ -135,7 +135,7 @@ void check_args(const KernelSpec& spec, const void* pointer) {
 }
 
 LaunchShape launch_shape(const KernelSpec& spec, const void* pointer, const DeviceFacts& device) {
-  constexpr std::int64_t kMostGridX = 2147483647;
+  constexpr std::int64_t kMostGridX = std::int64_t{1} << 30;
   const auto& args = *static_cast<const Args*>(pointer);
   LaunchShape shape;
   if (args.rows == 0) {
@@ -150,8 +150,10 @@ LaunchShape launch_shape(const KernelSpec& spec, const void* pointer, const Devi
   const std::int64_t rows_per_cta = several ? kRowsPerCta : 1;
   shape.block[0] = static_cast<std::uint32_t>(lanes);
   shape.block[1] = static_cast<std::uint32_t>(rows_per_cta);
-  shape.grid[0] =
-      static_cast<std::uint32_t>(std::min(kMostGridX, (rows + rows_per_cta - 1) / rows_per_cta));
+  const std::int64_t ctas = (rows + rows_per_cta - 1) / rows_per_cta;
+  const std::int64_t in_x = std::min(kMostGridX, ctas);
+  shape.grid[0] = static_cast<std::uint32_t>(in_x);
+  shape.grid[1] = static_cast<std::uint32_t>((ctas + in_x - 1) / in_x);
   return shape;
 }
 
