@@ -83,6 +83,14 @@ std::string refusal(const KernelSpec& spec) {
 
 int block_threads(const KernelSpec&) { return kMostLanes; }
 
+// At most 64 or 80 registers, whichever does not spill: a row waits for its sum, so several must take turns.
+int min_ctas(const KernelSpec& spec) {
+  if (spec.get("4over6") != "off" || spec.get("order") == "unrounded") {
+    return 0;
+  }
+  return adds(spec) ? 3 : 4;
+}
+
 void check_scale(const KernelSpec& spec, const Args& args) {
   const auto out = spec.get("out");
   if (out == "nvfp4" && per_token(spec)) {
@@ -214,7 +222,8 @@ const OpDefinition& rmsnorm_quantize_op() {
       .refusal = refusal,
       .check_args = check_args,
       .launch_shape = launch_shape,
-      .regions = regions};
+      .regions = regions,
+      .min_ctas = min_ctas};
   return kOp;
 }
 
