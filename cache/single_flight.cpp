@@ -41,6 +41,7 @@ class Flight {
     appeared_ = false;
     const auto should_stop = [&] {
       report_.waited = true;
+      poll();
       return look_ && actions_.appeared();
     };
     LockResult result = KeyLock::acquire(options_.lock_directory, lock_key_, deadline, should_stop,
@@ -62,6 +63,7 @@ class Flight {
     if (options_.slots == 0) return std::nullopt;
     const auto should_stop = [&] {
       report_.queued = true;
+      poll();
       return look_ && actions_.appeared();
     };
     SlotResult result =
@@ -77,15 +79,29 @@ class Flight {
     try {
       published = actions_.make();
     } catch (...) {
-      end(published);
+      end(is_unwanted());
       throw;
     }
     end(published);
   }
 
-  void end(bool published) {
+  void poll() const {
+    if (actions_.poll) actions_.poll();
+  }
+
+  bool is_unwanted() const {
+    try {
+      poll();
+      return false;
+    } catch (...) {
+      return true;
+    }
+  }
+
+  // To release tells the next one to look and go on, to abandon tells all to help themselves.
+  void end(bool release) {
     if (!lock_) return;
-    if (published) {
+    if (release) {
       lock_->release();
     } else {
       lock_->abandon();

@@ -32,6 +32,9 @@ struct FlightActions {
   std::function<bool()> take;
   // Does the work and publishes; false if others will not find the result. What it throws passes on.
   std::function<bool()> make;
+  // May be empty. Called in a wait as often as appeared, and when make() threw; throws if the caller does
+  // not want the result any more. That ends the wait, and another may take over at once.
+  std::function<void()> poll = {};
 };
 
 struct FlightReport {

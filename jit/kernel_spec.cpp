@@ -149,6 +149,37 @@ void KernelSpec::check() const {
   }
 }
 
+KernelSpec KernelSpec::with_target(Target target) const {
+  KernelSpec spec = *this;
+  spec.target_ = target;
+  return spec;
+}
+
+KernelSpec KernelSpec::fallback() const {
+  KernelSpec general = *this;
+  for (std::size_t i = 0; i < op_->axes.size(); ++i) {
+    const Axis& axis = op_->axes[i];
+    for (std::size_t value = 0; value < axis.values.size(); ++value) {
+      if (!axis.general.empty() && axis.values[value].text == axis.general) {
+        general.set_index(i, value);
+      }
+    }
+  }
+  return op_->refusal(general).empty() ? general : *this;
+}
+
+bool KernelSpec::same_results(const KernelSpec& other) const noexcept {
+  if (op_ != other.op_ || target_ != other.target_) {
+    return false;
+  }
+  for (std::size_t i = 0; i < op_->axes.size(); ++i) {
+    if (op_->axes[i].general.empty() && values_[i] != other.values_[i]) {
+      return false;
+    }
+  }
+  return true;
+}
+
 std::string KernelSpec::text_without_target() const {
   std::string text(op_->name);
   for (std::size_t i = 0; i < op_->axes.size(); ++i) {

@@ -29,6 +29,7 @@ struct Nvrtc::Api {
 #define FOURGE_MEMBER(name) decltype(&::name) name = nullptr;
   FOURGE_NVRTC_FUNCTIONS(FOURGE_MEMBER)
 #undef FOURGE_MEMBER
+  decltype(&::nvrtcSetFlowCallback) nvrtcSetFlowCallback = nullptr;  // may be missing
 };
 
 namespace {
@@ -59,6 +60,8 @@ Nvrtc::Nvrtc(const std::string& path) : api_(std::make_unique<Api>()) {
 #define FOURGE_RESOLVE(name) resolve(api_->library, path, #name, api_->name);
   FOURGE_NVRTC_FUNCTIONS(FOURGE_RESOLVE)
 #undef FOURGE_RESOLVE
+  api_->nvrtcSetFlowCallback = reinterpret_cast<decltype(&::nvrtcSetFlowCallback)>(
+      dlsym(api_->library, "nvrtcSetFlowCallback"));
   api_->nvrtcVersion(&api_->major, &api_->minor);
   if (api_->major * 100 + api_->minor < kOldestMajor * 100 + kOldestMinor) {
     throw Error(ErrorKind::library_missing,
@@ -86,6 +89,13 @@ class Program {
   Program(const Program&) = delete;
   Program& operator=(const Program&) = delete;
 
+  // Without the function a compile simply goes on to its end.
+  void watch(const std::stop_token& stop) {
+    if (stop.stop_possible() && api_.nvrtcSetFlowCallback != nullptr) {
+      api_.nvrtcSetFlowCallback(program_, stop_requested, const_cast<std::stop_token*>(&stop));
+    }
+  }
+
   nvrtcResult compile(std::span<const std::string> options) {
     std::vector<const char*> pointers;
     for (const std::string& option : options) {
@@ -106,6 +116,11 @@ class Program {
   }
 
  private:
+  // Called by NVRTC's own threads, too. Not 0: end.
+  static int stop_requested(void* token, void* /*reserved*/) {
+    return static_cast<const std::stop_token*>(token)->stop_requested() ? 1 : 0;
+  }
+
   void check(nvrtcResult result, const char* call) const {
     if (result != NVRTC_SUCCESS) {
       throw Error(ErrorKind::internal,
@@ -127,8 +142,10 @@ std::string without_final_null(std::string text) {
 }  // namespace
 
 CompileOutput Nvrtc::compile(const std::string& source, const std::string& name,
-                             std::span<const std::string> options) const {
+                             std::span<const std::string> options,
+                             const std::stop_token& stop) const {
   Program<Api> program(*api_, source, name);
+  program.watch(stop);
   const nvrtcResult result = program.compile(options);
   CompileOutput output;
   output.status = api_->nvrtcGetErrorString(result);

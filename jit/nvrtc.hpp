@@ -5,6 +5,7 @@
 #include <cstddef>
 #include <memory>
 #include <span>
+#include <stop_token>
 #include <string>
 #include <vector>
 
@@ -33,8 +34,11 @@ class Nvrtc {
 
   // Refused source is not an exception: ok is false and the log says why. Throws Error(internal)
   // only for failures of NVRTC itself.
+  // A stop that is requested ends the compile at NVRTC's next look, which its front end does not take:
+  // ok is false then, if it was not done before.
   CompileOutput compile(const std::string& source, const std::string& name,
-                        std::span<const std::string> options) const;
+                        std::span<const std::string> options,
+                        const std::stop_token& stop = {}) const;
 
  private:
   struct Api;

@@ -112,11 +112,11 @@ BuildRequest ArtifactBuilder::request(const KernelSpec& spec) {
   return {spec, std::move(source), std::move(options), std::move(key)};
 }
 
-Artifact ArtifactBuilder::build(const KernelSpec& spec) {
+Artifact ArtifactBuilder::build(const KernelSpec& spec, const std::stop_token& stop) {
   const auto start = Clock::now();
   const BuildRequest wanted = request(spec);
   try {
-    Artifact artifact = checked_build(wanted);
+    Artifact artifact = checked_build(wanted, stop);
     artifact.took = Clock::now() - start;
     keep_counters();
     return artifact;
@@ -126,12 +126,22 @@ Artifact ArtifactBuilder::build(const KernelSpec& spec) {
   }
 }
 
-Artifact ArtifactBuilder::checked_build(const BuildRequest& request) {
+Artifact ArtifactBuilder::checked_build(const BuildRequest& request, const std::stop_token& stop) {
   if (!compiler_->location().found()) {
     return build_without_compiler(request);
   }
   std::optional<Artifact> found = from_disk(request, Look::first);
-  return found ? std::move(*found) : build_on_miss(request);
+  return found ? std::move(*found) : build_on_miss(request, stop);
+}
+
+bool ArtifactBuilder::is_cached(const KernelSpec& spec) {
+  const BuildRequest wanted = request(spec);
+  const cache::TieredResult found = compiler_->location().found()
+                                        ? tiers_->lookup(wanted.key, cubin_check(spec))
+                                        : tiers_->lookup_request(wanted.key, cubin_check(spec));
+  count(spec, found, Look::first);
+  keep_counters();
+  return found.entry.has_value();
 }
 
 cache::TieredResult ArtifactBuilder::timed(const std::function<cache::TieredResult()>& look) {
@@ -222,7 +232,7 @@ Artifact ArtifactBuilder::build_without_compiler(const BuildRequest& request) {
   return artifact;
 }
 
-Artifact ArtifactBuilder::build_on_miss(const BuildRequest& request) {
+Artifact ArtifactBuilder::build_on_miss(const BuildRequest& request, const std::stop_token& stop) {
   SharedResults results;
   if (store_) {
     results.root = store_->root();
@@ -233,7 +243,7 @@ Artifact ArtifactBuilder::build_on_miss(const BuildRequest& request) {
     results.take = [&] { return from_disk(request, Look::again); };
     results.publish = [&](const Artifact& artifact) { return publish(request, artifact); };
   }
-  return compiler_->build(request, results);
+  return compiler_->build(request, results, stop);
 }
 
 bool ArtifactBuilder::publish(const BuildRequest& request, const Artifact& artifact) {

@@ -18,6 +18,7 @@
 #include <atomic>
 #include <functional>
 #include <optional>
+#include <stop_token>
 #include <string>
 #include <string_view>
 
@@ -32,8 +33,11 @@ class ArtifactBuilder {
   ArtifactBuilder& operator=(const ArtifactBuilder&) = delete;
 
   // Thread-safe. Does not look into memory and does not keep what it returns. What it returns stays in
-  // the cache directory as far as this process decides: its evictor holds it.
-  Artifact build(const KernelSpec& spec);
+  // the cache directory as far as this process decides: its evictor holds it. Throws Error(cancelled)
+  // soon after a stop was requested.
+  Artifact build(const KernelSpec& spec, const std::stop_token& stop = {});
+  // Whether a verified entry is in one of the caches. Compiles nothing.
+  bool is_cached(const KernelSpec& spec);
 
   // Throws nothing but what generating the source throws. Without NVRTC the key names no toolchain: it
   // serves for a look-up by request only.
@@ -47,9 +51,9 @@ class ArtifactBuilder {
   // Those of the evictor into this process's, and these to disk from time to time.
   void keep_counters() noexcept;
   void count(const KernelSpec& spec, const cache::TieredResult& found, Look look);
-  Artifact checked_build(const BuildRequest& request);
+  Artifact checked_build(const BuildRequest& request, const std::stop_token& stop);
   Artifact build_without_compiler(const BuildRequest& request);
-  Artifact build_on_miss(const BuildRequest& request);
+  Artifact build_on_miss(const BuildRequest& request, const std::stop_token& stop);
   // False if others will not find it.
   bool publish(const BuildRequest& request, const Artifact& artifact);
   void log(LogLevel level, std::string_view text) const;

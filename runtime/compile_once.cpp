@@ -1,6 +1,7 @@
 #include "runtime/compile_once.hpp"
 
 #include "runtime/failed_source.hpp"
+#include "runtime/stopping.hpp"
 
 #include <fmt/chrono.h>
 #include <fmt/format.h>
@@ -75,7 +76,8 @@ cache::FlightOptions CompileOnce::flight_options(const SharedResults& results) {
   return flight;
 }
 
-Artifact CompileOnce::build(const BuildRequest& request, const SharedResults& results) {
+Artifact CompileOnce::build(const BuildRequest& request, const SharedResults& results,
+                            const std::stop_token& stop) {
   throw_if_remembered(request);
   std::optional<Artifact> artifact;
   const std::string failure_path = failures_.path_of(request.key);
@@ -91,7 +93,7 @@ Artifact CompileOnce::build(const BuildRequest& request, const SharedResults& re
   Clock::duration working{};
   const auto make = [&] {
     const auto began = Clock::now();
-    artifact = compile(request);
+    artifact = compile(request, stop);
     const bool published = shared && results.publish(*artifact);
     working = Clock::now() - began;
     return published;
@@ -100,6 +102,7 @@ Artifact CompileOnce::build(const BuildRequest& request, const SharedResults& re
   actions.appeared = [&] { return results.appeared() || exists(failure_path); };
   actions.take = [&] { return shared && take(); };
   actions.make = make;
+  actions.poll = [&] { throw_if_stopped(stop, request.spec); };
   const cache::FlightReport report =
       cache::make_once(request.key, flight_options(results), actions);
   if (report.waited || report.queued) {
@@ -153,12 +156,14 @@ void CompileOnce::throw_if_remembered(const BuildRequest& request) {
       failure->log, failure->source_path);
 }
 
-Artifact CompileOnce::compile(const BuildRequest& request) {
+Artifact CompileOnce::compile(const BuildRequest& request, const std::stop_token& stop) {
+  throw_if_stopped(stop, request.spec);
   const auto start = Clock::now();
   const NvtxRanges::Range range(nvtx_, "compile", request.spec.text());
   const jit::CompileOutput output =
-      nvrtc().compile(request.source, request.spec.entry_name() + ".cu", request.options);
+      nvrtc().compile(request.source, request.spec.entry_name() + ".cu", request.options, stop);
   if (!output.ok || output.cubin.empty()) {
+    throw_if_stopped(stop, request.spec);
     fail(request, output);
   }
   Artifact artifact = artifact_of(request);

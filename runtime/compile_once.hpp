@@ -23,6 +23,7 @@
 #include <memory>
 #include <mutex>
 #include <optional>
+#include <stop_token>
 
 namespace fourge {
 
@@ -43,14 +44,15 @@ class CompileOnce {
   const jit::NvrtcLocation& location();
 
   // Another's result, or a new one, which is published. Throws CompileError if it does not compile,
-  // or did not a short while ago.
-  Artifact build(const BuildRequest& request, const SharedResults& results);
+  // or did not a short while ago; Error(cancelled) soon after a stop was requested.
+  Artifact build(const BuildRequest& request, const SharedResults& results,
+                 const std::stop_token& stop = {});
 
  private:
   const jit::Nvrtc& nvrtc();
   cache::FlightOptions flight_options(const SharedResults& results);
   void throw_if_remembered(const BuildRequest& request);
-  Artifact compile(const BuildRequest& request);
+  Artifact compile(const BuildRequest& request, const std::stop_token& stop);
   [[noreturn]] void fail(const BuildRequest& request, const jit::CompileOutput& output);
   void note(const BuildRequest& request, const cache::FlightReport& report);
   void log(LogLevel level, std::string_view text) const;

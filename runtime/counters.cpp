@@ -33,6 +33,9 @@ Stats Counters::snapshot() const {
   stats.compile_nanoseconds = compile_nanoseconds;
   stats.lookup_nanoseconds = lookup_nanoseconds;
   stats.wait_nanoseconds = wait_nanoseconds;
+  stats.frozen_misses = frozen_misses;
+  stats.fallback_swaps = fallback_swaps;
+  stats.cancelled = cancelled;
   return stats;
 }
 

@@ -67,6 +67,9 @@ struct Counters {
   Counter compile_nanoseconds{0};
   Counter lookup_nanoseconds{0};
   Counter wait_nanoseconds{0};
+  Counter frozen_misses{0};
+  Counter fallback_swaps{0};
+  Counter cancelled{0};
 
   Stats snapshot() const;
 };

@@ -71,6 +71,10 @@ void check_axis(const OpDefinition& op, const Axis& axis) {
       refuse(op, fmt::format("axis \"{}\" has the value \"{}\" twice", axis.name, value.text));
     }
   }
+  if (!axis.general.empty() && seen.count(axis.general) == 0) {
+    refuse(op, fmt::format("the general value \"{}\" of axis \"{}\" is none of its values",
+                           axis.general, axis.name));
+  }
 }
 
 void check_axes(const OpDefinition& op) {

@@ -122,6 +122,10 @@ const char* to_string(ErrorKind kind) noexcept {
       return "io";
     case ErrorKind::internal:
       return "internal";
+    case ErrorKind::cancelled:
+      return "cancelled";
+    case ErrorKind::frozen:
+      return "frozen";
   }
   return "unknown";
 }

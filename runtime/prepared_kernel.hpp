@@ -11,6 +11,10 @@
 
 namespace fourge::detail {
 
+// The driver's number of the calling thread's current context, plus one. Throws Error(unsupported) with
+// the state's text if there is none.
+std::uint64_t current_context(const KernelState& state);
+
 class PreparedKernel {
  public:
   // The state as load_kernel() made it, in the context that is still current.
@@ -23,9 +27,13 @@ class PreparedKernel {
   // the context's device is not one the kernel's target runs on, and if there is something to load
   // while a stream capture is seen (runtime/driver/capture.hpp; the stream is the one to look at).
   void load_for_current_context(std::optional<CUstream> stream = std::nullopt);
+  // The same for a thread of the library's own: it captures nothing, and what others capture is not
+  // harmed.
+  void load_in_background();
+  bool is_loaded_for_current_context() const;
 
  private:
-  void load_now(std::optional<CUstream> stream);
+  bool knows(std::uint64_t context) const noexcept;
   void remember(std::uint64_t context) noexcept;
 
   // Contexts remembered; more than these take one another's place.

@@ -86,6 +86,12 @@ std::vector<Family> compile_families(const Stats& stats) {
       single("compile_takeovers", "Compiles taken over from a process that was stuck.",
              stats.replaced_holders),
       single("loads", "Kernels loaded into the driver.", stats.loads),
+      single("frozen_misses", "Kernels asked for after freezing that were not prepared.",
+             stats.frozen_misses),
+      single("fallback_swaps", "Kernels that took the place of their fallback variant.",
+             stats.fallback_swaps),
+      single("cancelled_requests", "Background requests that ended by a cancel.",
+             stats.cancelled),
   };
 }
 

@@ -1,83 +1,34 @@
 #include <fourge/runtime.hpp>
 
-#include "runtime/artifact_builder.hpp"
-#include "runtime/counters.hpp"
 #include "runtime/driver/capture.hpp"
-#include "runtime/driver/driver.hpp"
 #include "runtime/driver/kernel_state.hpp"
-#include "runtime/host/host_executor.hpp"
-#include "runtime/nvtx_ranges.hpp"
-#include "runtime/prepared_kernel.hpp"
-#include "runtime/spec_table.hpp"
-#include "runtime/templates.hpp"
+#include "runtime/pending_state.hpp"
+#include "runtime/runtime_impl.hpp"
+#include "runtime/stopping.hpp"
 
 #include <mutex>
 #include <optional>
 
 namespace fourge {
 
-struct Runtime::Impl {
-  explicit Impl(Options given)
-      : options(std::move(given)), builder(options, counters), nvtx(options.nvtx) {}
-
-  std::shared_ptr<const Driver> driver();
-  host::HostExecutor& host_executor();
-
-  const Options options;
-  Counters counters;
-  ArtifactBuilder builder;
-  SpecTable<std::shared_ptr<const Artifact>> artifacts;
-
-  std::mutex driver_mutex;
-  std::shared_ptr<const Driver> loaded_driver;
-  SpecTable<std::unique_ptr<detail::PreparedKernel>> kernels;
-  const NvtxRanges nvtx;
-
-  std::mutex host_mutex;
-  std::unique_ptr<host::HostExecutor> executor;
-};
-
-std::shared_ptr<const Driver> Runtime::Impl::driver() {
-  const std::lock_guard lock(driver_mutex);
-  if (!loaded_driver) {
-    loaded_driver = Driver::load(options.driver_library);
-  }
-  return loaded_driver;
-}
-
-host::HostExecutor& Runtime::Impl::host_executor() {
-  const std::lock_guard lock(host_mutex);
-  if (!executor) {
-    host::HostOptions wanted;
-    wanted.compiler = options.host_compiler;
-    wanted.cache_directory = options.cache_directory;
-    wanted.log = options.log;
-    executor = std::make_unique<host::HostExecutor>(std::move(wanted));
-  }
-  return *executor;
-}
-
 Runtime::Runtime(Options options) : impl_(std::make_unique<Impl>(std::move(options))) {}
 Runtime::~Runtime() = default;
 
-const Options& Runtime::options() const noexcept { return impl_->options; }
+const Options& Runtime::options() const noexcept { return impl_->state->options; }
 
 KernelSpec Runtime::parse(std::string_view text, std::optional<Target> fallback) const {
-  return impl_->options.ops.parse(text, fallback);
+  return impl_->state->options.ops.parse(text, fallback);
 }
 
 std::shared_ptr<const Artifact> Runtime::build(const KernelSpec& spec) {
-  if (const auto* known = impl_->artifacts.find(spec)) {
-    impl_->counters.memory_hits.add();
-    return *known;
+  if (impl_->state->artifacts.find(spec) == nullptr) {
+    impl_->frozen_miss(spec);
   }
-  bool waited = false;
-  const auto& artifact = impl_->artifacts.get_or_make(
-      spec, [&] { return std::make_shared<const Artifact>(impl_->builder.build(spec)); }, &waited);
-  if (waited) {
-    ++impl_->counters.waits;
-  }
-  return artifact;
+  return impl_->state->build(spec);
+}
+
+bool Runtime::is_cached(const KernelSpec& spec) {
+  return impl_->state->artifacts.find(spec) != nullptr || impl_->state->builder.is_cached(spec);
 }
 
 Kernel Runtime::prepare(const KernelSpec& spec) { return prepare_for(spec, std::nullopt); }
@@ -87,26 +38,46 @@ Kernel Runtime::prepare(const KernelSpec& spec, CUstream_st* stream) {
 }
 
 Kernel Runtime::prepare_for(const KernelSpec& spec, std::optional<CUstream_st*> stream) {
-  if (const auto* known = impl_->kernels.find(spec)) {
-    impl_->counters.memory_hits.add();
+  RuntimeState& state = *impl_->state;
+  if (const auto* known = state.kernels->find(spec)) {
+    state.counters.memory_hits.add();
     (*known)->load_for_current_context(stream);
     return Kernel((*known)->state());
   }
-  const auto driver = impl_->driver();
-  // Before anything is compiled: a thread without a context could not use the kernel anyway, and one
-  // that captures a stream must not load it.
+  if (auto kernel = impl_->frozen_prepare(spec, stream)) {
+    return *kernel;
+  }
+  return state.prepare(spec, stream);
+}
+
+PendingArtifact Runtime::build_async(const KernelSpec& spec) { return impl_->build_async(spec); }
+
+PendingKernel Runtime::prepare_async(const KernelSpec& spec) {
+  const std::shared_ptr<RuntimeState>& state = impl_->state;
+  const auto driver = state->driver();
   detail::current_device(*driver, spec.text());
-  detail::refuse_in_capture(*driver, stream, spec.text());
-  const auto artifact = build(spec);
-  const auto& kernel = impl_->kernels.get_or_make(spec, [&] {
-    const NvtxRanges::Range range(impl_->nvtx, "load", spec.text());
-    auto prepared = std::make_unique<detail::PreparedKernel>(
-        detail::load_kernel(driver, spec, artifact->entry_name, artifact->cubin));
-    ++impl_->counters.loads;
-    return prepared;
-  });
-  kernel->load_for_current_context(stream);
-  return Kernel(kernel->state());
+  auto pending = std::make_shared<detail::PendingState<Kernel>>();
+  const auto* known = state->kernels->find(spec);
+  if (known != nullptr && (*known)->is_loaded_for_current_context()) {
+    state->counters.memory_hits.add();
+    pending->finish(Kernel((*known)->state()));
+    return PendingKernel(pending);
+  }
+  CUcontext context = nullptr;
+  driver->check(driver->cuCtxGetCurrent(&context), "cuCtxGetCurrent", spec.text());
+  impl_->background.submit(
+      {pending->stop(),
+       [state, pending, spec, context](const std::stop_token& stop, BackgroundLane&) {
+         try {
+           throw_if_stopped(stop, spec);
+           pending->finish(Kernel(state->prepare_in(spec, context, stop).state()));
+         } catch (...) {
+           const StoredError error = StoredError::of_current();
+           state->counters.cancelled += error.kind() == ErrorKind::cancelled ? 1U : 0U;
+           pending->fail(error);
+         }
+       }});
+  return PendingKernel(pending);
 }
 
 HostKernel Runtime::prepare_host(const KernelSpec& spec) {
@@ -114,24 +85,21 @@ HostKernel Runtime::prepare_host(const KernelSpec& spec) {
 }
 
 std::vector<HostKernel> Runtime::prepare_host(std::span<const KernelSpec> specs) {
-  std::vector<host::HostSource> sources;
   for (const KernelSpec& spec : specs) {
-    sources.push_back({spec, spec.entry_name(), generate_source(spec, impl_->options.ops)});
+    if (impl_->state->host_prepared.find(spec) == nullptr) {
+      impl_->frozen_miss(spec);
+    }
   }
-  std::vector<HostKernel> kernels;
-  for (const detail::HostKernelState* state : impl_->host_executor().prepare(sources)) {
-    kernels.emplace_back(*state);
-  }
-  return kernels;
+  return impl_->state->prepare_host(specs);
 }
 
-Target Runtime::device_target() const { return detail::device_target(*impl_->driver()); }
+Target Runtime::device_target() const { return detail::device_target(*impl_->state->driver()); }
 
 Stats Runtime::stats() const {
-  Stats stats = impl_->counters.snapshot();
-  const std::lock_guard lock(impl_->host_mutex);
-  if (impl_->executor) {
-    const host::HostCounters host = impl_->executor->counters();
+  Stats stats = impl_->state->counters.snapshot();
+  const std::lock_guard lock(impl_->state->host_mutex);
+  if (impl_->state->executor) {
+    const host::HostCounters host = impl_->state->executor->counters();
     stats.memory_hits += host.memory_hits;
     stats.disk_hits += host.disk_hits;
     stats.heals += host.heals;

@@ -5,12 +5,16 @@
 
 #include <fourge/kernel_spec.hpp>
 
+#include "runtime/stopping.hpp"
+
 #include <algorithm>
 #include <atomic>
+#include <chrono>
 #include <condition_variable>
 #include <cstddef>
 #include <memory>
 #include <mutex>
+#include <stop_token>
 #include <vector>
 
 namespace fourge {
@@ -34,9 +38,11 @@ class SpecTable {
   }
 
   // make() runs without a lock and returns the Value. waited (if given) becomes true when another
-  // thread's make() was waited for. If that one throws, the next waiter tries itself.
+  // thread's make() was waited for. If that one throws, the next waiter tries itself. A waiter whose
+  // stop is requested throws Error(cancelled).
   template <class Make>
-  const Value& get_or_make(const KernelSpec& spec, Make make, bool* waited = nullptr) {
+  const Value& get_or_make(const KernelSpec& spec, Make make, bool* waited = nullptr,
+                           const std::stop_token& stop = {}) {
     if (const Value* value = find(spec)) {
       return *value;
     }
@@ -51,7 +57,12 @@ class SpecTable {
       if (waited != nullptr) {
         *waited = true;
       }
-      made_.wait(lock);
+      if (!stop.stop_possible()) {
+        made_.wait(lock);
+        continue;
+      }
+      throw_if_stopped(stop, spec);
+      made_.wait_for(lock, kStopLook);
     }
     making_.push_back(spec);
     const Finish finish{*this, lock, spec};

@@ -27,6 +27,8 @@ inline ExitCode exit_code_of(ErrorKind kind) noexcept {
     case ErrorKind::driver:
     case ErrorKind::io:
     case ErrorKind::internal:
+    case ErrorKind::cancelled:
+    case ErrorKind::frozen:
       return ExitCode::failure;
   }
   return ExitCode::failure;

@@ -27,7 +27,7 @@ constexpr AxisValue kThreadsPerRowValues[] = {{"128", "128", "a CTA of 128 threa
                                               {"512", "512", "a CTA of 512 threads"}};
 constexpr Axis kRowAxes[] = {
     jit::kInputFloatAxis,
-    {"tpr", "kThreadsPerRow", "threads that share a row; same bits", kThreadsPerRowValues}};
+    {"tpr", "kThreadsPerRow", "threads that share a row; same bits", kThreadsPerRowValues, "128"}};
 
 constexpr AxisValue kRangeValues[] = {
     {"448", "448.0f", "block scales reach 448"},

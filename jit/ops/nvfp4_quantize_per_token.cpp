@@ -65,7 +65,7 @@ std::int64_t most_columns(const Holding& holding, std::string_view layout, bool 
 constexpr Axis kAxes[] = {
     jit::kInput16Axis,
     jit::kScaleLayoutAxis,
-    {"row", "kRow", "where a row stays until its scale is known; same bits", kRowValues},
+    {"row", "kRow", "where a row stays until its scale is known; same bits", kRowValues, "looped"},
     jit::kMathAxis,
     jit::kFourOverSixAxis};
 

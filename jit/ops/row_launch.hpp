@@ -14,8 +14,9 @@ inline constexpr int kRowLaunchThreads = 128;
 inline constexpr AxisValue kTokensPerCtaValues[] = {{"1", "1", "one row at a time"},
                                                     {"2", "2", "two rows at a time"},
                                                     {"4", "4", "four rows at a time"}};
-inline constexpr Axis kTokensPerCtaAxis = {
-    "tpc", "kTokensPerCta", "rows (tokens) a CTA takes at a time; same bits", kTokensPerCtaValues};
+inline constexpr Axis kTokensPerCtaAxis = {"tpc", "kTokensPerCta",
+                                           "rows (tokens) a CTA takes at a time; same bits",
+                                           kTokensPerCtaValues, "1"};
 
 std::int64_t round_up(std::int64_t value, std::int64_t multiple);
 

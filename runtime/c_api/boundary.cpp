@@ -31,6 +31,10 @@ fourge_status status_of(ErrorKind kind) noexcept {
       return FOURGE_DRIVER;
     case ErrorKind::io:
       return FOURGE_IO;
+    case ErrorKind::cancelled:
+      return FOURGE_CANCELLED;
+    case ErrorKind::frozen:
+      return FOURGE_FROZEN;
     case ErrorKind::internal:
       break;
   }
@@ -148,6 +152,10 @@ const char* fourge_status_name(fourge_status status) {
       return to_string(fourge::ErrorKind::internal);
     case FOURGE_OUT_OF_MEMORY:
       return "out_of_memory";
+    case FOURGE_CANCELLED:
+      return to_string(fourge::ErrorKind::cancelled);
+    case FOURGE_FROZEN:
+      return to_string(fourge::ErrorKind::frozen);
     default:
       return "unknown";
   }

@@ -29,9 +29,13 @@ namespace {
 
 const KernelSpec& Kernel::spec() const noexcept { return state_->spec; }
 
+const KernelSpec& Kernel::running() const noexcept {
+  return state_->active.load(std::memory_order_acquire)->spec;
+}
+
 void Kernel::launch_args(std::string_view op, const void* args, std::size_t size,
                          CUstream_st* stream, const LaunchOptions& options) const {
-  const detail::KernelState& state = *state_;
+  const detail::KernelState& state = *state_->active.load(std::memory_order_acquire);
   const Driver& driver = *state.driver;
   const OpDefinition& definition = state.spec.op();
   if (op != definition.name || size != definition.args_size || args == nullptr) {

@@ -6,6 +6,7 @@
 #pragma once
 
 #include <array>
+#include <atomic>
 #include <cstddef>
 #include <cstdint>
 #include <fourge/kernel.hpp>
@@ -63,6 +64,9 @@ struct KernelState {
   Library library;
   CUkernel kernel = nullptr;
   std::array<DeviceSlot, kMaxDevices> devices{};
+  // What a launch runs: this one, or for a kernel that is not there yet its fallback variant. Changed at
+  // most once, while handles are in use (runtime/stand_in.hpp).
+  std::atomic<const KernelState*> active{this};
 };
 
 struct LoadOptions {

@@ -71,7 +71,9 @@ TEST_CASE("every kind of error has its status, and both have one name", "[capi]"
       {ErrorKind::compile_failed, FOURGE_COMPILE_FAILED},
       {ErrorKind::driver, FOURGE_DRIVER},
       {ErrorKind::io, FOURGE_IO},
-      {ErrorKind::internal, FOURGE_INTERNAL}};
+      {ErrorKind::internal, FOURGE_INTERNAL},
+      {ErrorKind::cancelled, FOURGE_CANCELLED},
+      {ErrorKind::frozen, FOURGE_FROZEN}};
   for (const auto& [kind, status] : kinds) {
     fourge_error* error = error_of(Error(kind, "why"), status);
     CHECK(std::string(fourge_error_message(error)) == "why");

@@ -4,7 +4,9 @@
 // FOURGE_FAKE_NVRTC_REAL    path of the real library
 // FOURGE_FAKE_NVRTC_CALLS   a file that gets a letter for each compile
 // FOURGE_FAKE_NVRTC_FAULT   what compiles do: fail (a compile error with a log), memory (NVRTC's out
-//                           of memory), crash, hang, eat (allocates until something ends it); unset: compile
+//                           of memory), crash, hang, eat (allocates until something ends it), wait (until
+//                           the flow callback says to stop or there is no fault any more), sleep (three
+//                           seconds, then compile); unset: compile
 // FOURGE_FAKE_NVRTC_ONCE    a file: whoever removes it has the fault, everybody else compiles
 #include <dlfcn.h>
 #include <fcntl.h>
@@ -23,6 +25,10 @@ constexpr char kLog[] = "fake.cu(1): error: this source is refused on purpose\n"
 
 // Of the last compile of this thread; a test compiles one thing at a time.
 thread_local bool refused = false;
+
+// Of the program that this thread made last.
+thread_local int (*flow)(void*, void*) = nullptr;
+thread_local void* flow_payload = nullptr;
 
 template <class Function>
 Function real(const char* name) {
@@ -76,6 +82,12 @@ FOURGE_FAKE_EXPORT nvrtcResult nvrtcCreateProgram(nvrtcProgram* program, const c
                                                   const char* const* names) {
   return FOURGE_REAL(nvrtcCreateProgram)(program, source, name, headers, contents, names);
 }
+FOURGE_FAKE_EXPORT nvrtcResult nvrtcSetFlowCallback(nvrtcProgram program,
+                                                    int (*callback)(void*, void*), void* payload) {
+  flow = callback;
+  flow_payload = payload;
+  return FOURGE_REAL(nvrtcSetFlowCallback)(program, callback, payload);
+}
 FOURGE_FAKE_EXPORT nvrtcResult nvrtcDestroyProgram(nvrtcProgram* program) {
   return FOURGE_REAL(nvrtcDestroyProgram)(program);
 }
@@ -89,6 +101,14 @@ FOURGE_FAKE_EXPORT nvrtcResult nvrtcCompileProgram(nvrtcProgram program, int cou
   if (what == "crash") std::abort();
   if (what == "eat") eat_memory();
   while (what == "hang") ::pause();
+  if (what == "sleep") ::usleep(3'000'000);
+  while (what == "wait" && std::getenv("FOURGE_FAKE_NVRTC_FAULT") != nullptr) {
+    if (flow != nullptr && flow(flow_payload, nullptr) == 1) {
+      refused = true;
+      return NVRTC_ERROR_CANCELLED;
+    }
+    ::usleep(1000);
+  }
   return FOURGE_REAL(nvrtcCompileProgram)(program, count, options);
 }
 FOURGE_FAKE_EXPORT nvrtcResult nvrtcGetCUBINSize(nvrtcProgram program, std::size_t* size) {

@@ -31,7 +31,9 @@ enum {
   FOURGE_DRIVER = 6,           /* the CUDA driver returned an error */
   FOURGE_IO = 7,               /* a file could not be read or written */
   FOURGE_INTERNAL = 8,         /* a defect in fourge */
-  FOURGE_OUT_OF_MEMORY = 9     /* of the host */
+  FOURGE_OUT_OF_MEMORY = 9,    /* of the host */
+  FOURGE_CANCELLED = 10,       /* a request that was cancelled */
+  FOURGE_FROZEN = 11           /* a miss after the runtime was frozen */
 };
 
 /* "invalid_spec", "driver", ... ; "ok" for FOURGE_OK, "unknown" for what is none. Never freed. */

@@ -20,6 +20,8 @@ enum class ErrorKind {
   driver,            // the CUDA driver returned an error
   io,                // a file could not be read or written
   internal,          // a defect in fourge
+  cancelled,         // a request that was cancelled, or whose Runtime was destroyed
+  frozen,            // a miss after Runtime::freeze(), where the policy has no other answer
 };
 
 // "invalid_spec", "driver", ... : stable names for logs and JSON.

@@ -52,6 +52,9 @@ struct LaunchOptions {
 class FOURGE_API Kernel {
  public:
   const KernelSpec& spec() const noexcept;
+  // What a launch runs at the moment: spec(), or its fallback variant until spec() is compiled
+  // (Runtime::freeze()).
+  const KernelSpec& running() const noexcept;
 
   // Launches on the caller's stream, in the caller's current context. Asynchronous. Throws
   // Error(invalid_argument) for arguments that the op's contract forbids, Error(unsupported) if the

@@ -51,6 +51,16 @@ class FOURGE_API KernelSpec {
   std::string_view get(std::string_view axis) const;
   std::size_t index(std::size_t axis) const noexcept { return values_[axis]; }
 
+  // The same for another target.
+  KernelSpec with_target(Target target) const;
+
+  // The general variant with the same results, bit for bit, and the same arguments: every axis with a
+  // general value (Axis::general) at that one. The spec itself if it is that one, if no axis has a
+  // general value, or if the combination is not legal.
+  KernelSpec fallback() const;
+  // Whether the two differ at most in axes that change no results.
+  bool same_results(const KernelSpec& other) const noexcept;
+
   // Throws Error(invalid_spec) with the reason if the combination is illegal.
   void check() const;
 

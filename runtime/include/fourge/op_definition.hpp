@@ -34,6 +34,9 @@ struct Axis {
   std::string_view constant;  // as in the generated Config struct: "kLayout"
   std::string_view summary;
   std::span<const AxisValue> values;
+  // The value that serves for all shapes, if values differ in speed and in the shapes they take and never
+  // in results or layouts. Empty: they differ in results. KernelSpec::fallback() depends on it.
+  std::string_view general = {};
 };
 
 // One parameter of the kernel's entry and the member of the argument struct that it is read from.

@@ -13,7 +13,10 @@
 #include <fourge/export.hpp>
 #include <fourge/kernel.hpp>
 #include <fourge/kernel_spec.hpp>
+#include <fourge/manifest.hpp>
 #include <fourge/options.hpp>
+#include <fourge/pending.hpp>
+#include <fourge/serving.hpp>
 #include <fourge/stats.hpp>
 #include <fourge/target.hpp>
 
@@ -48,6 +51,10 @@ struct Artifact {
 class FOURGE_API Runtime {
  public:
   explicit Runtime(Options options = Options::from_environment());
+  // Cancels what is pending, kills worker processes and waits for nothing longer than a second: a
+  // compile in this process that does not end goes on alone, and its result is dropped. No call may be
+  // in progress, and no launch of its kernels; the log callback is not called afterwards (one that is
+  // running is waited for).
   ~Runtime();
   Runtime(const Runtime&) = delete;
   Runtime& operator=(const Runtime&) = delete;
@@ -72,6 +79,44 @@ class FOURGE_API Runtime {
   // docs/cuda_graphs_and_contexts.md.
   Kernel prepare(const KernelSpec& spec);
   Kernel prepare(const KernelSpec& spec, CUstream_st* stream);
+
+  // prepare() in the background, for the context that is current now: that must live until the result
+  // is there, the request is cancelled or the Runtime destroyed. Throws Error(unsupported) without a
+  // current context. What a background compile runs in: Options::worker_program.
+  PendingKernel prepare_async(const KernelSpec& spec);
+  // build() in the background. Needs no GPU.
+  PendingArtifact build_async(const KernelSpec& spec);
+
+  // Whether a verified entry for the spec is in memory or in one of the caches: then build() compiles
+  // nothing. Compiles nothing itself. (A bad entry is set aside as ever.)
+  bool is_cached(const KernelSpec& spec);
+
+  // Prepares all that the manifest has, and the fallback variants of that, in the background and in
+  // parallel, and waits for it. One that fails does not stop the rest. ready() is true after one
+  // without failures. Calls wait for one another. Throws Error(invalid_spec) before anything is
+  // prepared if the manifest has nothing for this device, Error(unsupported) without a current
+  // context (Preparation::device), Error(cancelled) if a stop was requested.
+  PrepareReport prepare_all(const Manifest& manifest, const PrepareAllOptions& options = {});
+  bool ready() const noexcept;
+
+  // From now on a miss does what the policy says. A miss is
+  //   prepare()       of a spec that is not loaded, whatever the caches have. One that is loaded is
+  //                   loaded for a further context as ever.
+  //   build()         of a spec that is not in memory
+  //   prepare_host()  of a spec that was not prepared
+  // With FreezePolicy::fallback, prepare() gives a Kernel that runs the loaded fallback variant (the one
+  // that the manifest names, else KernelSpec::fallback()), and the wanted variant is compiled and
+  // loaded in the background, for each context in which it was asked for. When it is there, all
+  // handles change to it by themselves, without a lock on the launch path; results are the same bits.
+  // The caller's thread compiles and loads nothing, so that this works in a stream capture, too.
+  // Contexts must live until then. Without a loaded fallback variant: Error(frozen). For build() and
+  // prepare_host(), which have no fallback, this policy is warn_and_compile.
+  //
+  // prepare_async(), build_async() and prepare_all() are made for adding kernels on purpose: they work
+  // in a frozen Runtime as before. May be called in any state, and again with another policy.
+  void freeze(FreezePolicy policy);
+  void thaw() noexcept;
+  ServingStatus serving() const noexcept;
 
   // Compiles the generated sources with the host compiler (one run for all of them), or takes them from
   // the cache, for execution on the CPU.

@@ -1,0 +1,31 @@
+// JSON as a tree that knows on which line each value stands, for messages.
+#pragma once
+
+#include <cstddef>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+namespace fourge {
+
+struct JsonNode {
+  enum class Kind { null, boolean, number, string, array, object };
+  Kind kind = Kind::null;
+  std::size_t line = 0;
+  bool boolean = false;
+  double number = 0;
+  std::string text;                                       // of a string
+  std::vector<JsonNode> items;                            // of an array
+  std::vector<std::pair<std::string, JsonNode>> members;  // of an object, in the text's order
+
+  const JsonNode* find(std::string_view name) const noexcept;
+  // "a string", "an object", ...
+  const char* kind_name() const noexcept;
+};
+
+// Throws Error(invalid_argument), beginning with "NAME:LINE: ", for text that is no JSON, nested deeper
+// than 16, or has a name twice in one object.
+JsonNode parse_json(std::string_view text, const std::string& name);
+
+}  // namespace fourge
