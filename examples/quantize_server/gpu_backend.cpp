@@ -82,12 +82,11 @@ class GpuBackend : public Backend {
 
   void prepare() override {
     const fourge::CurrentContext current(context_);
-    for (const Dtype dtype : kDtypes) {
-      for (const Layout layout : kLayouts) {
-        kernels_.push_back(runtime_.prepare(
-            fourge::KernelSpec::parse(spec_text(dtype, layout), runtime_.device_target())));
-      }
+    for (const fourge::KernelSpec& spec :
+         prepare_variants(runtime_, runtime_.device_target(), fourge::Preparation::device)) {
+      kernels_.push_back(runtime_.prepare(spec));
     }
+    runtime_.freeze(fourge::FreezePolicy::refuse);
   }
 
   std::unique_ptr<Quantizer> make_quantizer() override {

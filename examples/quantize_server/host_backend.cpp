@@ -63,14 +63,9 @@ class HostBackend : public Backend {
 
   void prepare() override {
     // Without a device any target will do; all have the same bits.
-    const fourge::Target target = fourge::Target::parse("sm_90a");
-    std::vector<fourge::KernelSpec> specs;
-    for (const Dtype dtype : kDtypes) {
-      for (const Layout layout : kLayouts) {
-        specs.push_back(fourge::KernelSpec::parse(spec_text(dtype, layout), target));
-      }
-    }
-    kernels_ = runtime_.prepare_host(specs);
+    kernels_ = runtime_.prepare_host(
+        prepare_variants(runtime_, fourge::Target::parse("sm_90a"), fourge::Preparation::host));
+    runtime_.freeze(fourge::FreezePolicy::refuse);
   }
 
   std::unique_ptr<Quantizer> make_quantizer() override {

@@ -128,8 +128,9 @@ TEST_CASE("server: quantizes as the reference does, and compiles nothing when re
   CHECK(says(client.Get("/v1/nothing"), 404, "there is no /v1/nothing"));
 
   const auto after = metrics_of(server);
-  for (const char* name : {"fourge_compiles_total", "fourge_host_compiles_total",
-                           "fourge_compile_failures_total", "fourge_loads_total"}) {
+  for (const char* name :
+       {"fourge_compiles_total", "fourge_host_compiles_total", "fourge_compile_failures_total",
+        "fourge_loads_total", "fourge_frozen_misses_total"}) {
     INFO(name);
     CHECK_FALSE(after.value(name, "").empty());
     CHECK(after.value(name, "") == before.value(name, ""));

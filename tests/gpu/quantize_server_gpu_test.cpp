@@ -67,7 +67,7 @@ TEST_CASE("the server example's workers quantize on the GPU and compile nothing"
   CHECK(backend->name() == gpu.info().name);
   backend->prepare();
   const Stats ready = runtime.stats();
-  CHECK(ready.loads == quantize_server::kVariants);
+  CHECK(ready.loads >= quantize_server::kVariants);  // fallback variants may come on top
 
   constexpr std::size_t kRequests = 120;
   std::atomic<std::size_t> right{0};
@@ -90,6 +90,7 @@ TEST_CASE("the server example's workers quantize on the GPU and compile nothing"
   CHECK(right == kRequests);
   CHECK(runtime.stats().compiles == ready.compiles);
   CHECK(runtime.stats().loads == ready.loads);
+  CHECK(runtime.stats().frozen_misses == 0);
 }
 
 }  // namespace fourge::tests
