@@ -232,4 +232,20 @@ TEST_CASE("another thread prepares while a stream is captured", "[graph][capture
   }
 }
 
+TEST_CASE("a background request in a capture loads beside it", "[graph][capture]") {
+  Gpu& gpu = Gpu::get();
+  const auto driver = Driver::load();
+  const KernelSpec spec = gpu.prepare("layout=128x4").spec();
+  const ChangingInput input(gpu.prepare("layout=128x4"));
+  const Stream stream(gpu.context());
+  QuantizeCall call(gpu.context(), input.problem(), true);
+  for (const auto mode : kCaptureModes) {
+    INFO("mode " << static_cast<int>(mode));
+    Runtime fresh(gpu.runtime().options());
+    RawCapture capture(*driver, stream.get(), mode);
+    fresh.prepare_async(spec).get().launch(call.args(), stream.get());
+    check_whole(*driver, capture, call, input, stream);
+  }
+}
+
 }  // namespace fourge::tests

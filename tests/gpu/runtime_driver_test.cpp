@@ -147,6 +147,26 @@ TEST_CASE("another thread prepares during a capture of any kind", "[runtime][dri
   CHECK(fake.launch_count == 12);
 }
 
+TEST_CASE("a background request in a capture loads beside it", "[runtime][driver]") {
+  FakeCuda& fake = reset_for_real_kernels();
+  const Scratch scratch;
+  const DeviceContext context(0, ContextKind::primary, FOURGE_FAKE_CUDA);
+  const auto driver = Driver::load(FOURGE_FAKE_CUDA);
+  for (const auto flags : {CU_STREAM_DEFAULT, CU_STREAM_NON_BLOCKING}) {
+    const RawStream captured(*driver, flags);
+    for (const auto mode : kCaptureModes) {
+      INFO("flags " << flags << " mode " << static_cast<int>(mode));
+      Runtime runtime(fake_options(scratch));
+      const KernelSpec spec = KernelSpec::parse(kSpec, runtime.device_target());
+      RawCapture capture(*driver, captured.get(), mode);
+      runtime.prepare_async(spec).get().launch(some_args(), captured.get());
+      runtime.prepare(spec).launch(some_args(), captured.get());
+      CHECK(capture.end() == CUDA_SUCCESS);
+    }
+  }
+  CHECK(fake.launch_count == 12);
+}
+
 TEST_CASE("16 threads, four devices, two kinds of context, one Runtime", "[runtime][driver]") {
   FakeCuda& fake = reset_for_real_kernels();
   fake.device_count = 4;

@@ -7,6 +7,8 @@
 
 #include <array>
 #include <bit>
+#include <fstream>
+#include <iterator>
 #include <string>
 
 using fourge::MetricLabel;
@@ -81,6 +83,20 @@ TEST_CASE("every field of Stats is in it", "[metrics]") {
     const auto stats = std::bit_cast<Stats>(values);
     INFO("field number " << field << " of Stats has no metric in runtime/prometheus.cpp");
     CHECK(parse_exposition(prometheus_text(stats)).families != base.families);
+  }
+}
+
+TEST_CASE("every metric and label is documented", "[metrics]") {
+  std::ifstream file(FOURGE_SOURCE_DIR "/docs/observability.md");
+  const std::string page{std::istreambuf_iterator<char>(file), std::istreambuf_iterator<char>()};
+  for (const auto& [name, family] : parse_exposition(prometheus_text(Stats{})).families) {
+    INFO(name);
+    CHECK(page.find('`' + name + '`') != std::string::npos);
+    for (const auto& [labels, number] : family.samples) {
+      const std::string value = labels.substr(labels.find('=') + 1);
+      INFO(labels << ' ' << number);
+      CHECK((labels.empty() || page.find('`' + value + '`') != std::string::npos));
+    }
   }
 }
 
