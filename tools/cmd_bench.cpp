@@ -201,7 +201,9 @@ void add_bench(CLI::App& app, CommandLine& line) {
   command.add_option("--samples", options->samples, "Replays that are timed")
       ->capture_default_str();
   command.add_option("--on", options->on, "gpu, or a device's number")->capture_default_str();
-  command.callback([options, &line] {
+  add_bench_jit(command, line);
+  command.callback([options, &command, &line] {
+    if (!command.get_subcommands().empty()) return;  // that one has set the action
     line.action = [options, &line] { return bench(*options, line.common); };
   });
 }

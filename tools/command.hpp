@@ -41,6 +41,10 @@ void add_build(CLI::App& app, CommandLine& line);
 void add_inspect(CLI::App& app, CommandLine& line);
 void add_explain(CLI::App& app, CommandLine& line);
 void add_prewarm(CLI::App& app, CommandLine& line);
+// jit, below `fourge bench`.
+void add_bench_jit(CLI::App& parent, CommandLine& line);
+// What `fourge bench jit` starts again and again.
+void add_probe(CLI::App& app, CommandLine& line);
 void add_worker(CLI::App& app, CommandLine& line);
 void add_cache(CLI::App& app, CommandLine& line);
 // stats and trim, below `fourge cache`.

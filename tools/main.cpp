@@ -35,6 +35,7 @@ void define(CLI::App& app, CommandLine& line) {
   add_completion(app, line);
   add_man(app, line);
   add_worker(app, line);
+  add_probe(app, line);
 }
 
 // CLI11 says only that an argument was not expected, or that a subcommand is required.
@@ -48,7 +49,7 @@ std::string usage_message(const CLI::App& app, const CLI::ParseError& error, int
       }
     }
     const std::string_view asked = argv[1];
-    if (asked != "worker" && std::find(names.begin(), names.end(), asked) == names.end()) {
+    if (asked != "worker" && asked != "probe" && std::find(names.begin(), names.end(), asked) == names.end()) {
       return fmt::format("unknown command \"{}\"; known: {}", asked, fmt::join(names, ", "));
     }
     return fmt::format("{} (see fourge {} --help)", error.what(), asked);

@@ -42,6 +42,8 @@ const std::vector<Module>& modules() {
       {"jit/", "", {"jit/"}, true, true, {"nvrtc.h"}},
       {"cache/", "", {"cache/"}, true, true},
       {"reference/", "", {"reference/"}, false, false},
+      // Launches without the library, to compare with.
+      {"tools/bench/bare_launch", "", {"tools/"}, true, true, {"cuda"}},
       {"tools/",
        "",
        {"tools/", "runtime/", "jit/", "cache/", "kernel_templates/", "reference/"},

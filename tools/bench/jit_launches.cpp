@@ -1,0 +1,126 @@
+#include <array>
+#include <chrono>
+#include <fourge/device.hpp>
+#include <fourge/nvfp4_quantize.hpp>
+#include <fourge/nvfp4_quantize_per_token.hpp>
+#include <fourge/runtime.hpp>
+#include <thread>
+
+#include "tools/bench/bare_launch.hpp"
+#include "tools/bench/jit_bench.hpp"
+
+namespace fourge::tools {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+constexpr std::size_t kBatches = 101;
+constexpr std::size_t kLaunchesABatch = 256;  // fewer than a stream takes before a launch waits
+constexpr std::size_t kHitsARound = 4000;
+constexpr std::size_t kRounds = 51;
+constexpr std::size_t kThreads = 16;
+constexpr std::int64_t kColumns = 256;
+
+// Codes and block scales of one small row, whatever the layout.
+struct Buffers {
+  explicit Buffers(const DeviceContext& context)
+      : x(context, 2 * kColumns), codes(context, kColumns), scales(context, 65536) {}
+  DeviceBuffer x;
+  DeviceBuffer codes;
+  DeviceBuffer scales;
+};
+
+template <class Launch>
+double batch_nanoseconds(const Stream& stream, const Launch& launch) {
+  const auto start = Clock::now();
+  for (std::size_t i = 0; i < kLaunchesABatch; ++i) launch();
+  const auto took = Clock::now() - start;
+  stream.synchronize();
+  return std::chrono::duration<double, std::nano>(took).count() /
+         static_cast<double>(kLaunchesABatch);
+}
+
+template <class Args>
+void compare(Runtime& runtime, const KernelSpec& spec, const Args& args, const DeviceInfo& device,
+             const Stream& stream, std::vector<Figure>& figures) {
+  const Kernel kernel = runtime.prepare(spec);
+  const auto artifact = runtime.build(spec);
+  BareKernel bare(artifact->cubin, artifact->entry_name);
+  Args own = args;
+  std::vector<void*> params;
+  for (const Param& param : spec.op().params) {
+    params.push_back(reinterpret_cast<std::byte*>(&own) + param.offset);
+  }
+  bare.prepare(spec.op().launch_shape(spec, &own, DeviceFacts{device.multiprocessors}), params,
+               stream.get());
+  std::vector<double> by_hand;
+  std::vector<double> by_handle;
+  std::vector<double> difference;
+  for (std::size_t i = 0; i < kBatches; ++i) {
+    by_hand.push_back(batch_nanoseconds(stream, [&] { bare.launch(); }));
+    by_handle.push_back(batch_nanoseconds(stream, [&] { kernel.launch(args, stream.get()); }));
+    difference.push_back(by_handle.back() - by_hand.back());
+  }
+  const std::string text = spec.text_without_target();
+  figures.push_back({"bare cuLaunchKernelEx, " + text, median_of(by_hand), "ns"});
+  figures.push_back({"launch through the handle", median_of(by_handle), "ns"});
+  figures.push_back({"  beyond the bare call", median_of(difference), "ns", 50});
+}
+
+double prepare_nanoseconds(Runtime& runtime, const KernelSpec& spec, std::size_t rounds) {
+  std::vector<double> samples;
+  for (std::size_t round = 0; round < rounds; ++round) {
+    const double start = thread_cpu_nanoseconds();
+    for (std::size_t i = 0; i < kHitsARound; ++i) runtime.prepare(spec);
+    samples.push_back((thread_cpu_nanoseconds() - start) / static_cast<double>(kHitsARound));
+  }
+  return median_of(std::move(samples));
+}
+
+void measure_prepare(Runtime& runtime, const KernelSpec& spec, const DeviceContext& context,
+                     std::vector<Figure>& figures) {
+  runtime.prepare(spec);
+  const double alone = prepare_nanoseconds(runtime, spec, kRounds);
+  figures.push_back({"memory hit: Runtime::prepare", alone, "ns", 100});
+  std::vector<double> each(kThreads);
+  std::vector<std::thread> threads;
+  for (std::size_t i = 0; i < kThreads; ++i) {
+    threads.emplace_back([&, i] {
+      const CurrentContext current(context);
+      each[i] = prepare_nanoseconds(runtime, spec, kRounds / 4);
+    });
+  }
+  for (std::thread& thread : threads) thread.join();
+  const double together = median_of(std::move(each));
+  figures.push_back({"  the same on 16 threads, CPU time of each", together, "ns", 100});
+  figures.push_back({"  16 threads over one", together / alone, "x", 1.25});
+}
+
+}  // namespace
+
+std::vector<Figure> measure_launches(const Options& options, int ordinal) {
+  const DeviceContext context(ordinal);
+  const Stream stream(context);
+  DeviceInfo device;
+  for (const DeviceInfo& one : list_devices()) {
+    if (one.ordinal == ordinal) device = one;
+  }
+  Runtime runtime(options);
+  const Buffers buffers(context);
+  std::vector<Figure> figures;
+  const Target target = runtime.device_target();
+  measure_prepare(runtime, KernelSpec(nvfp4_quantize_op(), target), context, figures);
+  for (const char* text : {"nvfp4_quantize[]", "nvfp4_quantize[layout=128x4]"}) {
+    Nvfp4QuantizeArgs args;
+    args.x = buffers.x.data();
+    args.codes = buffers.codes.data();
+    args.scales = buffers.scales.data();
+    args.global_scale_value = 448;
+    args.rows = 1;
+    args.cols = kColumns;
+    compare(runtime, KernelSpec::parse(text, target), args, device, stream, figures);
+  }
+  return figures;
+}
+
+}  // namespace fourge::tools
