@@ -6,20 +6,20 @@
 
 #include "cache/disk_counters.hpp"
 
+#include <sched.h>
+
 #include <array>
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
-#include <functional>
-#include <thread>
 
 namespace fourge {
 
 class SpreadCounter {
  public:
   void add() noexcept {
-    thread_local const std::size_t slot =
-        std::hash<std::thread::id>{}(std::this_thread::get_id()) % kSlots;
+    // Threads that run at the same time are on different processors.
+    const std::size_t slot = static_cast<std::size_t>(::sched_getcpu()) % kSlots;
     slots_[slot].value.fetch_add(1, std::memory_order_relaxed);
   }
   std::uint64_t value() const noexcept {
@@ -31,7 +31,7 @@ class SpreadCounter {
   }
 
  private:
-  static constexpr std::size_t kSlots = 16;
+  static constexpr std::size_t kSlots = 64;
   struct alignas(64) Slot {
     std::atomic<std::uint64_t> value{0};
   };

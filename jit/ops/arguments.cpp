@@ -14,49 +14,34 @@ namespace {
 
 }  // namespace
 
-void check_pointer(const KernelSpec& spec, std::string_view name, const void* pointer,
-                   std::size_t alignment) {
+void refuse_pointer(const KernelSpec& spec, std::string_view name, const void* pointer,
+                    std::size_t alignment) {
   if (pointer == nullptr) {
     refuse(spec, fmt::format("{} is a null pointer", name));
   }
-  if (reinterpret_cast<std::uintptr_t>(pointer) % alignment != 0) {
-    refuse(spec, fmt::format("{} is {}, which is not aligned to {} bytes", name, fmt::ptr(pointer),
-                             alignment));
-  }
+  refuse(spec, fmt::format("{} is {}, which is not aligned to {} bytes", name, fmt::ptr(pointer),
+                           alignment));
 }
 
-void check_count(const KernelSpec& spec, std::string_view name, std::int64_t value) {
-  if (value < 0) {
-    refuse(spec, fmt::format("{} is {}, which is negative", name, value));
-  }
+void refuse_count(const KernelSpec& spec, std::string_view name, std::int64_t value) {
+  refuse(spec, fmt::format("{} is {}, which is negative", name, value));
 }
 
-void check_rows(const KernelSpec& spec, std::int64_t rows) { check_count(spec, "rows", rows); }
-
-void check_columns(const KernelSpec& spec, std::int64_t cols, std::int64_t multiple) {
-  if (cols <= 0 || cols % multiple != 0) {
-    refuse(spec, fmt::format("cols is {}; it must be a positive multiple of {}, the block length",
-                             cols, multiple));
-  }
+void refuse_columns(const KernelSpec& spec, std::int64_t cols, std::int64_t multiple) {
+  refuse(spec, fmt::format("cols is {}; it must be a positive multiple of {}, the block length",
+                           cols, multiple));
 }
 
-void check_extent(const KernelSpec& spec, std::int64_t rows, std::int64_t cols) {
-  constexpr std::int64_t kMostElements = std::int64_t{1} << 47;
-  if (rows > kMostElements / cols) {
-    refuse(spec, fmt::format("{} rows of {} columns are more than 2^47 elements", rows, cols));
-  }
+void refuse_extent(const KernelSpec& spec, std::int64_t rows, std::int64_t cols) {
+  refuse(spec, fmt::format("{} rows of {} columns are more than 2^47 elements", rows, cols));
 }
 
-void check_batches(const KernelSpec& spec, std::int64_t batches, std::int64_t rows,
-                   std::int64_t cols) {
-  if (batches < 0) {
-    refuse(spec, fmt::format("batches is {}, which is negative", batches));
-  }
+void refuse_batches(const KernelSpec& spec, std::int64_t batches, std::int64_t rows,
+                    std::int64_t cols) {
+  check_count(spec, "batches", batches);
   check_extent(spec, rows, cols);
-  if (rows > 0 && batches > (std::int64_t{1} << 47) / (rows * cols)) {
-    refuse(spec, fmt::format("{} batches of {} rows of {} columns are more than 2^47 elements",
-                             batches, rows, cols));
-  }
+  refuse(spec, fmt::format("{} batches of {} rows of {} columns are more than 2^47 elements",
+                           batches, rows, cols));
 }
 
 void check_encode_scale(const KernelSpec& spec, std::string_view name, float value) {

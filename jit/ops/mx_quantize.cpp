@@ -95,7 +95,7 @@ LaunchShape launch_shape(const KernelSpec& spec, const void* pointer, const Devi
     nothing.empty = true;
     return nothing;
   }
-  const auto extent = jit::scale_extent(spec.get("layout"), call.rows, call.padded_cols / kBlock);
+  const auto extent = jit::scale_extent(spec.index(kLayout), call.rows, call.padded_cols / kBlock);
   return jit::row_launch(extent.columns, extent.rows, std::int64_t{1} << spec.index(kTokensPerCta));
 }
 

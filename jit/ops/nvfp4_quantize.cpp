@@ -74,7 +74,7 @@ std::string refusal(const KernelSpec& spec) {
 
 // Rows and batches do not matter: see the template.
 bool is_flat(const KernelSpec& spec) {
-  return spec.get("layout") == "linear" && !has_row_scale(spec);
+  return spec.index(kLayout) == 0 && !has_row_scale(spec);
 }
 
 int block_threads(const KernelSpec&) { return kThreads; }
@@ -149,7 +149,7 @@ LaunchShape launch_shape(const KernelSpec& spec, const void* pointer, const Devi
     shape.grid[1] = static_cast<std::uint32_t>((ctas + in_x - 1) / in_x);
     return shape;
   }
-  const auto extent = jit::scale_extent(spec.get("layout"), args.rows, args.cols / kBlock);
+  const auto extent = jit::scale_extent(spec.index(kLayout), args.rows, args.cols / kBlock);
   const std::int64_t groups = (extent.rows + tpc - 1) / tpc;
   const std::int64_t in_y = std::min(kMostGroups, groups);
   const std::int64_t slices = (groups + in_y - 1) / in_y * args.batches;

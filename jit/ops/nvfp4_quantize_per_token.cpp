@@ -133,7 +133,7 @@ LaunchShape launch_shape(const KernelSpec& spec, const void* pointer, const Devi
     shape.empty = true;
     return shape;
   }
-  const auto extent = jit::scale_extent(spec.get("layout"), args.rows, args.cols / kBlock);
+  const auto extent = jit::scale_extent(spec.index(kLayout), args.rows, args.cols / kBlock);
   const std::int64_t count = args.row_map != nullptr ? args.mapped_rows : extent.rows;
   const std::int64_t blocks = holding_of(spec).blocks;
   const std::int64_t units = (extent.columns + blocks - 1) / blocks;

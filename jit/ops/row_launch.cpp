@@ -4,19 +4,17 @@
 
 #include <fmt/format.h>
 #include <algorithm>
+#include <iterator>
+
+#include "jit/ops/common_axes.hpp"
 
 namespace fourge::jit {
 
-std::int64_t round_up(std::int64_t value, std::int64_t multiple) {
-  return (value + multiple - 1) / multiple * multiple;
-}
-
 ScaleExtent scale_extent(std::string_view layout, std::int64_t rows, std::int64_t columns) {
-  if (layout == "linear") {
-    return {rows, columns};
-  }
-  if (layout == "128x4" || layout == "8x4") {
-    return {round_up(rows, layout == "128x4" ? 128 : 8), round_up(columns, 4)};
+  for (std::size_t i = 0; i < std::size(kScaleLayoutValues); ++i) {
+    if (layout == kScaleLayoutValues[i].text) {
+      return scale_extent(i, rows, columns);
+    }
   }
   throw Error(ErrorKind::invalid_spec,
               fmt::format("unknown scale layout \"{}\"; known: linear, 128x4, 8x4", layout));

@@ -4,6 +4,7 @@
 
 #include <fourge/op_definition.hpp>
 
+#include <cstddef>
 #include <cstdint>
 #include <string_view>
 
@@ -18,7 +19,9 @@ inline constexpr Axis kTokensPerCtaAxis = {"tpc", "kTokensPerCta",
                                            "rows (tokens) a CTA takes at a time; same bits",
                                            kTokensPerCtaValues, "1"};
 
-std::int64_t round_up(std::int64_t value, std::int64_t multiple);
+constexpr std::int64_t round_up(std::int64_t value, std::int64_t multiple) {
+  return (value + multiple - 1) / multiple * multiple;
+}
 
 // A matrix of block scales with its padding.
 struct ScaleExtent {
@@ -28,6 +31,12 @@ struct ScaleExtent {
 
 // Throws Error(invalid_spec) for a layout text that is not "linear", "128x4" or "8x4".
 ScaleExtent scale_extent(std::string_view layout, std::int64_t rows, std::int64_t columns);
+
+// The same by the value's index on kScaleLayoutAxis, for launch rules: no text is compared.
+constexpr ScaleExtent scale_extent(std::size_t layout, std::int64_t rows, std::int64_t columns) {
+  if (layout == 0) return {rows, columns};
+  return {layout == 1 ? round_up(rows, 128) : round_up(rows, 8), round_up(columns, 4)};
+}
 
 // Whole warps, at most kRowLaunchThreads, for this many units in a row and rows > 0.
 LaunchShape row_launch(std::int64_t units, std::int64_t rows, std::int64_t rows_per_group);

@@ -25,6 +25,19 @@ namespace {
                           state.text, state.spec.target().text()));
 }
 
+// Of the current context's device. Refuses one that the kernel does not run on, and no context.
+int multiprocessors_here(const detail::KernelState& state) {
+  CUdevice device = 0;
+  if (state.driver->cuCtxGetDevice(&device) != CUDA_SUCCESS) {
+    device = detail::current_device(*state.driver, state.text);  // says why
+  }
+  if (device < 0 || device >= detail::kMaxDevices ||
+      !state.devices[static_cast<std::size_t>(device)].runs) {
+    detail::require_device(state, device);
+  }
+  return state.devices[static_cast<std::size_t>(device)].multiprocessors;
+}
+
 }  // namespace
 
 const KernelSpec& Kernel::spec() const noexcept { return state_->spec; }
@@ -38,7 +51,9 @@ void Kernel::launch_args(std::string_view op, const void* args, std::size_t size
   const detail::KernelState& state = *state_->active.load(std::memory_order_acquire);
   const Driver& driver = *state.driver;
   const OpDefinition& definition = state.spec.op();
-  if (op != definition.name || size != definition.args_size || args == nullptr) {
+  // Usually the same characters, not only equal ones.
+  const bool same = op.data() == definition.name.data() && op.size() == definition.name.size();
+  if ((!same && op != definition.name) || size != definition.args_size || args == nullptr) {
     refuse_args(state, op, size);
   }
   definition.check_args(state.spec, args);
@@ -46,17 +61,13 @@ void Kernel::launch_args(std::string_view op, const void* args, std::size_t size
     refuse_dependent_launch(state);
   }
 
-  CUdevice device = 0;
-  if (driver.cuCtxGetDevice(&device) != CUDA_SUCCESS) {
-    device = detail::current_device(driver, state.text);  // says why
-  }
-  if (device < 0 || device >= detail::kMaxDevices ||
-      !state.devices[static_cast<std::size_t>(device)].runs) {
-    detail::require_device(state, device);
-  }
-  const DeviceFacts facts{state.devices[static_cast<std::size_t>(device)].multiprocessors};
+  const bool uniform = state.uniform_multiprocessors != 0;
+  const DeviceFacts facts{uniform ? state.uniform_multiprocessors : multiprocessors_here(state)};
   const LaunchShape shape = definition.launch_shape(state.spec, args, facts);
-  if (shape.empty) return;
+  if (shape.empty) {
+    if (uniform) multiprocessors_here(state);
+    return;
+  }
 
   // The driver copies the parameters during the call, so pointers into the caller's struct do.
   void* params[kMaxParams];
@@ -84,7 +95,10 @@ void Kernel::launch_args(std::string_view op, const void* args, std::size_t size
   // The driver takes a CUkernel where it takes a CUfunction and finds the current context's own.
   const CUresult result =
       driver.cuLaunchKernelEx(&config, reinterpret_cast<CUfunction>(state.kernel), params, nullptr);
-  if (result != CUDA_SUCCESS) driver.fail(result, "cuLaunchKernelEx", state.text);
+  if (result != CUDA_SUCCESS) {
+    multiprocessors_here(state);  // says so if it is the context
+    driver.fail(result, "cuLaunchKernelEx", state.text);
+  }
 }
 
 }  // namespace fourge

@@ -67,6 +67,9 @@ struct KernelState {
   // What a launch runs: this one, or for a kernel that is not there yet its fallback variant. Changed at
   // most once, while handles are in use (runtime/stand_in.hpp).
   std::atomic<const KernelState*> active{this};
+  // Multiprocessors of every device, if all run the target and have as many; else 0. Then a launch
+  // need not ask which device the current context has.
+  int uniform_multiprocessors = 0;
 };
 
 struct LoadOptions {

@@ -74,6 +74,21 @@ std::array<DeviceSlot, kMaxDevices> read_devices(const Driver& driver, Target ta
   return slots;
 }
 
+int common_multiprocessors(const Driver& driver,
+                           const std::array<DeviceSlot, kMaxDevices>& devices) {
+  int count = 0;
+  driver.check(driver.cuDeviceGetCount(&count), "cuDeviceGetCount");
+  int present = 0;
+  int common = 0;
+  for (const DeviceSlot& slot : devices) {
+    if (!slot.present) continue;
+    ++present;
+    if (!slot.runs || (common != 0 && slot.multiprocessors != common)) return 0;
+    common = slot.multiprocessors;
+  }
+  return present == count ? common : 0;
+}
+
 void raise_shared_limit(const Driver& driver, const KernelState& state,
                         const jit::CubinKernel& kernel, std::uint32_t needed) {
   if (needed + kernel.static_shared_bytes <= kDefaultSharedBytes) return;
@@ -181,6 +196,7 @@ std::unique_ptr<KernelState> load_kernel(std::shared_ptr<const Driver> driver,
       "cuLibraryLoadData", text);
   auto state = std::make_unique<KernelState>(spec, driver, library);
   state->devices = devices;
+  state->uniform_multiprocessors = common_multiprocessors(*driver, devices);
   const std::string entry(entry_name);
   driver->check(driver->cuLibraryGetKernel(&state->kernel, library, entry.c_str()),
                 "cuLibraryGetKernel", text);

@@ -262,6 +262,7 @@ CUresult kernel_set_attribute(CUfunction_attribute which, int value, CUkernel, C
 
 CUresult launch(const CUlaunchConfig* config, CUfunction function, void** params, void** extra) {
   RECORD("cuLaunchKernelEx");
+  if (depth == 0) return CUDA_ERROR_INVALID_CONTEXT;
   if (extra != nullptr || config->numAttrs > 4) return CUDA_ERROR_INVALID_VALUE;
   FakeCuda& fake = state();
   const std::size_t at = fake.launch_count++;
