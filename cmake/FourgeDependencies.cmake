@@ -2,7 +2,6 @@
 # headers are needed here.
 find_package(Threads REQUIRED)
 find_package(fmt REQUIRED)
-find_package(spdlog REQUIRED)
 find_package(nlohmann_json REQUIRED)
 find_package(OpenSSL REQUIRED COMPONENTS Crypto)
 
@@ -51,6 +50,7 @@ if(FOURGE_BUILD_TOOLS)
   find_package(CLI11 REQUIRED)
 endif()
 if(FOURGE_BUILD_TESTS)
+  find_package(spdlog REQUIRED)  # an embedder's logger
   find_package(Catch2 REQUIRED)  # 2.13 and 3 both work
   message(STATUS "fourge: Catch2 ${Catch2_VERSION}")
   find_package(benchmark QUIET)
