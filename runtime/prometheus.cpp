@@ -90,8 +90,7 @@ std::vector<Family> compile_families(const Stats& stats) {
              stats.frozen_misses),
       single("fallback_swaps", "Kernels that took the place of their fallback variant.",
              stats.fallback_swaps),
-      single("cancelled_requests", "Background requests that ended by a cancel.",
-             stats.cancelled),
+      single("cancelled_requests", "Background requests that ended by a cancel.", stats.cancelled),
   };
 }
 
