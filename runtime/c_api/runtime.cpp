@@ -12,6 +12,9 @@
 namespace fourge::c_api {
 namespace {
 
+static_assert(sizeof(fourge_stats) == sizeof(Stats) + sizeof(std::size_t),
+              "a new counter belongs at the end of fourge_stats (fourge.h), too");
+
 fourge_stats c_stats(const Stats& stats) {
   fourge_stats c{};
   c.size = sizeof(c);
@@ -41,6 +44,8 @@ fourge_stats c_stats(const Stats& stats) {
   c.bytes_written = stats.bytes_written;
   c.compile_nanoseconds = stats.compile_nanoseconds;
   c.lookup_nanoseconds = stats.lookup_nanoseconds;
+  c.wait_nanoseconds = stats.wait_nanoseconds;
+  c.host_compiles = stats.host_compiles;
   return c;
 }
 

@@ -8,7 +8,7 @@ FOURGE_BUILD_PACKAGES=(g++ cmake ninja-build libfmt-dev libspdlog-dev nlohmann-j
 # The suite also checks the formatting (other versions break lines elsewhere), runs benchmarks and the
 # server example.
 # shellcheck disable=SC2034
-FOURGE_TEST_PACKAGES=(clang-format-14 git libbenchmark-dev libcpp-httplib-dev python3)
+FOURGE_TEST_PACKAGES=(clang-format-14 git libbenchmark-dev libcpp-httplib-dev python3 pkg-config)
 # To fetch NVRTC from the Python package registry.
 # shellcheck disable=SC2034
 FOURGE_WHEEL_PACKAGES=(python3 python3-venv ca-certificates)

@@ -200,6 +200,8 @@ typedef struct fourge_stats {
   uint64_t bytes_written;
   uint64_t compile_nanoseconds;
   uint64_t lookup_nanoseconds;
+  uint64_t wait_nanoseconds;
+  uint64_t host_compiles;
 } fourge_stats;
 
 /* Fills as much of *stats as its size says; what a newer header has and this library does not know
