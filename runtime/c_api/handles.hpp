@@ -7,6 +7,7 @@
 
 #include <memory>
 #include <string>
+#include <string_view>
 
 struct fourge_runtime {
   std::shared_ptr<fourge::Runtime> runtime;
@@ -28,3 +29,10 @@ struct fourge_artifact {
   std::shared_ptr<const fourge::Artifact> artifact;
   std::string spec;
 };
+
+namespace fourge::c_api {
+
+// A spec without a target is for the device of the current context.
+KernelSpec parse_for_device(const Runtime& runtime, std::string_view spec);
+
+}  // namespace fourge::c_api

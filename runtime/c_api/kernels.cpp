@@ -12,6 +12,8 @@ namespace {
 // All targets give the same bits in exact mode; this one is what the command takes as well.
 constexpr std::string_view kHostTarget = "sm_90a";
 
+}  // namespace
+
 KernelSpec parse_for_device(const Runtime& runtime, std::string_view spec) {
   if (spec.find('@') != std::string_view::npos) {
     return runtime.parse(spec);
@@ -20,7 +22,6 @@ KernelSpec parse_for_device(const Runtime& runtime, std::string_view spec) {
   return runtime.parse(spec, runtime.device_target());
 }
 
-}  // namespace
 }  // namespace fourge::c_api
 
 using fourge::c_api::guarded;

@@ -46,6 +46,9 @@ fourge_stats c_stats(const Stats& stats) {
   c.lookup_nanoseconds = stats.lookup_nanoseconds;
   c.wait_nanoseconds = stats.wait_nanoseconds;
   c.host_compiles = stats.host_compiles;
+  c.frozen_misses = stats.frozen_misses;
+  c.fallback_swaps = stats.fallback_swaps;
+  c.cancelled = stats.cancelled;
   return c;
 }
 

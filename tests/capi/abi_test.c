@@ -13,8 +13,8 @@ _Static_assert(FOURGE_ABI_VERSION == 1, "ABI version");
 _Static_assert(FOURGE_OK == 0 && FOURGE_INVALID_SPEC == 1 && FOURGE_INVALID_ARGUMENT == 2 &&
                    FOURGE_UNSUPPORTED == 3 && FOURGE_LIBRARY_MISSING == 4 &&
                    FOURGE_COMPILE_FAILED == 5 && FOURGE_DRIVER == 6 && FOURGE_IO == 7 &&
-                   FOURGE_INTERNAL == 8 && FOURGE_OUT_OF_MEMORY == 9 &&
-                   FOURGE_CANCELLED == 10 && FOURGE_FROZEN == 11,
+                   FOURGE_INTERNAL == 8 && FOURGE_OUT_OF_MEMORY == 9 && FOURGE_CANCELLED == 10 &&
+                   FOURGE_FROZEN == 11,
                "statuses");
 _Static_assert(sizeof(fourge_status) == 4, "fourge_status");
 
@@ -27,14 +27,22 @@ _Static_assert(offsetof(fourge_argument, name) == 8 && offsetof(fourge_argument,
                    offsetof(fourge_argument, bytes) == 32 && offsetof(fourge_argument, kind) == 40,
                "fourge_argument");
 
-_Static_assert(sizeof(fourge_stats) == 232, "fourge_stats");
+_Static_assert(sizeof(fourge_stats) == 256, "fourge_stats");
 _Static_assert(offsetof(fourge_stats, memory_hits) == 8 && offsetof(fourge_stats, compiles) == 56 &&
                    offsetof(fourge_stats, miss_absent) == 104 &&
                    offsetof(fourge_stats, loads) == 168 &&
                    offsetof(fourge_stats, lookup_nanoseconds) == 208 &&
                    offsetof(fourge_stats, wait_nanoseconds) == 216 &&
-                   offsetof(fourge_stats, host_compiles) == 224,
+                   offsetof(fourge_stats, host_compiles) == 224 &&
+                   offsetof(fourge_stats, cancelled) == 248,
                "fourge_stats");
+
+_Static_assert(sizeof(fourge_prepare_report) == 32 && offsetof(fourge_prepare_report, failed) == 24,
+               "fourge_prepare_report");
+_Static_assert(sizeof(fourge_serving) == 72 && offsetof(fourge_serving, policy) == 20 &&
+                   offsetof(fourge_serving, done) == 24 &&
+                   offsetof(fourge_serving, frozen_misses) == 64,
+               "fourge_serving");
 
 /* The structs of c_args.h are those of the library that runs. */
 static const struct {

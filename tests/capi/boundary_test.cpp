@@ -6,12 +6,14 @@
 #include <fourge/fourge.h>
 #include <fourge/device.hpp>
 
+#include <chrono>
 #include <cstdint>
 #include <cstdlib>
 #include <cstring>
 #include <new>
 #include <stdexcept>
 #include <string>
+#include <thread>
 #include <utility>
 
 #include "tests/gpu/driver_probe.hpp"
@@ -143,16 +145,66 @@ TEST_CASE("a lack of memory is a status at whatever allocation it comes", "[capi
   fourge_options_free(options);
 }
 
-TEST_CASE("launches from C: stream, values, dependent launch, no allocation", "[capi][driver]") {
-  FakeCuda& fake = reset_fake();
-  fake.missing = "cuKernelGetParamInfo";  // it knows the probe's parameters only
+namespace {
+
+// With this machine's NVRTC, on the make-believe driver. The fake knows the probe's parameters only.
+fourge_runtime* runtime_on(FakeCuda& fake) {
+  fake.missing = "cuKernelGetParamInfo";
   fourge_options* options = nullptr;
   fourge_runtime* runtime = nullptr;
-  fourge_kernel* kernel = nullptr;
   REQUIRE(fourge_options_from_environment(&options, nullptr) == FOURGE_OK);
   REQUIRE(fourge_options_set(options, "driver_library", FOURGE_FAKE_CUDA, nullptr) == FOURGE_OK);
   REQUIRE(fourge_runtime_create(options, &runtime, nullptr) == FOURGE_OK);
   fourge_options_free(options);
+  return runtime;
+}
+
+}  // namespace
+
+TEST_CASE("kernels that come later, and stand-ins, from C", "[capi][driver]") {
+  fourge_runtime* runtime = runtime_on(reset_fake());
+  const DeviceContext context(0, ContextKind::separate, FOURGE_FAKE_CUDA);
+  fourge_pending* pending = nullptr;
+  REQUIRE(fourge_prepare_async(runtime, "nvfp4_quantize[layout=8x4]", &pending, nullptr) ==
+          FOURGE_OK);
+  std::int32_t ready = 0;
+  CHECK(fourge_pending_wait(pending, -1, &ready, nullptr) == FOURGE_OK);
+  CHECK(ready == 1);
+  ready = 0;
+  CHECK(fourge_pending_wait(pending, 0, &ready, nullptr) == FOURGE_OK);
+  CHECK(ready == 1);
+  fourge_kernel* general = nullptr;
+  REQUIRE(fourge_pending_get(pending, &general, nullptr) == FOURGE_OK);
+  CHECK(std::string(fourge_kernel_spec(general)).find("layout=8x4") != std::string::npos);
+  CHECK(fourge_kernel_is_fallback(general) == 0);
+  fourge_pending_free(pending);
+  std::int32_t cached = 0;
+  CHECK(fourge_is_cached(runtime, fourge_kernel_spec(general), &cached, nullptr) == FOURGE_OK);
+  CHECK(cached == 1);
+
+  // The wanted one has the general one's arguments and results, and takes its place by itself.
+  REQUIRE(fourge_freeze(runtime, FOURGE_FREEZE_FALLBACK, nullptr) == FOURGE_OK);
+  fourge_kernel* wanted = nullptr;
+  REQUIRE(fourge_prepare(runtime, "nvfp4_quantize[layout=8x4,tpc=4]", &wanted, nullptr) ==
+          FOURGE_OK);
+  for (int i = 0; i < 30'000 && fourge_kernel_is_fallback(wanted) != 0; ++i) {
+    std::this_thread::sleep_for(std::chrono::milliseconds(1));
+  }
+  CHECK(fourge_kernel_is_fallback(wanted) == 0);
+  fourge_stats stats{};
+  stats.size = sizeof(stats);
+  REQUIRE(fourge_runtime_stats(runtime, &stats, nullptr) == FOURGE_OK);
+  CHECK(stats.frozen_misses == 1);
+  CHECK(stats.fallback_swaps == 1);
+  fourge_kernel_free(wanted);
+  fourge_kernel_free(general);
+  fourge_runtime_free(runtime);
+}
+
+TEST_CASE("launches from C: stream, values, dependent launch, no allocation", "[capi][driver]") {
+  FakeCuda& fake = reset_fake();
+  fourge_runtime* runtime = runtime_on(fake);
+  fourge_kernel* kernel = nullptr;
   CHECK(fourge_prepare(runtime, "nvfp4_quantize[layout=8x4]", &kernel, nullptr) ==
         FOURGE_UNSUPPORTED);  // no context
   const DeviceContext context(0, ContextKind::separate, FOURGE_FAKE_CUDA);

@@ -45,5 +45,6 @@ void test_operations(void);
 void test_options(void);
 void test_runtime(void);
 void test_host_execution(void);
+void test_serving(void);
 
 #endif

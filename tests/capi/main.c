@@ -11,6 +11,7 @@ int main(void) {
   test_options();
   test_runtime();
   test_host_execution();
+  test_serving();
   if (failed_checks == 0) {
     printf("all checks passed\n");
   }

@@ -22,12 +22,14 @@
  * by one thread at a time, and a handle must not be freed while another call uses it. Handles may be
  * freed in any order; a kernel keeps its runtime alive. Free functions accept NULL.
  *
- * Strings are UTF-8 and end with a zero. Errors: <fourge/c_error.h>. Enumeration: <fourge/c_ops.h>. */
+ * Strings are UTF-8 and end with a zero. Errors: <fourge/c_error.h>. Enumeration: <fourge/c_ops.h>.
+ * Manifests, freezing, kernels in the background: <fourge/c_serving.h>. */
 #ifndef FOURGE_FOURGE_H
 #define FOURGE_FOURGE_H
 
 #include <fourge/c_error.h>
 #include <fourge/c_ops.h>
+#include <fourge/c_serving.h>
 
 #include <stddef.h>
 #include <stdint.h>
@@ -202,6 +204,9 @@ typedef struct fourge_stats {
   uint64_t lookup_nanoseconds;
   uint64_t wait_nanoseconds;
   uint64_t host_compiles;
+  uint64_t frozen_misses;
+  uint64_t fallback_swaps;
+  uint64_t cancelled;
 } fourge_stats;
 
 /* Fills as much of *stats as its size says; what a newer header has and this library does not know
