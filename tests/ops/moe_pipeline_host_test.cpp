@@ -1,12 +1,7 @@
 // A mixture of experts through the kernels, on the host: routing, maps, permuted rows, a plain product
 // as a stand-in, activation and quantization, another product, the weighted sum. Each kernel takes what
 // the one before wrote, and each result is checked against the CPU reference.
-#include <fourge/moe_activation_quantize.hpp>
-#include <fourge/moe_finalize.hpp>
-#include <fourge/moe_permute.hpp>
-#include <fourge/moe_route.hpp>
-#include <fourge/moe_route_maps.hpp>
-#include <fourge/runtime.hpp>
+#include <fourge/moe.hpp>
 
 #include "reference/moe_activation.hpp"
 #include "reference/moe_finalize.hpp"
@@ -96,52 +91,40 @@ class Pipeline {
   explicit Pipeline(const Shape& shape) : shape_(shape) {}
 
   void run() {
-    route();
+    choose();
     map();
+    expand();
     permute();
     activate();
     finalize();
   }
 
  private:
-  template <class Args>
-  void launch(const std::string& axes, const Args& args) {
+  // One runtime for all, which keeps what it compiled.
+  static const moe::Calls& calls() {
     static Runtime runtime;
-    runtime.prepare_host(KernelSpec::parse(std::string(Args::kOp) + axes + "@sm_90a"))
-        .launch_args(Args::kOp, &args, sizeof(args));
+    static const moe::Calls calls = moe::Calls::on_host(runtime, Target::parse("sm_90a"), 132);
+    return calls;
   }
-  std::string axis() const { return shape_.padded ? "[index=padded" : "[index=compact"; }
+  std::string axis() const { return shape_.padded ? "index=padded" : "index=compact"; }
 
-  void route() {
+  // The routing that the reference gives.
+  void choose() {
     const auto narrow =
         make_input(Pattern::random, kType, shape_.tokens, kExperts * 2, 31);  // half of it is taken
-    Elements logits(narrow.begin(), narrow.begin() + shape_.tokens * kExperts);
-    Array<std::uint16_t> input(logits);
-    Array<std::int32_t> ids(shape_.tokens * kTopK);
-    Array<float> weights(shape_.tokens * kTopK);
-    MoeRouteTopkArgs args;
-    args.logits = input.get();
-    args.ids = ids.get();
-    args.weights = weights.get();
-    args.tokens = shape_.tokens;
-    args.experts = kExperts;
-    args.top_k = kTopK;
-    launch("[in=bf16,method=renormalize]", args);
-    ids_ = ids.values();
-    weights_ = weights.values();
-    const auto all = to_floats(logits);
+    logits_.assign(narrow.begin(), narrow.begin() + shape_.tokens * kExperts);
+    const auto all = to_floats(logits_);
     for (std::int64_t t = 0; t < shape_.tokens; ++t) {
       const auto one =
           reference::route_token(std::span(all).subspan(index(t * kExperts), index(kExperts)), {},
                                  {reference::RouteMethod::renormalize, index(kTopK), 1, 1, 1.0F});
-      for (std::int64_t j = 0; j < kTopK; ++j) {
-        CHECK(ids_[index(t * kTopK + j)] == one.ids[index(j)]);
-        CHECK(weights_[index(t * kTopK + j)] == one.weights[index(j)]);
-      }
+      ids_.insert(ids_.end(), one.ids.begin(), one.ids.end());
+      weights_.insert(weights_.end(), one.weights.begin(), one.weights.end());
     }
   }
 
-  void map() {
+  // The maps that follow from it.
+  void expect_maps() {
     Routing routing;
     routing.tokens = shape_.tokens;
     routing.top_k = kTopK;
@@ -154,32 +137,100 @@ class Pipeline {
     maps_.capacity = moe::route_capacity(shape_.tokens, kTopK, kLocals, shape_.tile);
     maps_.entries.resize(index(maps_.capacity), -1);
     CHECK(maps_.used <= maps_.capacity);
-    Array<std::int32_t> ids(ids_);
+  }
+
+  void map() {
+    expect_maps();
+    Array<std::uint16_t> input(logits_);
+    Array<std::int32_t> ids(shape_.tokens * kTopK);
+    Array<float> weights(shape_.tokens * kTopK);
     Array<std::int32_t> rows(shape_.tokens * kTopK);
     Array<std::int32_t> entries(maps_.capacity);
     Array<std::int64_t> expert_rows(kLocals + 1);
     Array<std::int32_t> used(1);
-    MoeRouteMapsArgs args;
-    args.ids = ids.get();
-    args.rows = rows.get();
-    args.row_entries = entries.get();
-    args.expert_rows = expert_rows.get();
-    args.padded_rows = used.get();
-    args.tokens = shape_.tokens;
-    args.top_k = kTopK;
-    args.first_expert = kFirst;
-    args.experts = kLocals;
-    args.tile = shape_.tile;
-    args.capacity = maps_.capacity;
-    launch(axis() + "]", args);
+    moe::RouteArgs args;
+    args.topk.logits = input.get();
+    args.topk.ids = ids.get();
+    args.topk.weights = weights.get();
+    args.topk.tokens = shape_.tokens;
+    args.topk.experts = kExperts;
+    args.topk.top_k = kTopK;
+    args.maps.rows = rows.get();
+    args.maps.row_entries = entries.get();
+    args.maps.expert_rows = expert_rows.get();
+    args.maps.padded_rows = used.get();
+    args.maps.first_expert = kFirst;
+    args.maps.experts = kLocals;
+    args.maps.tile = shape_.tile;
+    args.maps.capacity = maps_.capacity;
+    calls().route(args, "in=bf16,method=renormalize", axis(), nullptr);
+    CHECK(ids.values() == ids_);
+    CHECK(weights.values() == weights_);
     CHECK(rows.values() == maps_.rows);
     CHECK(entries.values() == maps_.entries);
     CHECK(expert_rows.values() == maps_.expert_rows);
     CHECK(used.values()[0] == maps_.used);
+    expert_rows_ = expert_rows.values();
   }
 
   std::int64_t token_of(std::int64_t entry) const {
     return shape_.padded ? entry / kTopK : entry % shape_.tokens;
+  }
+
+  // Quantized to NVFP4 with tiled scales while they are brought to their rows: for compact rows the
+  // experts' tiles follow from the rows that routing gave them.
+  void expand() {
+    const auto tokens = make_input(Pattern::random, kType, shape_.tokens, kHidden, 32);
+    const std::vector<float> global{97.0F};
+    const std::int64_t scale_rows = moe::expand_scale_rows(
+        "128x4", shape_.padded ? "padded" : "compact", maps_.capacity, kLocals);
+    const reference::ScaleMatrix matrix(reference::ScaleLayout::tiled_128x4, scale_rows,
+                                        kHidden / 16);
+    Array<std::uint16_t> x(tokens);
+    Array<std::uint8_t> out(maps_.capacity * kHidden / 2);
+    Array<std::uint8_t> scales(static_cast<std::int64_t>(matrix.bytes()));
+    Array<float> scale(global);
+    Array<std::int32_t> rows(maps_.rows);
+    Array<std::int32_t> ids(ids_);
+    Array<std::int64_t> expert_rows(expert_rows_);
+    MoeExpandQuantizeArgs args;
+    args.x = x.get();
+    args.out = out.get();
+    args.scales = scales.get();
+    args.global_scale = scale.get();
+    args.rows = rows.get();
+    args.expert_ids = ids.get();
+    args.expert_rows = expert_rows.get();
+    args.tokens = shape_.tokens;
+    args.top_k = kTopK;
+    args.cols = kHidden;
+    args.capacity = maps_.capacity;
+    args.experts = kLocals;
+    args.first_expert = kFirst;
+    calls().expand_quantize(args, "layout=128x4," + axis(), nullptr);
+    const auto found = out.values();
+    const auto found_scales = scales.values();
+    reference::ValueQuantizer quantizer;
+    quantizer.scale = global[0];
+    for (std::int64_t e = 0; e < kLocals; ++e) {
+      const std::int64_t first = maps_.expert_rows[index(e)];
+      const std::int64_t region = shape_.padded ? first : (first + 127 * e + 127) / 128 * 128;
+      for (std::int64_t row = first; row < maps_.expert_rows[index(e + 1)]; ++row) {
+        const std::int64_t entry = maps_.entries[index(row)];
+        if (entry < 0) {
+          continue;
+        }
+        const auto token = std::span(tokens).subspan(index(token_of(entry) * kHidden), kHidden);
+        const auto expected =
+            reference::quantize_values(to_floats({token.begin(), token.end()}), quantizer);
+        for (std::int64_t i = 0; i < kHidden / 2; ++i) {
+          CHECK(found[index(row * kHidden / 2 + i)] == expected.codes[index(i)]);
+        }
+        for (std::int64_t c = 0; c < kHidden / 16; ++c) {
+          CHECK(found_scales[matrix.offset(region + row - first, c)] == expected.scales[index(c)]);
+        }
+      }
+    }
   }
 
   void permute() {
@@ -197,7 +248,7 @@ class Pipeline {
     args.top_k = kTopK;
     args.cols = kHidden;
     args.capacity = maps_.capacity;
-    launch(axis() + "]", args);
+    calls().permute(args, axis(), nullptr);
     permuted_ = y.values();
     for (std::int64_t row = 0; row < maps_.capacity; ++row) {
       const std::int64_t entry = maps_.entries[index(row)];
@@ -229,7 +280,7 @@ class Pipeline {
     args.rows = maps_.capacity;
     args.cols = kInner;
     args.experts = kLocals;
-    launch("[act=swiglu,out=nvfp4,layout=128x4,scale=expert]", args);
+    calls().activation_quantize(args, "act=swiglu,out=nvfp4,layout=128x4,scale=expert", nullptr);
     const auto found = codes.values();
     const auto found_scales = block_scales.values();
     const reference::ScaleMatrix matrix(reference::ScaleLayout::tiled_128x4,
@@ -273,7 +324,7 @@ class Pipeline {
     args.top_k = kTopK;
     args.cols = args.x_cols = kHidden;
     args.capacity = maps_.capacity;
-    launch(axis() + "]", args);
+    calls().finalize(args, axis(), nullptr);
     std::vector<std::int64_t> by_token;
     for (std::int64_t t = 0; t < shape_.tokens; ++t) {
       for (std::int64_t j = 0; j < kTopK; ++j) {
@@ -299,8 +350,10 @@ class Pipeline {
 
   Shape shape_;
   IndexConvention convention_ = IndexConvention::padded;
+  Elements logits_;
   std::vector<std::int32_t> ids_;
   std::vector<float> weights_;
+  std::vector<std::int64_t> expert_rows_;
   RowMaps maps_;
   Elements permuted_;
   std::vector<float> inner_;
