@@ -84,8 +84,8 @@ FOURGE_INLINE void rmsnorm_quantize_kernel(const void* x, const void* residual, 
   }
   const NormOperands operands{
       x, residual, weight, residual_out, norm_out, eps, static_cast<int>(cols)};
-  const int lanes = static_cast<int>(blockDim.x);
-  const int rounds = (operands.cols + 32 * lanes - 1) / (32 * lanes);
+  const int rounds = (operands.cols + 8191) >> 13;  // less than 256 lanes make one round
+  const float given = !kToken && scale != nullptr ? load(scale) : scale_value;
   const NormQuantizer<Config> quantize{q, scales, scale_columns};
   NormRow<Config> row{operands, index * cols, 0.0f, {}, {}};
   row.gather(rounds, scratch);
@@ -101,7 +101,7 @@ FOURGE_INLINE void rmsnorm_quantize_kernel(const void* x, const void* residual, 
     }
     const float maximum = float_from_bits(cta_max_alternating(largest, scratch, 1));
     float decode = 0.0f;
-    const UnitFactors<Config> factors = token_factors<Config>(maximum, scale_value, decode);
+    const UnitFactors<Config> factors = token_factors<Config>(maximum, given, decode);
     if (threadIdx.x == 0) {
       store(token_scales + index, decode);
     }
@@ -114,8 +114,7 @@ FOURGE_INLINE void rmsnorm_quantize_kernel(const void* x, const void* residual, 
       quantize(row, index, round, factors);
     }
   } else {
-    const UnitFactors<Config> factors =
-        given_factors<Config>(scale != nullptr ? load(scale) : scale_value);
+    const UnitFactors<Config> factors = given_factors<Config>(given);
 #pragma unroll 1
     for (int round = rounds - 1; round >= 0; --round) {
       if (round != rounds - 1) {

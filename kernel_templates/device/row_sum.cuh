@@ -15,8 +15,9 @@ FOURGE_INLINE float warp_sum(float value) {
   return value;
 }
 
-// The sums of the warps (at most 32), zeros after them, are added like lanes. Barriers and slots as in
-// cta_max_alternating(), with which it may take turns.
+// The sums of the warps (at most 8), zeros after them, are added like lanes: the steps that would add
+// nothing but zeros are left out. Barriers and slots as in cta_max_alternating(), with which it may take
+// turns.
 FOURGE_INLINE float cta_sum_alternating(float value, SharedArray<uint32, 64>& scratch, int slot) {
   const int warps = static_cast<int>(blockDim.x >> 5);
   const int lane = static_cast<int>(threadIdx.x & 31u);
@@ -28,7 +29,13 @@ FOURGE_INLINE float cta_sum_alternating(float value, SharedArray<uint32, 64>& sc
     scratch.set(32 * slot + static_cast<int>(threadIdx.x >> 5), float_bits(own));
   }
   __syncthreads();
-  return warp_sum(lane < warps ? float_from_bits(scratch.get(32 * slot + lane)) : 0.0f);
+  const int other = lane & 7;
+  float sum = other < warps ? float_from_bits(scratch.get(32 * slot + other)) : 0.0f;
+#pragma unroll
+  for (int distance = 4; distance > 0; distance /= 2) {
+    sum = add_rn(sum, __shfl_xor_sync(0xFFFFFFFFu, sum, distance));
+  }
+  return sum;
 }
 
 // RN(sqrt(a)).
