@@ -2,7 +2,6 @@
 // value of every other axis, as far as legal.
 #pragma once
 
-#include <fourge/export.hpp>
 #include <fourge/kernel_spec.hpp>
 
 #include <cstdint>
@@ -12,7 +11,6 @@ namespace fourge::jit {
 
 // Greedy all-pairs cover of `all`, which must be of one op; what covers most comes first. The same
 // seed gives the same sample.
-FOURGE_API std::vector<KernelSpec> pairwise_sample(const std::vector<KernelSpec>& all,
-                                                   std::uint64_t seed);
+std::vector<KernelSpec> pairwise_sample(const std::vector<KernelSpec>& all, std::uint64_t seed);
 
 }  // namespace fourge::jit
