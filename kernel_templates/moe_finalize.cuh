@@ -65,11 +65,11 @@ FOURGE_INLINE void moe_finalize_kernel(const void* x, void* out, const int* rows
   if (unit >= units) {
     return;
   }
+  wait_for_predecessor<Config>();
   const auto read = [unit](const void* matrix, int64 row, int64 row_units) {
     return load_words4(static_cast<const char*>(matrix) + (row * row_units + unit) * 16);
   };
 
-  wait_for_predecessor<Config>();
   for (int64 token = blockIdx.y; token < tokens; token += gridDim.y) {
     float sum[8] = {};
 #pragma unroll 1

@@ -2,6 +2,7 @@
 
 #include <fourge/error.hpp>
 #include <fourge/nvfp4_quantize.hpp>
+#include <fourge/op_definition.hpp>
 
 #include "tests/jit/jit_support.hpp"
 #include "tests/support/catch.hpp"
@@ -37,6 +38,25 @@ TEST_CASE("a generated source is hermetic and holds each device file once", "[so
   CHECK(count(source, "kTokensPerCta = 2;") == 1);
   CHECK(count(source, "kLayout = fourge_device::ScaleLayout::tiled_8x4;") == 1);
   CHECK(source.rfind("// " + spec.text() + "\n", 0) == 0);
+}
+
+TEST_CASE("no kernel reads memory before it waits for its predecessor", "[source]") {
+  for (const fourge::OpDefinition* op : fourge::all_ops()) {
+    CAPTURE(op->name);
+    const auto variants = fourge::legal_variants(*op, Target::parse("sm_90a"));
+    const std::string source = fourge::jit::generate(variants.front(), templates());
+    const auto kernel = source.find(std::string(op->entry_function) + "(");
+    REQUIRE(kernel != std::string::npos);
+    const auto wait = source.find("wait_for_predecessor<Config>()", kernel);
+    if (wait == std::string::npos) {
+      // The kernel calls one that does, and reads nothing itself.
+      REQUIRE(count(source, "wait_for_predecessor<Config>()") > 0);
+      continue;
+    }
+    const std::string before = source.substr(kernel, wait - kernel);
+    CHECK(count(before, "load(") == 0);
+    CHECK(count(before, "load_words") == 0);
+  }
 }
 
 TEST_CASE("every variant has its own source", "[source]") {
