@@ -70,24 +70,23 @@ cache::CacheKey make_key(const KernelSpec& spec, std::string_view source,
 
 ArtifactBuilder::ArtifactBuilder(const Options& options, Counters& counters)
     : options_(options), counters_(counters) {
-  cache::TrustPolicy trust;
   if (!options_.trusted_group.empty()) {
-    trust.group = cache::find_group(options_.trusted_group);
+    trust_.group = cache::find_group(options_.trusted_group);
   }
   if (!options_.cache_directory.empty()) {
-    store_.emplace(options_.cache_directory, cache::posix_file_system(), trust);
+    store_.emplace(options_.cache_directory, cache::posix_file_system(), trust_);
     cache::EvictionPolicy policy;
     policy.byte_limit = options_.cache_byte_limit;
     policy.lock_directory = cache::default_lock_directory(options_.runtime_directory, getuid());
-    policy.trust = trust;
+    policy.trust = trust_;
     evictor_.emplace(options_.cache_directory, policy);
-    kept_.emplace(options_.cache_directory, cache::posix_file_system(), trust);
+    kept_.emplace(options_.cache_directory, cache::posix_file_system(), trust_);
   }
   std::vector<std::unique_ptr<cache::ReadOnlyTier>> lower;
   for (const std::string& path : options_.cache_read_only) {
-    lower.push_back(cache::make_read_only_tier(path, options_.bundle_public_key, trust));
+    lower.push_back(cache::make_read_only_tier(path, options_.bundle_public_key, trust_));
   }
-  compiler_.emplace(options_, counters_, trust);
+  compiler_.emplace(options_, counters_, trust_);
   tiers_.emplace(store_ ? &*store_ : nullptr, std::move(lower), options_.cache_promote,
                  evictor_ ? &*evictor_ : nullptr);
 }
@@ -112,11 +111,12 @@ BuildRequest ArtifactBuilder::request(const KernelSpec& spec) {
   return {spec, std::move(source), std::move(options), std::move(key)};
 }
 
-Artifact ArtifactBuilder::build(const KernelSpec& spec, const std::stop_token& stop) {
+Artifact ArtifactBuilder::build(const KernelSpec& spec, const std::stop_token& stop,
+                                CompileElsewhere* elsewhere) {
   const auto start = Clock::now();
   const BuildRequest wanted = request(spec);
   try {
-    Artifact artifact = checked_build(wanted, stop);
+    Artifact artifact = checked_build(wanted, stop, elsewhere);
     artifact.took = Clock::now() - start;
     keep_counters();
     return artifact;
@@ -126,12 +126,42 @@ Artifact ArtifactBuilder::build(const KernelSpec& spec, const std::stop_token& s
   }
 }
 
-Artifact ArtifactBuilder::checked_build(const BuildRequest& request, const std::stop_token& stop) {
+Artifact ArtifactBuilder::checked_build(const BuildRequest& request, const std::stop_token& stop,
+                                        CompileElsewhere* elsewhere) {
   if (!compiler_->location().found()) {
     return build_without_compiler(request);
   }
   std::optional<Artifact> found = from_disk(request, Look::first);
+  if (!found && elsewhere != nullptr) {
+    found = build_elsewhere(request, stop, *elsewhere);
+  }
   return found ? std::move(*found) : build_on_miss(request, stop);
+}
+
+std::optional<Artifact> ArtifactBuilder::build_elsewhere(const BuildRequest& request,
+                                                         const std::stop_token& stop,
+                                                         CompileElsewhere& elsewhere) {
+  std::optional<Elsewhere> made = elsewhere.compile(request, stop);
+  if (!made) {
+    return std::nullopt;
+  }
+  std::optional<Artifact> artifact;
+  if (made->kept) {
+    artifact = from_disk(request, Look::again);
+  } else {
+    cache::Entry entry;
+    entry.payload = std::move(made->cubin);
+    if (!cubin_check(request.spec)(entry)) {
+      artifact = artifact_of(request);
+      artifact->cubin = std::move(entry.payload);
+    }
+  }
+  if (artifact && made->origin == Origin::compiled) {
+    artifact->origin = made->origin;
+    artifact->tier.clear();
+    ++counters_.worker_compiles;
+  }
+  return artifact;
 }
 
 bool ArtifactBuilder::is_cached(const KernelSpec& spec) {

@@ -12,6 +12,7 @@
 #include "cache/key.hpp"
 #include "cache/tiered_cache.hpp"
 #include "runtime/build_request.hpp"
+#include "runtime/compile_elsewhere.hpp"
 #include "runtime/compile_once.hpp"
 #include "runtime/counters.hpp"
 
@@ -34,10 +35,13 @@ class ArtifactBuilder {
 
   // Thread-safe. Does not look into memory and does not keep what it returns. What it returns stays in
   // the cache directory as far as this process decides: its evictor holds it. Throws Error(cancelled)
-  // soon after a stop was requested.
-  Artifact build(const KernelSpec& spec, const std::stop_token& stop = {});
+  // soon after a stop was requested. What no cache has is compiled elsewhere, if that is given.
+  Artifact build(const KernelSpec& spec, const std::stop_token& stop = {},
+                 CompileElsewhere* elsewhere = nullptr);
   // Whether a verified entry is in one of the caches. Compiles nothing.
   bool is_cached(const KernelSpec& spec);
+
+  const cache::TrustPolicy& trust() const noexcept { return trust_; }
 
   // Throws nothing but what generating the source throws. Without NVRTC the key names no toolchain: it
   // serves for a look-up by request only.
@@ -51,7 +55,11 @@ class ArtifactBuilder {
   // Those of the evictor into this process's, and these to disk from time to time.
   void keep_counters() noexcept;
   void count(const KernelSpec& spec, const cache::TieredResult& found, Look look);
-  Artifact checked_build(const BuildRequest& request, const std::stop_token& stop);
+  Artifact checked_build(const BuildRequest& request, const std::stop_token& stop,
+                         CompileElsewhere* elsewhere);
+  // Nothing: it must be compiled here.
+  std::optional<Artifact> build_elsewhere(const BuildRequest& request, const std::stop_token& stop,
+                                          CompileElsewhere& elsewhere);
   Artifact build_without_compiler(const BuildRequest& request);
   Artifact build_on_miss(const BuildRequest& request, const std::stop_token& stop);
   // False if others will not find it.
@@ -60,6 +68,7 @@ class ArtifactBuilder {
 
   const Options& options_;
   Counters& counters_;
+  cache::TrustPolicy trust_;  // of the cache directory
   std::optional<cache::DiskStore> store_;
   std::optional<cache::Evictor> evictor_;
   std::optional<cache::DiskCounters> kept_;

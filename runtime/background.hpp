@@ -13,6 +13,8 @@
 
 namespace fourge {
 
+class CompileElsewhere;
+
 // What each of the threads has for itself.
 class BackgroundLane {
  public:
@@ -20,6 +22,8 @@ class BackgroundLane {
   virtual ~BackgroundLane() = default;
   BackgroundLane(const BackgroundLane&) = delete;
   BackgroundLane& operator=(const BackgroundLane&) = delete;
+  // Who compiles for it; null: this process.
+  virtual CompileElsewhere* elsewhere() noexcept { return nullptr; }
   // There was no work for kIdle.
   virtual void idle() noexcept {}
 };

@@ -36,6 +36,7 @@ Stats Counters::snapshot() const {
   stats.frozen_misses = frozen_misses;
   stats.fallback_swaps = fallback_swaps;
   stats.cancelled = cancelled;
+  stats.worker_compiles = worker_compiles;
   return stats;
 }
 

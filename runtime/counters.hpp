@@ -70,6 +70,7 @@ struct Counters {
   Counter frozen_misses{0};
   Counter fallback_swaps{0};
   Counter cancelled{0};
+  Counter worker_compiles{0};
 
   Stats snapshot() const;
 };

@@ -3,6 +3,8 @@
 #include <fourge/options.hpp>
 #include <fourge/runtime.hpp>
 
+#include "runtime/worker/worker_command.hpp"
+
 #include <charconv>
 #include <cstdint>
 #include <cstdlib>
@@ -97,6 +99,18 @@ Options Options::from_environment() {
   options.cuda_home = variable("CUDA_HOME");
   if (options.cuda_home.empty()) {
     options.cuda_home = variable("CUDA_PATH");
+  }
+  options.worker_program = variable("FOURGE_WORKER");
+  if (options.worker_program.empty()) {
+    options.worker_program = worker::find_worker_program(variable("PATH"));
+  } else if (options.worker_program == "off") {
+    options.worker_program.clear();
+  }
+  for (char** entry = environ; entry != nullptr && *entry != nullptr; ++entry) {
+    options.worker_environment.emplace_back(*entry);
+  }
+  if (auto history = variable("FOURGE_HISTORY"); !history.empty()) {
+    options.history = parse_number("FOURGE_HISTORY", history, 1) == 1;
   }
   if (auto compiler = variable("FOURGE_HOST_CXX"); !compiler.empty()) {
     options.host_compiler = compiler;

@@ -90,6 +90,8 @@ std::vector<Family> compile_families(const Stats& stats) {
              stats.frozen_misses),
       single("fallback_swaps", "Kernels that took the place of their fallback variant.",
              stats.fallback_swaps),
+      single("worker_compiles", "Kernels compiled by worker processes for this one.",
+             stats.worker_compiles),
       single("cancelled_requests", "Background requests that ended by a cancel.", stats.cancelled),
   };
 }

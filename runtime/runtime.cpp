@@ -24,7 +24,9 @@ std::shared_ptr<const Artifact> Runtime::build(const KernelSpec& spec) {
   if (impl_->state->artifacts.find(spec) == nullptr) {
     impl_->frozen_miss(spec);
   }
-  return impl_->state->build(spec);
+  auto artifact = impl_->state->build(spec);
+  impl_->state->was_asked_for(spec);
+  return artifact;
 }
 
 bool Runtime::is_cached(const KernelSpec& spec) {
@@ -42,15 +44,20 @@ Kernel Runtime::prepare_for(const KernelSpec& spec, std::optional<CUstream_st*> 
   if (const auto* known = state.kernels->find(spec)) {
     state.counters.memory_hits.add();
     (*known)->load_for_current_context(stream);
+    state.was_asked_for(spec);
     return Kernel((*known)->state());
   }
-  if (auto kernel = impl_->frozen_prepare(spec, stream)) {
-    return *kernel;
+  auto kernel = impl_->frozen_prepare(spec, stream);
+  if (!kernel) {
+    kernel = state.prepare(spec, stream);
   }
-  return state.prepare(spec, stream);
+  state.was_asked_for(spec);
+  return *kernel;
 }
 
-PendingArtifact Runtime::build_async(const KernelSpec& spec) { return impl_->build_async(spec); }
+PendingArtifact Runtime::build_async(const KernelSpec& spec) {
+  return impl_->build_async(spec, Impl::Asked::by_caller);
+}
 
 PendingKernel Runtime::prepare_async(const KernelSpec& spec) {
   const std::shared_ptr<RuntimeState>& state = impl_->state;
@@ -60,6 +67,7 @@ PendingKernel Runtime::prepare_async(const KernelSpec& spec) {
   const auto* known = state->kernels->find(spec);
   if (known != nullptr && (*known)->is_loaded_for_current_context()) {
     state->counters.memory_hits.add();
+    state->was_asked_for(spec);
     pending->finish(Kernel((*known)->state()));
     return PendingKernel(pending);
   }
@@ -67,10 +75,12 @@ PendingKernel Runtime::prepare_async(const KernelSpec& spec) {
   driver->check(driver->cuCtxGetCurrent(&context), "cuCtxGetCurrent", spec.text());
   impl_->background.submit(
       {pending->stop(),
-       [state, pending, spec, context](const std::stop_token& stop, BackgroundLane&) {
+       [state, pending, spec, context](const std::stop_token& stop, BackgroundLane& lane) {
          try {
            throw_if_stopped(stop, spec);
-           pending->finish(Kernel(state->prepare_in(spec, context, stop).state()));
+           const auto& kernel = state->prepare_in(spec, context, stop, lane.elsewhere());
+           state->was_asked_for(spec);
+           pending->finish(Kernel(kernel.state()));
          } catch (...) {
            const StoredError error = StoredError::of_current();
            state->counters.cancelled += error.kind() == ErrorKind::cancelled ? 1U : 0U;

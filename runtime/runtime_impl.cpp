@@ -2,6 +2,8 @@
 
 #include "runtime/pending_state.hpp"
 #include "runtime/stopping.hpp"
+#include "runtime/worker/worker_command.hpp"
+#include "runtime/worker_lane.hpp"
 
 #include <fmt/format.h>
 #include <algorithm>
@@ -15,7 +17,8 @@ namespace {
 constexpr std::chrono::milliseconds kTaskPatience{600};
 constexpr std::chrono::milliseconds kLoadPatience{200};
 // NVRTC's front end compiles one thing at a time in a process; more threads would only wait.
-constexpr std::size_t kLanes = 2;
+constexpr std::size_t kLanesInProcess = 2;
+constexpr std::size_t kMostLanes = 8;
 // A variant that did not come is not tried again at every call.
 constexpr std::chrono::seconds kLeastPause{10};
 
@@ -27,10 +30,24 @@ constexpr std::chrono::seconds kLeastPause{10};
                   spec.text(), why));
 }
 
+std::size_t lanes_for(const Options& options) {
+  return options.worker_program.empty()
+             ? kLanesInProcess
+             : std::clamp<std::size_t>(worker::default_workers(options), 1, kMostLanes);
+}
+
+std::function<std::unique_ptr<BackgroundLane>()> lane_maker(const Options& options) {
+  if (options.worker_program.empty()) {
+    return [] { return std::make_unique<BackgroundLane>(); };
+  }
+  auto settings = std::make_shared<WorkerLaneSettings>(options, lanes_for(options));
+  return [settings] { return std::make_unique<WorkerLane>(settings); };
+}
+
 // The wanted kernel of a stand-in, made and loaded for each context that it is used in.
 void replace_stand_in(RuntimeState& state, const KernelSpec& spec, detail::StandIn& stand_in,
-                      const std::stop_token& stop) {
-  const auto artifact = state.build(spec, stop);
+                      const std::stop_token& stop, CompileElsewhere* elsewhere) {
+  const auto artifact = state.build(spec, stop, elsewhere);
   throw_if_stopped(stop, spec);
   const RuntimeState::Inside inside(state, spec);
   const auto driver = state.driver();
@@ -56,27 +73,31 @@ void replace_stand_in(RuntimeState& state, const KernelSpec& spec, detail::Stand
 
 Runtime::Impl::Impl(Options given)
     : state(std::make_shared<RuntimeState>(std::move(given))),
-      background(kLanes, [] { return std::make_unique<BackgroundLane>(); }) {}
+      background(lanes_for(state->options), lane_maker(state->options)) {}
 
 Runtime::Impl::~Impl() {
   background.shut_down(kTaskPatience);
   state->close(kLoadPatience);
 }
 
-PendingArtifact Runtime::Impl::build_async(const KernelSpec& spec) {
+PendingArtifact Runtime::Impl::build_async(const KernelSpec& spec, Asked asked) {
   auto pending = std::make_shared<detail::PendingState<std::shared_ptr<const Artifact>>>();
-  background.submit({pending->stop(),
-                     [state = state, pending, spec](const std::stop_token& stop, BackgroundLane&) {
-                       try {
-                         throw_if_stopped(stop, spec);
-                         pending->finish(state->build(spec, stop));
-                       } catch (...) {
-                         const StoredError error = StoredError::of_current();
-                         state->counters.cancelled +=
-                             error.kind() == ErrorKind::cancelled ? 1U : 0U;
-                         pending->fail(error);
-                       }
-                     }});
+  auto run = [state = state, pending, spec, asked](const std::stop_token& stop,
+                                                   BackgroundLane& lane) {
+    try {
+      throw_if_stopped(stop, spec);
+      auto artifact = state->build(spec, stop, lane.elsewhere());
+      if (asked == Asked::by_caller) {
+        state->was_asked_for(spec);
+      }
+      pending->finish(std::move(artifact));
+    } catch (...) {
+      const StoredError error = StoredError::of_current();
+      state->counters.cancelled += error.kind() == ErrorKind::cancelled ? 1U : 0U;
+      pending->fail(error);
+    }
+  };
+  background.submit({pending->stop(), std::move(run)});
   return PendingArtifact(pending);
 }
 
@@ -141,10 +162,10 @@ std::optional<Kernel> Runtime::Impl::stand_in_for(const KernelSpec& spec,
 void Runtime::Impl::make_wanted(const KernelSpec& spec, detail::StandIn& stand_in) {
   // The stand-in is there until close(), after which no task may look at it.
   background.submit(
-      {{}, [state = state, spec, &stand_in](const std::stop_token& stop, BackgroundLane&) {
+      {{}, [state = state, spec, &stand_in](const std::stop_token& stop, BackgroundLane& lane) {
          try {
            throw_if_stopped(stop, spec);
-           replace_stand_in(*state, spec, stand_in, stop);
+           replace_stand_in(*state, spec, stand_in, stop, lane.elsewhere());
          } catch (...) {
            const StoredError error = StoredError::of_current();
            if (stop.stop_requested() || error.kind() == ErrorKind::cancelled) {

@@ -25,7 +25,8 @@ struct Runtime::Impl {
   // The same for calls that have no fallback. Throws, or returns.
   void frozen_miss(const KernelSpec& spec);
 
-  PendingArtifact build_async(const KernelSpec& spec);
+  enum class Asked { by_caller, by_manifest };  // the history is of what callers asked for
+  PendingArtifact build_async(const KernelSpec& spec, Asked asked);
 
   const std::shared_ptr<RuntimeState> state;
   ServingState serving;

@@ -19,7 +19,11 @@ Options with_guarded_log(Options options, const std::shared_ptr<LogGate>& gate) 
 RuntimeState::RuntimeState(Options given)
     : options(with_guarded_log(std::move(given), log_gate)),
       builder(options, counters),
-      nvtx(options.nvtx) {}
+      nvtx(options.nvtx) {
+  if (options.history && !options.cache_directory.empty()) {
+    history.emplace(options.cache_directory, cache::posix_file_system(), builder.trust());
+  }
+}
 
 std::shared_ptr<const Driver> RuntimeState::driver() {
   const std::lock_guard lock(driver_mutex);
@@ -42,15 +46,16 @@ host::HostExecutor& RuntimeState::host_executor() {
 }
 
 std::shared_ptr<const Artifact> RuntimeState::build(const KernelSpec& spec,
-                                                    const std::stop_token& stop) {
+                                                    const std::stop_token& stop,
+                                                    CompileElsewhere* elsewhere) {
   if (const auto* known = artifacts.find(spec)) {
     counters.memory_hits.add();
     return *known;
   }
   bool waited = false;
   const auto& artifact = artifacts.get_or_make(
-      spec, [&] { return std::make_shared<const Artifact>(builder.build(spec, stop)); }, &waited,
-      stop);
+      spec, [&] { return std::make_shared<const Artifact>(builder.build(spec, stop, elsewhere)); },
+      &waited, stop);
   if (waited) {
     ++counters.waits;
   }
@@ -95,8 +100,9 @@ detail::PreparedKernel& RuntimeState::load(const KernelSpec& spec, const Artifac
 }
 
 detail::PreparedKernel& RuntimeState::prepare_in(const KernelSpec& spec, CUcontext context,
-                                                 const std::stop_token& stop) {
-  const auto artifact = build(spec, stop);
+                                                 const std::stop_token& stop,
+                                                 CompileElsewhere* elsewhere) {
+  const auto artifact = build(spec, stop, elsewhere);
   throw_if_stopped(stop, spec);
   const Inside inside(*this, spec);
   const auto driver_now = driver();
@@ -104,6 +110,15 @@ detail::PreparedKernel& RuntimeState::prepare_in(const KernelSpec& spec, CUconte
   detail::PreparedKernel& kernel = load(spec, *artifact);
   kernel.load_in_background();
   return kernel;
+}
+
+void RuntimeState::was_asked_for(const KernelSpec& spec) {
+  if (history && asked_for.find(spec) == nullptr) {
+    asked_for.get_or_make(spec, [&] {
+      history->append(spec.text());
+      return true;
+    });
+  }
 }
 
 void RuntimeState::log(LogLevel level, std::string_view text) const {

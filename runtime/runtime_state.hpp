@@ -5,6 +5,7 @@
 
 #include <fourge/runtime.hpp>
 
+#include "cache/history_log.hpp"
 #include "runtime/artifact_builder.hpp"
 #include "runtime/counters.hpp"
 #include "runtime/driver/driver.hpp"
@@ -38,7 +39,8 @@ struct RuntimeState {
   host::HostExecutor& host_executor();
 
   // As Runtime's, whether it is frozen or not.
-  std::shared_ptr<const Artifact> build(const KernelSpec& spec, const std::stop_token& stop = {});
+  std::shared_ptr<const Artifact> build(const KernelSpec& spec, const std::stop_token& stop = {},
+                                        CompileElsewhere* elsewhere = nullptr);
   Kernel prepare(const KernelSpec& spec, std::optional<CUstream> stream);
 
   std::vector<HostKernel> prepare_host(std::span<const KernelSpec> specs);
@@ -46,11 +48,14 @@ struct RuntimeState {
   // For threads of the background; until close() only. build(), then load() for a context that is
   // made current here and was not before. Throws Error(cancelled) after close().
   detail::PreparedKernel& prepare_in(const KernelSpec& spec, CUcontext context,
-                                     const std::stop_token& stop);
+                                     const std::stop_token& stop, CompileElsewhere* elsewhere);
   // Into the current context; the artifact is the spec's.
   detail::PreparedKernel& load(const KernelSpec& spec, const Artifact& artifact);
 
   void log(LogLevel level, std::string_view text) const;
+
+  // The caller was given it. For the history, once each, if there is one.
+  void was_asked_for(const KernelSpec& spec);
 
   // Unloads everything. Waits for loads that are running, but no longer than that; what is still
   // being loaded then is unloaded by its own thread.
@@ -68,6 +73,9 @@ struct RuntimeState {
   std::optional<StandInTable> stand_ins{std::in_place};
   std::atomic<std::size_t> stand_ins_made{0};
   const NvtxRanges nvtx;
+
+  std::optional<cache::HistoryLog> history;
+  SpecTable<bool> asked_for;
 
   SpecTable<bool> host_prepared;  // what the executor has been asked for
   std::mutex host_mutex;

@@ -191,7 +191,9 @@ PrepareReport Runtime::prepare_all(const Manifest& manifest, const PrepareAllOpt
   for (const ManifestKernel& kernel : kernels) {
     impl_->serving.set_fallback(kernel.spec, kernel.fallback);
   }
-  const auto build = [this](const KernelSpec& spec) { return impl_->build_async(spec); };
+  const auto build = [this](const KernelSpec& spec) {
+    return impl_->build_async(spec, Impl::Asked::by_manifest);
+  };
   return Preparer(*impl_->state, impl_->serving, build, options).run(in_order(kernels));
 }
 

@@ -11,7 +11,7 @@
 #include <memory>
 
 #include "cache/disk_store.hpp"
-#include "tools/child_process.hpp"
+#include "runtime/worker/child_process.hpp"
 #include "tools/command.hpp"
 #include "tools/report.hpp"
 #include "tools/toolkit.hpp"
@@ -121,7 +121,7 @@ HostCompilerState examine_host_compiler(const Options& options) {
   if (state.path.empty()) {
     return state;
   }
-  const ProgramOutput output = run_program({state.path, "--version"});
+  const worker::ProgramOutput output = worker::run_program({state.path, "--version"});
   if (output.status == 0) {
     state.version = output.text.substr(0, output.text.find('\n'));
   }

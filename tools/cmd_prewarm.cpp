@@ -10,75 +10,33 @@
 #include <memory>
 #include <optional>
 
-#include "cache/compile_slots.hpp"
+#include "runtime/worker/worker_command.hpp"
+#include "runtime/worker/worker_pool.hpp"
 #include "tools/command.hpp"
+#include "tools/prewarm_specs.hpp"
 #include "tools/read_only_output.hpp"
 #include "tools/report.hpp"
-#include "tools/spec_argument.hpp"
 #include "tools/toolkit.hpp"
-#include "tools/worker_pool.hpp"
 
 namespace fourge::tools {
 namespace {
 
 using Clock = std::chrono::steady_clock;
 
+using worker::BuildResult;
+using worker::WorkerAnswer;
+
 struct PrewarmOptions {
-  std::string targets;
-  std::vector<std::string> ops;
-  std::string filter;
+  PrewarmRequest request;
   std::string output;
   unsigned jobs = 0;
   double timeout_seconds = 600;
   std::uint64_t memory_mib = 0;
   bool retry_failed = false;
+  bool check = false;
 };
 
 constexpr std::uint64_t kMiB = 1U << 20U;
-
-// More workers than slots would only wait.
-std::size_t default_jobs(const Options& options) {
-  return options.compile_slots != 0 ? options.compile_slots : cache::default_compile_slots();
-}
-
-// Three quarters of the machine for all workers together; never so little that a compile, which
-// takes some 150 MiB, would not fit, and no more than any of them has a use for.
-std::uint64_t default_memory(std::size_t workers) {
-  return std::clamp<std::uint64_t>(cache::usable_memory() / 4 * 3 / workers,
-                                   cache::kBytesPerCompile, 4096 * kMiB);
-}
-
-std::vector<KernelSpec> wanted_specs(const PrewarmOptions& options) {
-  std::vector<KernelSpec> specs;
-  for (const OpVariants& variants :
-       select_variants(parse_ops(options.ops), parse_targets(options.targets), options.filter)) {
-    specs.insert(specs.end(), variants.specs.begin(), variants.specs.end());
-  }
-  return specs;
-}
-
-std::vector<std::string> worker_command(const Options& options, const CommonOptions& common,
-                                        bool retry_failed) {
-  std::vector<std::string> command{std::filesystem::read_symlink("/proc/self/exe").string(),
-                                   "worker",
-                                   "--cache-dir",
-                                   options.cache_directory,
-                                   "--log",
-                                   common.log};
-  for (const std::string& path : options.cache_read_only) {
-    command.insert(command.end(), {"--cache-read-only", path});
-  }
-  if (options.cache_byte_limit == 0) {
-    command.emplace_back("--unbounded");
-  }
-  if (retry_failed) {
-    command.emplace_back("--retry-failed");
-  }
-  if (!options.nvrtc_library.empty()) {
-    command.insert(command.end(), {"--nvrtc", options.nvrtc_library});
-  }
-  return command;
-}
 
 // On a terminal one bar that is drawn over; elsewhere a line for each variant, on standard output
 // for people, on standard error when a program reads the result.
@@ -200,9 +158,38 @@ void redirect(Options& library, const ReadOnlyOutput& output) {
   library.cache_byte_limit = 0;
 }
 
+// Readiness: what is in the caches, without compiling anything.
+ExitCode check(const PrewarmSpecs& wanted, const Options& library, bool json) {
+  Runtime runtime(library);
+  std::vector<std::string> missing;
+  for (const KernelSpec& spec : wanted.specs) {
+    if (!runtime.is_cached(spec)) {
+      missing.push_back(spec.text());
+    }
+  }
+  const std::size_t present = wanted.specs.size() - missing.size();
+  if (json) {
+    print_json({{"variants", wanted.specs.size()},
+                {"present", present},
+                {"missing", missing},
+                {"unknown", wanted.unknown}});
+  } else {
+    std::string text = fmt::format("{} of {} present\n", present, wanted.specs.size());
+    for (const std::string& spec : missing) {
+      text += "missing: " + spec + '\n';
+    }
+    print_text(text);
+  }
+  return missing.empty() ? ExitCode::ok : ExitCode::negative;
+}
+
 ExitCode prewarm(const PrewarmOptions& options, const CommonOptions& common) {
-  const std::vector<KernelSpec> specs = wanted_specs(options);
   Options library = library_options(common);
+  const PrewarmSpecs wanted = find_specs(options.request, library);
+  const std::vector<KernelSpec>& specs = wanted.specs;
+  if (options.check) {
+    return check(wanted, library, common.json);
+  }
   std::optional<ReadOnlyOutput> output;
   if (!options.output.empty()) {
     output.emplace(options.output);
@@ -217,16 +204,17 @@ ExitCode prewarm(const PrewarmOptions& options, const CommonOptions& common) {
     throw Error(ErrorKind::library_missing, jit::nvrtc_missing_message(location));
   }
   const auto start = Clock::now();
-  PoolOptions pool;
-  pool.command = worker_command(library, common, options.retry_failed);
-  pool.workers = options.jobs == 0 ? default_jobs(library) : options.jobs;
-  pool.memory_bytes =
-      options.memory_mib == 0 ? default_memory(pool.workers) : options.memory_mib * kMiB;
-  pool.deadline =
+  library.worker_program = std::filesystem::read_symlink("/proc/self/exe").string();
+  library.retry_failed = options.retry_failed;
+  library.worker_memory_bytes = options.memory_mib * kMiB;
+  library.worker_deadline =
       std::chrono::milliseconds(static_cast<std::int64_t>(options.timeout_seconds * 1000));
+  worker::PoolOptions pool;
+  pool.workers = options.jobs == 0 ? worker::default_workers(library) : options.jobs;
+  pool.worker = worker::worker_settings(library, pool.workers, common.log);
   Summary summary;
   Progress progress(specs.size(), common.json);
-  build_in_workers(specs, pool, [&](const BuildResult& result) {
+  worker::build_in_workers(specs, pool, [&](const BuildResult& result) {
     const std::size_t failed = summary.failed();
     const std::string what = summary.add(result);
     progress.add(*result.spec, what, summary.failed() != failed);
@@ -236,6 +224,7 @@ ExitCode prewarm(const PrewarmOptions& options, const CommonOptions& common) {
   const auto took = Clock::now() - start;
   if (common.json) {
     Json document = summary.json(took);
+    document["unknown"] = wanted.unknown;
     if (output) {
       document["output"] = output->directory();
       document["entries"] = collected;
@@ -257,21 +246,41 @@ void add_prewarm(CLI::App& app, CommandLine& line) {
   auto options = std::make_shared<PrewarmOptions>();
   CLI::App& command = add_command(
       app, line, "prewarm",
-      "Compile every legal variant for some targets into the cache, in worker processes.",
-      "Needs no GPU. Example: fourge prewarm --target sm_90a,sm_100a --cache-dir /opt/fourge");
-  command.add_option("--target", options->targets, "Targets, or all")
-      ->required()
-      ->type_name("TARGET,...");
-  command.add_option("--op", options->ops, "Only these operations")
+      "Compile kernels into the cache, in worker processes: every legal variant for some targets, "
+      "what a manifest names, or what runtimes asked for before.",
+      "Needs no GPU. Example: fourge prewarm --target sm_90a,sm_100a --cache-dir /opt/fourge\n"
+      "With --check nothing is compiled: it says how many are there, with exit code 1 if not all.");
+  PrewarmRequest& request = options->request;
+  CLI::Option* targets =
+      command.add_option("--target", request.targets,
+                         "Targets, or all; for a manifest: of the specs that name "
+                         "none; of the history: only these");
+  targets->type_name("TARGET,...");
+  CLI::Option* manifest =
+      command.add_option("--manifest", request.manifest,
+                         "What this file names, with the fallback variants (docs/serving.md)");
+  manifest->type_name("FILE");
+  CLI::Option* history =
+      command.add_flag("--from-history", request.from_history,
+                       "What runtimes with the option history have asked this cache directory for");
+  manifest->excludes(history);
+  command.add_option("--op", request.ops, "Only these operations")
       ->delimiter(',')
-      ->type_name("OP");
-  command.add_option("--variants", options->filter, "Only variants with these values")
-      ->type_name("AXIS=VALUE,...");
+      ->type_name("OP")
+      ->excludes(manifest)
+      ->excludes(history);
+  command.add_option("--variants", request.filter, "Only variants with these values")
+      ->type_name("AXIS=VALUE,...")
+      ->excludes(manifest)
+      ->excludes(history);
+  CLI::Option* check_only = command.add_flag("--check", options->check,
+                                             "Compile nothing; say how many are in the caches");
   command
       .add_option("--output", options->output,
                   "Make a cache that others only read, in this directory; the cache directory is "
                   "read and not written")
-      ->type_name("DIR");
+      ->type_name("DIR")
+      ->excludes(check_only);
   command
       .add_option("--jobs", options->jobs, "Worker processes (default: by processors and memory)")
       ->check(CLI::Range(1, 1024));

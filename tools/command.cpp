@@ -86,6 +86,7 @@ Options library_options(const CommonOptions& common) {
   if (!common.nvrtc.empty()) {
     options.nvrtc_library = common.nvrtc;
   }
+  options.history = false;  // what people try out is nothing that a server asked for
   options.log = [least = parse_log_level(common.log)](LogLevel level, std::string_view text) {
     if (level >= least) {
       log_to_standard_error(level, text);

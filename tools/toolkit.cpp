@@ -14,7 +14,7 @@
 #include <string_view>
 
 #include "jit/nvrtc.hpp"
-#include "tools/child_process.hpp"
+#include "runtime/worker/child_process.hpp"
 #include "tools/output_file.hpp"
 
 namespace fourge::tools {
@@ -160,10 +160,11 @@ std::string disassemble(std::span<const std::byte> cubin, const Options& options
   std::vector<std::string> arguments{program->path};
   arguments.insert(arguments.end(), program->arguments.begin(), program->arguments.end());
   arguments.push_back(file.path());
-  ProgramOutput output = run_program(arguments);
+  worker::ProgramOutput output = worker::run_program(arguments);
   if (output.status != 0) {
-    throw Error(ErrorKind::internal, fmt::format("{} ended with {}: {}", fmt::join(arguments, " "),
-                                                 describe_status(output.status), output.text));
+    throw Error(ErrorKind::internal,
+                fmt::format("{} ended with {}: {}", fmt::join(arguments, " "),
+                            worker::describe_status(output.status), output.text));
   }
   return std::move(output.text);
 }

@@ -61,6 +61,22 @@ struct FOURGE_API Options {
   std::chrono::seconds failure_memory{600};
   // Forget what did not compile before this Runtime was made.
   bool retry_failed = false;
+  // The fourge command, whose processes do the compiles of the background (prepare_async(),
+  // prepare_all(), what stands behind a fallback), where they can be killed. Empty: these compiles run
+  // in threads of this process; then one that does not end cannot be killed. It must be of the same
+  // version: an answer for another source is not used (one warning). Operations of your own, which
+  // the command does not know, are compiled in this process, and so is what no worker could be
+  // started for (one warning).
+  std::string worker_program;
+  // The workers' environment, NAME=VALUE. What these options say stands above it.
+  std::vector<std::string> worker_environment;
+  // A worker that takes longer for one kernel is killed: Error(compile_failed).
+  std::chrono::milliseconds worker_deadline{600'000};
+  // As is one that needs more memory. 0: its share of three quarters of the machine, 512 MiB to 4 GiB.
+  std::uint64_t worker_memory_bytes = 0;
+  // Whether what this Runtime is asked for is remembered in cache_directory, for `fourge prewarm
+  // --from-history`: each spec that prepare(), build() and their asynchronous forms gave, once.
+  bool history = false;
   // Operations of your own (docs/adding_an_op.md), known to this Runtime only.
   OpRegistry ops;
   // Ranges for NVIDIA's profilers around each compile and load (domain "fourge"). A build without NVTX's
@@ -74,6 +90,8 @@ struct FOURGE_API Options {
   // FOURGE_CACHE_READ_ONLY (paths separated by colons); FOURGE_BUNDLE_PUBLIC_KEY; FOURGE_CACHE_LIMIT
   // (bytes, or with K, M, G or T; throws Error(invalid_argument) for anything else);
   // FOURGE_COMPILE_SLOTS and FOURGE_FAILURE_MEMORY (seconds; both: throws as well if it is no number);
+  // FOURGE_WORKER (a path, or off; else the command beside the library or program, in ../bin or in PATH)
+  // and the whole environment for worker_environment; FOURGE_HISTORY (1 or 0; throws as well);
   // FOURGE_CACHE_GROUP; XDG_RUNTIME_DIR; FOURGE_NVRTC; CUDA_HOME, else CUDA_PATH; FOURGE_HOST_CXX.
   static Options from_environment();
 };

@@ -39,7 +39,8 @@ struct Stats {
   std::uint64_t wait_nanoseconds = 0;    // for another's compile, or for a compile slot
   std::uint64_t frozen_misses = 0;       // misses after Runtime::freeze(), whatever the policy
   std::uint64_t fallback_swaps = 0;      // kernels that took the place of their fallback variant
-  std::uint64_t cancelled = 0;           // requests that ended by a cancel
+  std::uint64_t worker_compiles = 0;  // done by worker processes for this Runtime; not in compiles
+  std::uint64_t cancelled = 0;        // requests that ended by a cancel
 };
 
 }  // namespace fourge

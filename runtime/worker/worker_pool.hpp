@@ -11,15 +11,14 @@
 #include <string>
 #include <vector>
 
-#include "tools/worker_protocol.hpp"
+#include "runtime/worker/worker_process.hpp"
+#include "runtime/worker/worker_protocol.hpp"
 
-namespace fourge::tools {
+namespace fourge::worker {
 
 struct PoolOptions {
-  std::vector<std::string> command;  // how to start a worker; command[0] is the program's path
+  WorkerSettings worker;
   std::size_t workers = 1;
-  std::chrono::milliseconds deadline{600'000};  // of one build
-  std::uint64_t memory_bytes = 0;               // of one worker, resident; 0: no limit
 };
 
 struct BuildResult {
@@ -34,4 +33,4 @@ struct BuildResult {
 void build_in_workers(const std::vector<KernelSpec>& specs, const PoolOptions& options,
                       const std::function<void(const BuildResult&)>& report);
 
-}  // namespace fourge::tools
+}  // namespace fourge::worker

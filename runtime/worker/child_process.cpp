@@ -1,4 +1,4 @@
-#include "tools/child_process.hpp"
+#include "runtime/worker/child_process.hpp"
 
 #include <fourge/error.hpp>
 
@@ -6,6 +6,8 @@
 #include <fmt/format.h>
 #include <spawn.h>
 #include <sys/resource.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -19,18 +21,23 @@
 
 extern char** environ;
 
-namespace fourge::tools {
+namespace fourge::worker {
 namespace {
 
 [[noreturn]] void fail(const std::string& what, int error) {
   throw Error(ErrorKind::io, fmt::format("{}: {}", what, std::strerror(error)));
 }
 
-// Closed on exec, so that one child does not hold another's pipe open.
+// Closed on exec, so that one child does not hold another's end open. What is written to is a socket:
+// of a pipe that nobody reads the writer gets a signal.
 struct Pipe {
-  Pipe() {
+  enum class Writer { child, us };
+  explicit Pipe(Writer writer) {
     int ends[2] = {-1, -1};
-    if (::pipe2(ends, O_CLOEXEC) != 0) {
+    const int result = writer == Writer::child
+                           ? ::pipe2(ends, O_CLOEXEC)
+                           : ::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends);
+    if (result != 0) {
       fail("cannot make a pipe", errno);
     }
     read = ends[0];
@@ -57,12 +64,14 @@ class SpawnSettings {
     ::posix_spawnattr_init(&attributes_);
     ::posix_spawn_file_actions_adddup2(&actions_, input, STDIN_FILENO);
     ::posix_spawn_file_actions_adddup2(&actions_, output, STDOUT_FILENO);
-    // This program ignores SIGPIPE; others expect the default.
-    sigset_t defaults;
-    ::sigemptyset(&defaults);
-    ::sigaddset(&defaults, SIGPIPE);
-    ::posix_spawnattr_setsigdefault(&attributes_, &defaults);
-    ::posix_spawnattr_setflags(&attributes_, POSIX_SPAWN_SETSIGDEF);
+    ::posix_spawn_file_actions_addclosefrom_np(&actions_, STDERR_FILENO + 1);
+    // Whatever this process ignores and this thread blocks: the program expects the default.
+    sigset_t signals;
+    ::sigemptyset(&signals);
+    ::posix_spawnattr_setsigmask(&attributes_, &signals);
+    ::sigaddset(&signals, SIGPIPE);
+    ::posix_spawnattr_setsigdefault(&attributes_, &signals);
+    ::posix_spawnattr_setflags(&attributes_, POSIX_SPAWN_SETSIGDEF | POSIX_SPAWN_SETSIGMASK);
   }
   ~SpawnSettings() {
     ::posix_spawn_file_actions_destroy(&actions_);
@@ -81,26 +90,36 @@ class SpawnSettings {
 
 }  // namespace
 
-ChildProcess::ChildProcess(const std::vector<std::string>& arguments) {
-  Pipe in;
-  Pipe out;
+ChildProcess::ChildProcess(const std::vector<std::string>& arguments,
+                           const std::vector<std::string>* environment) {
+  Pipe in(Pipe::Writer::us);
+  Pipe out(Pipe::Writer::child);
   const SpawnSettings settings(in.read, out.write);
-  std::vector<char*> argv;
-  for (const std::string& argument : arguments) {
-    argv.push_back(const_cast<char*>(argument.c_str()));
-  }
-  argv.push_back(nullptr);
-  const int error =
-      ::posix_spawn(&id_, argv[0], settings.actions(), settings.attributes(), argv.data(), environ);
+  const auto pointers = [](const std::vector<std::string>& texts) {
+    std::vector<char*> found;
+    for (const std::string& text : texts) {
+      found.push_back(const_cast<char*>(text.c_str()));
+    }
+    found.push_back(nullptr);
+    return found;
+  };
+  const std::vector<char*> argv = pointers(arguments);
+  const std::vector<char*> variables =
+      environment == nullptr ? std::vector<char*>() : pointers(*environment);
+  const int error = ::posix_spawn(&id_, argv[0], settings.actions(), settings.attributes(),
+                                  argv.data(), environment == nullptr ? environ : variables.data());
   if (error != 0) {
+    id_ = -1;
     fail(fmt::format("cannot start {}", arguments[0]), error);
   }
+  handle_ = static_cast<int>(::syscall(SYS_pidfd_open, id_, 0));
   input_ = std::exchange(in.write, -1);
   output_ = std::exchange(out.read, -1);
 }
 
 ChildProcess::ChildProcess(ChildProcess&& other) noexcept
     : id_(std::exchange(other.id_, -1)),
+      handle_(std::exchange(other.handle_, -1)),
       input_(std::exchange(other.input_, -1)),
       output_(std::exchange(other.output_, -1)),
       status_(std::exchange(other.status_, std::nullopt)),
@@ -108,20 +127,22 @@ ChildProcess::ChildProcess(ChildProcess&& other) noexcept
 
 ChildProcess::~ChildProcess() {
   close_input();
-  if (output_ >= 0) {
-    ::close(output_);
-  }
   if (id_ > 0 && !status_) {
     kill();
     int ignored = 0;
     while (::waitpid(id_, &ignored, 0) < 0 && errno == EINTR) {
     }
   }
+  for (const int descriptor : {output_, handle_}) {
+    if (descriptor >= 0) {
+      ::close(descriptor);
+    }
+  }
 }
 
 bool ChildProcess::write(std::string_view text) {
   while (!text.empty()) {
-    const ssize_t written = ::write(input_, text.data(), text.size());
+    const ssize_t written = ::send(input_, text.data(), text.size(), MSG_NOSIGNAL);
     if (written < 0) {
       if (errno == EINTR) {
         continue;
@@ -140,8 +161,13 @@ void ChildProcess::close_input() noexcept {
 }
 
 void ChildProcess::kill() noexcept {
-  if (!status_) {
-    ::kill(id_, SIGKILL);
+  if (status_) {
+    return;
+  }
+  if (handle_ < 0 || ::syscall(SYS_pidfd_send_signal, handle_, SIGKILL, nullptr, 0) != 0) {
+    if (handle_ < 0 || errno == ENOSYS || errno == EPERM) {
+      ::kill(id_, SIGKILL);
+    }
   }
 }
 
@@ -150,6 +176,10 @@ int ChildProcess::wait() {
     int status = 0;
     rusage usage{};
     while (::wait4(id_, &status, 0, &usage) < 0) {
+      if (errno == ECHILD) {
+        status = kUnknownStatus;
+        break;
+      }
       if (errno != EINTR) {
         fail("cannot wait for a process", errno);
       }
@@ -176,6 +206,9 @@ void ChildProcess::limit_data([[maybe_unused]] std::uint64_t bytes) noexcept {
 }
 
 std::string describe_status(int status) {
+  if (status == kUnknownStatus) {
+    return "how is not known";
+  }
   if (WIFSIGNALED(status)) {
     return fmt::format("killed by signal {} ({})", WTERMSIG(status), ::strsignal(WTERMSIG(status)));
   }
@@ -204,4 +237,4 @@ ProgramOutput run_program(const std::vector<std::string>& arguments) {
   return output;
 }
 
-}  // namespace fourge::tools
+}  // namespace fourge::worker
