@@ -52,6 +52,9 @@ write_basic_package_version_file(${PROJECT_BINARY_DIR}/fourgeConfigVersion.cmake
 install(FILES ${PROJECT_BINARY_DIR}/fourgeConfig.cmake ${PROJECT_BINARY_DIR}/fourgeConfigVersion.cmake
   DESTINATION ${fourge_package_directory} COMPONENT fourge_development)
 
+install(FILES ${PROJECT_SOURCE_DIR}/docs/manifest.schema.json
+  DESTINATION ${CMAKE_INSTALL_DATADIR}/fourge COMPONENT fourge_development)
+
 # Paths from the file's own place, so that the tree may be moved.
 file(RELATIVE_PATH FOURGE_PC_PREFIX /prefix/${CMAKE_INSTALL_LIBDIR}/pkgconfig /prefix)
 string(REGEX REPLACE "/$" "" FOURGE_PC_PREFIX "${FOURGE_PC_PREFIX}")

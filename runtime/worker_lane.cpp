@@ -43,6 +43,22 @@ WorkerLaneSettings::WorkerLaneSettings(const Options& given, std::size_t lanes)
 WorkerLane::WorkerLane(std::shared_ptr<WorkerLaneSettings> settings)
     : settings_(std::move(settings)) {}
 
+// A worker that comes to its own end writes down what it has counted.
+WorkerLane::~WorkerLane() { let_go(std::chrono::milliseconds(200)); }
+
+void WorkerLane::idle() noexcept { let_go(std::chrono::seconds(5)); }
+
+void WorkerLane::let_go(std::chrono::milliseconds patience) noexcept {
+  try {
+    if (process_) {
+      process_->end(patience);
+    }
+  } catch (const Error&) {
+    // It is killed below.
+  }
+  process_.reset();
+}
+
 std::optional<Elsewhere> WorkerLane::compile(const BuildRequest& request,
                                              const std::stop_token& stop) {
   if (!settings_->options.ops.templates(request.spec.op()).empty()) {

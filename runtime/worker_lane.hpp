@@ -10,6 +10,7 @@
 #include "runtime/worker/worker_process.hpp"
 
 #include <atomic>
+#include <chrono>
 #include <memory>
 #include <optional>
 #include <stop_token>
@@ -29,16 +30,18 @@ struct WorkerLaneSettings {
 class WorkerLane : public BackgroundLane, private CompileElsewhere {
  public:
   explicit WorkerLane(std::shared_ptr<WorkerLaneSettings> settings);
+  ~WorkerLane() override;
 
   CompileElsewhere* elsewhere() noexcept override { return this; }
   // Lets the process go.
-  void idle() noexcept override { process_.reset(); }
+  void idle() noexcept override;
 
  private:
   std::optional<Elsewhere> compile(const BuildRequest& request,
                                    const std::stop_token& stop) override;
   worker::WorkerAnswer wait_for_answer(const KernelSpec& spec, const std::stop_token& stop);
   void warn_once(const std::string& why);
+  void let_go(std::chrono::milliseconds patience) noexcept;
 
   const std::shared_ptr<WorkerLaneSettings> settings_;
   std::unique_ptr<worker::WorkerProcess> process_;

@@ -1,6 +1,7 @@
 #include "runtime/worker/worker_process.hpp"
 
 #include <fmt/format.h>
+#include <poll.h>
 #include <unistd.h>
 
 #include <array>
@@ -90,6 +91,15 @@ std::optional<WorkerAnswer> WorkerProcess::kill_if_bad() {
 
 void WorkerProcess::kill_and_wait() {
   process_.kill();
+  process_.wait();
+}
+
+void WorkerProcess::end(std::chrono::milliseconds patience) {
+  process_.close_input();
+  pollfd polled{process_.output(), POLLIN, 0};
+  if (::poll(&polled, 1, static_cast<int>(patience.count())) <= 0) {
+    process_.kill();
+  }
   process_.wait();
 }
 

@@ -52,6 +52,8 @@ class WorkerProcess {
   void kill_and_wait();
   // Lets it come to its end.
   int wait();
+  // The same for one with nothing to do, but no longer than that; then it is killed.
+  void end(std::chrono::milliseconds patience);
 
  private:
   WorkerAnswer too_large(std::uint64_t bytes, const std::string& end) const;

@@ -51,9 +51,9 @@ TEST_CASE("texts are kept once, the newest first", "[history]") {
   const auto time = [](int seconds) {
     return std::chrono::system_clock::time_point(std::chrono::seconds(seconds));
   };
-  const auto parsed = HistoryLog::parse(HistoryLog::line_of("old", time(5)) +
-                                        HistoryLog::line_of("new", time(7)) +
-                                        HistoryLog::line_of("old", time(9)));
+  const auto parsed =
+      HistoryLog::parse(HistoryLog::line_of("old", time(5)) + HistoryLog::line_of("new", time(7)) +
+                        HistoryLog::line_of("old", time(9)));
   REQUIRE(parsed.texts.size() == 2);
   CHECK(parsed.texts[0].text == "old");
   CHECK(parsed.texts[0].last == time(9));

@@ -92,6 +92,21 @@ void add_specs(Seeds& seeds) {
   seeds["prewarm_request/all"] = "all\n\n";
 }
 
+void add_manifests(Seeds& seeds) {
+  const auto of = [](const std::string& specs) {
+    return "{\"fourge_manifest\": 1, \"targets\": [\"sm_90a\", \"sm_100a\"],\n\"specs\": [" +
+           specs + "]}\n";
+  };
+  seeds["manifest/empty"] = of("");
+  seeds["manifest/texts"] = of("\"nvfp4_quantize[tpc=4]\", \"row_amax\"");
+  seeds["manifest/objects"] =
+      of("{\"spec\": \"nvfp4_quantize[tpc=2]\", \"fallback\": \"nvfp4_quantize[tpc=4]\"},\n"
+         "{\"spec\": \"row_amax\", \"targets\": [\"sm_80\"], \"fallback\": false, \"comment\": "
+         "\"\\u00e4\"}");
+  seeds["manifest/target"] =
+      "{\"fourge_manifest\":1,\"$schema\":\"s\",\"specs\":[\"row_amax@sm_90a\"]}";
+}
+
 void add_cubins(Seeds& seeds) {
   tests::BuiltCubin cubin;
   seeds["cubin/plain"] = text_of(tests::build_cubin(cubin));
@@ -129,6 +144,7 @@ Seeds make_seeds() {
                                     .record;
   add_bundles(seeds);
   add_specs(seeds);
+  add_manifests(seeds);
   add_cubins(seeds);
   add_templates(seeds);
   return seeds;

@@ -34,6 +34,7 @@ class Scratch {
     Options options = Options::from_environment();
     options.cache_directory = cache();
     options.runtime_directory = path_ + "/run";
+    options.worker_program.clear();  // whatever is installed here
     return options;
   }
 

@@ -166,8 +166,8 @@ TEST_CASE("a Runtime writes down once what it was asked for", "[worker]") {
   }
   PrepareAllOptions build;
   build.where = Preparation::build;
-  runtime.prepare_all(Manifest::parse(R"({"fourge_manifest": 1, "specs": ["row_amax[tpr=512]@sm_90a"]})"),
-                      build);
+  runtime.prepare_all(
+      Manifest::parse(R"({"fourge_manifest": 1, "specs": ["row_amax[tpr=512]@sm_90a"]})"), build);
   CHECK(history.read().texts.size() == 2);
   runtime.build(spec_of("row_amax[tpr=512]"));
   CHECK(history.read().texts.size() == 3);

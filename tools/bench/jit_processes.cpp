@@ -7,8 +7,8 @@
 #include <fourge/error.hpp>
 #include <fourge/runtime.hpp>
 
+#include "runtime/worker/child_process.hpp"
 #include "tools/bench/jit_bench.hpp"
-#include "tools/child_process.hpp"
 #include "tools/report.hpp"
 
 namespace fourge::tools {
@@ -25,10 +25,10 @@ double now_nanoseconds() {
 std::string this_program() { return std::filesystem::read_symlink("/proc/self/exe").string(); }
 
 Json run_json(const std::vector<std::string>& command) {
-  const ProgramOutput output = run_program(command);
+  const worker::ProgramOutput output = worker::run_program(command);
   if (output.status != 0) {
     throw Error(ErrorKind::io, fmt::format("{} {} ended with {}", command[0], command[1],
-                                           describe_status(output.status)));
+                                           worker::describe_status(output.status)));
   }
   return Json::parse(output.text);
 }
