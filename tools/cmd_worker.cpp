@@ -49,15 +49,16 @@ WorkerAnswer work(Runtime& runtime, const std::string& text) {
       answer.cubin = artifact->cubin;
     }
     return answer;
-  } catch (const CompileError& error) {
-    WorkerAnswer answer = failed(to_string(error.kind()), error.what());
-    answer.log = error.log();
-    answer.source_path = error.source_path();
-    return answer;
   } catch (const Error& error) {
     const bool memory =
         std::string_view(error.what()).find("NVRTC_ERROR_OUT_OF_MEMORY") != std::string_view::npos;
-    return failed(memory ? worker::kOutOfMemory : to_string(error.kind()), error.what());
+    WorkerAnswer answer =
+        failed(memory ? worker::kOutOfMemory : to_string(error.kind()), error.what());
+    if (const auto* refused = dynamic_cast<const CompileError*>(&error)) {
+      answer.log = refused->log();
+      answer.source_path = refused->source_path();
+    }
+    return answer;
   } catch (const std::bad_alloc&) {
     return failed(worker::kOutOfMemory, "an allocation failed");
   } catch (const std::exception& error) {

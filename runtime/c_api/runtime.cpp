@@ -49,6 +49,7 @@ fourge_stats c_stats(const Stats& stats) {
   c.frozen_misses = stats.frozen_misses;
   c.fallback_swaps = stats.fallback_swaps;
   c.cancelled = stats.cancelled;
+  c.worker_compiles = stats.worker_compiles;
   return c;
 }
 

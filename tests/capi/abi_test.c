@@ -27,14 +27,15 @@ _Static_assert(offsetof(fourge_argument, name) == 8 && offsetof(fourge_argument,
                    offsetof(fourge_argument, bytes) == 32 && offsetof(fourge_argument, kind) == 40,
                "fourge_argument");
 
-_Static_assert(sizeof(fourge_stats) == 256, "fourge_stats");
+_Static_assert(sizeof(fourge_stats) == 264, "fourge_stats");
 _Static_assert(offsetof(fourge_stats, memory_hits) == 8 && offsetof(fourge_stats, compiles) == 56 &&
                    offsetof(fourge_stats, miss_absent) == 104 &&
                    offsetof(fourge_stats, loads) == 168 &&
                    offsetof(fourge_stats, lookup_nanoseconds) == 208 &&
                    offsetof(fourge_stats, wait_nanoseconds) == 216 &&
                    offsetof(fourge_stats, host_compiles) == 224 &&
-                   offsetof(fourge_stats, cancelled) == 248,
+                   offsetof(fourge_stats, cancelled) == 248 &&
+                   offsetof(fourge_stats, worker_compiles) == 256,
                "fourge_stats");
 
 _Static_assert(sizeof(fourge_prepare_report) == 32 && offsetof(fourge_prepare_report, failed) == 24,

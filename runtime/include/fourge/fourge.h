@@ -207,6 +207,7 @@ typedef struct fourge_stats {
   uint64_t frozen_misses;
   uint64_t fallback_swaps;
   uint64_t cancelled;
+  uint64_t worker_compiles;
 } fourge_stats;
 
 /* Fills as much of *stats as its size says; what a newer header has and this library does not know
