@@ -49,7 +49,8 @@ std::string usage_message(const CLI::App& app, const CLI::ParseError& error, int
       }
     }
     const std::string_view asked = argv[1];
-    if (asked != "worker" && asked != "probe" && std::find(names.begin(), names.end(), asked) == names.end()) {
+    if (asked != "worker" && asked != "probe" &&
+        std::find(names.begin(), names.end(), asked) == names.end()) {
       return fmt::format("unknown command \"{}\"; known: {}", asked, fmt::join(names, ", "));
     }
     return fmt::format("{} (see fourge {} --help)", error.what(), asked);

@@ -73,9 +73,7 @@ std::string refusal(const KernelSpec& spec) {
 }
 
 // Rows and batches do not matter: see the template.
-bool is_flat(const KernelSpec& spec) {
-  return spec.index(kLayout) == 0 && !has_row_scale(spec);
-}
+bool is_flat(const KernelSpec& spec) { return spec.index(kLayout) == 0 && !has_row_scale(spec); }
 
 int block_threads(const KernelSpec&) { return kThreads; }
 
