@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <iterator>
 #include <nlohmann/json.hpp>
+#include <utility>
 
 namespace fourge {
 namespace {
@@ -76,7 +77,7 @@ class TreeBuilder : public nlohmann::json_sax<nlohmann::json> {
     if (object.find(name) != nullptr) {
       fail(fmt::format("\"{}\" is there twice", name));
     }
-    object.members.emplace_back(std::move(name), JsonNode{});
+    object.members.push_back({std::move(name), JsonNode{}});
     return true;
   }
   bool parse_error(std::size_t /*position*/, const std::string& /*token*/,
