@@ -1,18 +1,28 @@
-# fourge_add_test(NAME SOURCES... [LIBRARIES...] [LABELS...] [OWN_MAIN] [TIMEOUT s]) builds one Catch2
-# program and registers it with CTest. Works with Catch2 2.13 and 3 (tests/support/catch.hpp).
+# fourge_add_test(NAME SOURCES... [LIBRARIES...] [LABELS...] [OWN_MAIN] [TIMEOUT s] [TAGS...]) builds one
+# Catch2 program and registers it with CTest. Works with Catch2 2.13 and 3 (tests/support/catch.hpp).
+# With TAGS the cases of each tag are a test of their own, NAME_TAG, so that they may run side by side;
+# every case must have one of them.
 function(fourge_add_test name)
-  cmake_parse_arguments(arg "OWN_MAIN" "TIMEOUT" "SOURCES;LIBRARIES;LABELS" ${ARGN})
+  cmake_parse_arguments(arg "OWN_MAIN" "TIMEOUT" "SOURCES;LIBRARIES;LABELS;TAGS" ${ARGN})
   add_executable(${name} ${arg_SOURCES})
   target_link_libraries(${name} PRIVATE fourge_settings fourge_headers ${arg_LIBRARIES}
     $<IF:$<BOOL:${arg_OWN_MAIN}>,Catch2::Catch2,Catch2::Catch2WithMain>)
   target_compile_definitions(${name} PRIVATE FOURGE_SOURCE_DIR="${PROJECT_SOURCE_DIR}")
   set_target_properties(${name} PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${PROJECT_BINARY_DIR}/tests)
-  add_test(NAME ${name} COMMAND ${name})
+  set(tests)
+  foreach(tag IN LISTS arg_TAGS)
+    add_test(NAME ${name}_${tag} COMMAND ${name} "[${tag}]")
+    list(APPEND tests ${name}_${tag})
+  endforeach()
+  if(NOT arg_TAGS)
+    add_test(NAME ${name} COMMAND ${name})
+    set(tests ${name})
+  endif()
   # Kernels that tests compile are kept in the build tree and not in the user's cache.
-  set_tests_properties(${name} PROPERTIES SKIP_RETURN_CODE 77 LABELS "${arg_LABELS}"
+  set_tests_properties(${tests} PROPERTIES SKIP_RETURN_CODE 77 LABELS "${arg_LABELS}"
     ENVIRONMENT "FOURGE_CACHE_DIR=${PROJECT_BINARY_DIR}/test-cache")
   if(arg_TIMEOUT)
-    set_tests_properties(${name} PROPERTIES TIMEOUT ${arg_TIMEOUT})
+    set_tests_properties(${tests} PROPERTIES TIMEOUT ${arg_TIMEOUT})
   endif()
 endfunction()
 

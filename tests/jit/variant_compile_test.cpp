@@ -1,5 +1,5 @@
-// Every legal variant compiles, without a warning, for every target; the E2M1 conversion
-// instruction is there exactly on the targets that have it. Sources are hermetic: NVRTC gets no
+// Every legal variant compiles, without a warning, for every target; access to local memory is in none but
+// variants of the operations named below; the E2M1 conversion instruction is there exactly on the targets that have it. Sources are hermetic: NVRTC gets no
 // include path and no header at all.
 #include <fourge/kernel_spec.hpp>
 
@@ -9,7 +9,10 @@
 #include "tests/support/variant_sample.hpp"
 
 #include <algorithm>
+#include <cstdint>
 #include <iterator>
+#include <string>
+#include <string_view>
 
 using fourge::KernelSpec;
 using fourge::Target;
@@ -21,13 +24,15 @@ constexpr const char* kCvtE4m3 = "cvt.rn.satfinite.e4m3x2.f32";
 
 bool has(const std::string& text, const char* part) { return text.find(part) != std::string::npos; }
 
-constexpr std::size_t kMostOfOp = 120;
+constexpr std::size_t kMostOfOp = 60;
 constexpr std::uint64_t kSeed = 5;
 
-// nvfp4_quantize in its plain form, which is always compiled whole.
+// nvfp4_quantize in its plain form for one target without and one with the conversion instruction:
+// always compiled whole.
 bool is_plain(const KernelSpec& spec) {
   return spec.op().name == "nvfp4_quantize" && spec.get("4over6") == "off" &&
-         spec.get("scale") == "tensor" && spec.get("in") != "e4m3";
+         spec.get("scale") == "tensor" && spec.get("in") != "e4m3" &&
+         (spec.target().text() == "sm_90a" || spec.target().text() == "sm_100a");
 }
 
 // Beside the plain form a sample over the variants and targets of each operation in which all pairs of
@@ -49,8 +54,26 @@ const std::vector<KernelSpec>& chosen() {
   return specs;
 }
 
-// One variant in three is also looked at as PTX.
-bool look_at_ptx(const KernelSpec& spec) { return std::hash<std::string>{}(spec.text()) % 3 == 0; }
+// One variant in eight is also looked at as PTX.
+bool look_at_ptx(const KernelSpec& spec) { return std::hash<std::string>{}(spec.text()) % 8 == 0; }
+
+// Operations some of whose variants still spill a few registers. They may not get worse, and no other
+// may begin.
+constexpr std::string_view kSpilling[] = {"moe_activation_quantize", "moe_expand_quantize",
+                                          "nvfp4_quantize_per_token", "rmsnorm_quantize"};
+constexpr std::uint32_t kMostFrameBytes = 128;
+
+// Neither a spill nor an array that is indexed at run time: the frame, and the instructions
+// themselves (LDL, STL), which the cubin's reader recognises by their opcodes. True if there is one.
+bool check_local_memory(const KernelSpec& spec, const fourge::jit::CubinKernel& kernel) {
+  const bool touches =
+      kernel.frame_bytes != 0 || kernel.local_loads != 0 || kernel.local_stores != 0;
+  const bool known =
+      std::find(std::begin(kSpilling), std::end(kSpilling), spec.op().name) != std::end(kSpilling);
+  CHECK((!touches || known));
+  CHECK(kernel.frame_bytes <= kMostFrameBytes);
+  return touches;
+}
 
 bool encodes_e2m1(const KernelSpec& spec) {
   const std::string name(spec.op().name);
@@ -74,6 +97,7 @@ void check_ptx(const KernelSpec& spec) {
 void check_target(const char* text) {
   const Target target = Target::parse(text);
   std::size_t count = 0;
+  std::string spilling;
   for (const KernelSpec& spec : chosen()) {
     if (!(spec.target() == target)) {
       continue;
@@ -85,32 +109,38 @@ void check_target(const char* text) {
     const auto info = fourge::jit::parse_cubin(output.cubin);
     REQUIRE(info.kernels.size() == 1);
     CHECK(info.kernels[0].name == spec.entry_name());
+    if (check_local_memory(spec, info.kernels[0])) {
+      spilling += "\n  " + spec.text();
+    }
     if (look_at_ptx(spec)) {
       check_ptx(spec);
     }
     ++count;
   }
   CHECK(count >= fourge::all_ops().size());
+  if (!spilling.empty()) {
+    WARN("local memory in" << spilling);
+  }
 }
 
 }  // namespace
 
-TEST_CASE("every variant compiles for sm_80") { check_target("sm_80"); }
-TEST_CASE("every variant compiles for sm_86") { check_target("sm_86"); }
-TEST_CASE("every variant compiles for sm_89") { check_target("sm_89"); }
-TEST_CASE("every variant compiles for sm_90") { check_target("sm_90"); }
-TEST_CASE("every variant compiles for sm_90a") { check_target("sm_90a"); }
-TEST_CASE("every variant compiles for sm_100") { check_target("sm_100"); }
-TEST_CASE("every variant compiles for sm_100a") { check_target("sm_100a"); }
-TEST_CASE("every variant compiles for sm_100f") { check_target("sm_100f"); }
-TEST_CASE("every variant compiles for sm_103a") { check_target("sm_103a"); }
-TEST_CASE("every variant compiles for sm_110a") { check_target("sm_110a"); }
-TEST_CASE("every variant compiles for sm_120") { check_target("sm_120"); }
-TEST_CASE("every variant compiles for sm_120a") { check_target("sm_120a"); }
-TEST_CASE("every variant compiles for sm_120f") { check_target("sm_120f"); }
-TEST_CASE("every variant compiles for sm_121a") { check_target("sm_121a"); }
+TEST_CASE("every variant compiles for sm_80", "[first]") { check_target("sm_80"); }
+TEST_CASE("every variant compiles for sm_86", "[first]") { check_target("sm_86"); }
+TEST_CASE("every variant compiles for sm_89", "[first]") { check_target("sm_89"); }
+TEST_CASE("every variant compiles for sm_90", "[first]") { check_target("sm_90"); }
+TEST_CASE("every variant compiles for sm_90a", "[first]") { check_target("sm_90a"); }
+TEST_CASE("every variant compiles for sm_100", "[first]") { check_target("sm_100"); }
+TEST_CASE("every variant compiles for sm_100a", "[second]") { check_target("sm_100a"); }
+TEST_CASE("every variant compiles for sm_100f", "[second]") { check_target("sm_100f"); }
+TEST_CASE("every variant compiles for sm_103a", "[second]") { check_target("sm_103a"); }
+TEST_CASE("every variant compiles for sm_110a", "[second]") { check_target("sm_110a"); }
+TEST_CASE("every variant compiles for sm_120", "[first]") { check_target("sm_120"); }
+TEST_CASE("every variant compiles for sm_120a", "[second]") { check_target("sm_120a"); }
+TEST_CASE("every variant compiles for sm_120f", "[second]") { check_target("sm_120f"); }
+TEST_CASE("every variant compiles for sm_121a", "[second]") { check_target("sm_121a"); }
 
-TEST_CASE("the cases above are all targets") {
+TEST_CASE("the cases above are all targets", "[first]") {
   CHECK(Target::all().size() == 14);
   WARN(chosen().size() << " variants compiled (seed " << kSeed << ")");
 }

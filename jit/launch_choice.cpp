@@ -1,0 +1,77 @@
+#include <fourge/launch_choice.hpp>
+#include <fourge/nvfp4_quantize_per_token.hpp>
+
+#include <algorithm>
+#include <array>
+#include <string_view>
+
+namespace fourge {
+namespace {
+
+// Elements for each multiprocessor. On 132 of them, rows of 7168: up to 300 rows, 2000, 8000, and more.
+enum SizeClass : std::size_t { kSmall, kMiddle, kLarge, kHuge };
+
+SizeClass size_class(const CallShape& shape, const DeviceFacts& device) {
+  const double elements = static_cast<double>(shape.rows) * static_cast<double>(shape.cols) /
+                          std::max(1, device.multiprocessors);
+  if (elements < 16'000) return kSmall;
+  if (elements < 110'000) return kMiddle;
+  return elements < 440'000 ? kLarge : kHuge;
+}
+
+// Rows of a table: the first that fits decides. Empty: any value.
+struct Rule {
+  std::string_view op;
+  std::string_view layout;
+  std::string_view math;
+  bool four_over_six;
+  std::array<std::string_view, 4> tpc;  // by SizeClass
+};
+
+constexpr Rule kRules[] = {{"nvfp4_quantize", "linear", "", false, {"1", "1", "2", "2"}},
+                           {"nvfp4_quantize", "128x4", "fast", false, {"1", "4", "4", "4"}},
+                           {"nvfp4_quantize", "128x4", "", false, {"1", "1", "2", "4"}},
+                           {"nvfp4_quantize", "8x4", "", false, {"1", "1", "1", "4"}},
+                           {"nvfp4_quantize", "linear", "", true, {"1", "2", "2", "4"}},
+                           {"nvfp4_quantize", "", "", true, {"1", "2", "4", "4"}},
+                           {"mxfp4_quantize", "", "", false, {"1", "1", "1", "2"}},
+                           {"mxfp8_quantize", "linear", "", false, {"1", "1", "1", "1"}},
+                           {"mxfp8_quantize", "", "", false, {"1", "2", "4", "4"}}};
+
+// The value of an axis; empty if the op has none of that name.
+std::string_view value_of(const KernelSpec& spec, std::string_view axis) {
+  for (std::size_t i = 0; i < spec.op().axes.size(); ++i) {
+    if (spec.op().axes[i].name == axis) return spec.op().axes[i].values[spec.index(i)].text;
+  }
+  return {};
+}
+
+bool has_four_over_six(const KernelSpec& spec) {
+  const std::string_view value = value_of(spec, "4over6");
+  return !value.empty() && value != "off";
+}
+
+bool fits(const Rule& rule, const KernelSpec& spec) {
+  return rule.op == spec.op().name && rule.four_over_six == has_four_over_six(spec) &&
+         (rule.layout.empty() || rule.layout == value_of(spec, "layout")) &&
+         (rule.math.empty() || rule.math == value_of(spec, "math"));
+}
+
+}  // namespace
+
+KernelSpec choose_launch(const KernelSpec& spec, const CallShape& shape,
+                         const DeviceFacts& device) {
+  KernelSpec chosen = spec;
+  if (spec.op().name == Nvfp4QuantizePerTokenArgs::kOp) {
+    chosen.set("row", nvfp4_per_token_row(shape.rows, shape.cols, spec.get("layout"),
+                                          has_four_over_six(spec), device));
+  } else {
+    const auto* const rule = std::find_if(std::begin(kRules), std::end(kRules),
+                                          [&](const Rule& one) { return fits(one, spec); });
+    if (rule == std::end(kRules)) return spec;
+    chosen.set("tpc", rule->tpc[size_class(shape, device)]);
+  }
+  return spec.op().refusal(chosen).empty() ? chosen : spec;
+}
+
+}  // namespace fourge

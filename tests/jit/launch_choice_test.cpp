@@ -1,0 +1,92 @@
+// Which variant is taken for a call of some shape.
+#include <fourge/launch_choice.hpp>
+#include <fourge/nvfp4_quantize_per_token.hpp>
+
+#include <algorithm>
+#include <string>
+
+#include "tests/support/catch.hpp"
+
+using fourge::CallShape;
+using fourge::choose_launch;
+using fourge::DeviceFacts;
+using fourge::KernelSpec;
+using fourge::Target;
+
+namespace {
+
+constexpr DeviceFacts kH200{132};
+constexpr CallShape kShapes[] = {{1, 7168},    {128, 7168},   {1024, 7168},
+                                 {4096, 7168}, {16384, 7168}, {8192, 16384}};
+
+KernelSpec spec_of(const std::string& text) {
+  return KernelSpec::parse(text, Target::parse("sm_90a"));
+}
+
+// The values of an axis for kShapes, joined: "1 1 1 2 2 2".
+std::string chosen(const std::string& text, const char* axis) {
+  std::string values;
+  for (const CallShape& shape : kShapes) {
+    values += (values.empty() ? "" : " ") +
+              std::string(choose_launch(spec_of(text), shape, kH200).get(axis));
+  }
+  return values;
+}
+
+bool only_speed(const std::string_view axis) { return axis == "tpc" || axis == "row"; }
+
+}  // namespace
+
+TEST_CASE("rows at a time by shape, as measured on an H200") {
+  CHECK(chosen("nvfp4_quantize[]", "tpc") == "1 1 1 2 2 2");
+  CHECK(chosen("nvfp4_quantize[math=fast]", "tpc") == "1 1 1 2 2 2");
+  CHECK(chosen("nvfp4_quantize[layout=128x4]", "tpc") == "1 1 1 2 4 4");
+  CHECK(chosen("nvfp4_quantize[layout=128x4,math=fast]", "tpc") == "1 1 4 4 4 4");
+  CHECK(chosen("nvfp4_quantize[layout=8x4]", "tpc") == "1 1 1 1 4 4");
+  CHECK(chosen("nvfp4_quantize[4over6=mae448]", "tpc") == "1 1 2 2 4 4");
+  CHECK(chosen("nvfp4_quantize[4over6=mse256,layout=128x4]", "tpc") == "1 1 2 4 4 4");
+  CHECK(chosen("mxfp4_quantize[layout=128x4]", "tpc") == "1 1 1 1 2 2");
+  CHECK(chosen("mxfp8_quantize[]", "tpc") == "1 1 1 1 1 1");
+  CHECK(chosen("mxfp8_quantize[layout=128x4]", "tpc") == "1 1 2 4 4 4");
+}
+
+TEST_CASE("what the spec said on an axis of speed does not matter, the device does") {
+  const CallShape shape{4096, 7168};
+  for (const char* tpc : {"1", "2", "4"}) {
+    const auto spec = spec_of(std::string("nvfp4_quantize[tpc=") + tpc + "]");
+    CHECK(choose_launch(spec, shape, kH200).get("tpc") == "2");
+    CHECK(choose_launch(spec, shape, DeviceFacts{1320}).get("tpc") == "1");
+    CHECK(choose_launch(spec, shape, DeviceFacts{0}).get("tpc") == "2");
+  }
+}
+
+TEST_CASE("per token the operation's own rule decides") {
+  for (const CallShape& shape : kShapes) {
+    for (const char* layout : {"linear", "128x4"}) {
+      for (const char* choice : {"off", "mae448"}) {
+        const auto spec = spec_of(std::string("nvfp4_quantize_per_token[layout=") + layout +
+                                  ",4over6=" + choice + "]");
+        CHECK(choose_launch(spec, shape, kH200).get("row") ==
+              fourge::nvfp4_per_token_row(shape.rows, shape.cols, layout,
+                                          std::string(choice) != "off", kH200));
+      }
+    }
+  }
+}
+
+TEST_CASE("every variant becomes a legal one that differs in speed only, and then stays") {
+  for (const auto* op : fourge::all_ops()) {
+    for (const KernelSpec& spec : fourge::legal_variants(*op, Target::parse("sm_90a"))) {
+      for (const CallShape& shape : {CallShape{1, 7168}, CallShape{4096, 7168}, CallShape{0, 0},
+                                     CallShape{std::int64_t{1} << 40, 65536}}) {
+        const KernelSpec best = choose_launch(spec, shape, kH200);
+        const std::string text = best.text();
+        bool good = op->refusal(best).empty() && choose_launch(best, shape, kH200) == best;
+        for (std::size_t axis = 0; axis < op->axes.size(); ++axis) {
+          good = good && (best.index(axis) == spec.index(axis) || only_speed(op->axes[axis].name));
+        }
+        if (!good) FAIL_CHECK(spec.text() + " became " + text);
+      }
+    }
+  }
+}
