@@ -2,7 +2,7 @@
 #include <fourge/launch_choice.hpp>
 #include <fourge/nvfp4_quantize_per_token.hpp>
 
-#include <algorithm>
+#include <cstddef>
 #include <string>
 
 #include "tests/support/catch.hpp"
@@ -75,6 +75,7 @@ TEST_CASE("per token the operation's own rule decides") {
 }
 
 TEST_CASE("every variant becomes a legal one that differs in speed only, and then stays") {
+  std::size_t wrong = 0;
   for (const auto* op : fourge::all_ops()) {
     for (const KernelSpec& spec : fourge::legal_variants(*op, Target::parse("sm_90a"))) {
       for (const CallShape& shape : {CallShape{1, 7168}, CallShape{4096, 7168}, CallShape{0, 0},
@@ -85,8 +86,11 @@ TEST_CASE("every variant becomes a legal one that differs in speed only, and the
         for (std::size_t axis = 0; axis < op->axes.size(); ++axis) {
           good = good && (best.index(axis) == spec.index(axis) || only_speed(op->axes[axis].name));
         }
-        if (!good) FAIL_CHECK(spec.text() + " became " + text);
+        if (good) continue;
+        ++wrong;
+        WARN(spec.text() << " became " << text);
       }
     }
   }
+  CHECK(wrong == 0);
 }

@@ -1,6 +1,6 @@
-// Every legal variant compiles, without a warning, for every target; access to local memory is in none but
-// variants of the operations named below; the E2M1 conversion instruction is there exactly on the targets that have it. Sources are hermetic: NVRTC gets no
-// include path and no header at all.
+// Every legal variant compiles, without a warning, for every target; only variants of the operations
+// named below access local memory; the E2M1 conversion instruction is there exactly on the targets that
+// have it. Sources are hermetic: NVRTC gets no include path and no header at all.
 #include <fourge/kernel_spec.hpp>
 
 #include "jit/cubin.hpp"

@@ -35,7 +35,11 @@ void check(CUresult result, const char* call) {
 template <class Function>
 void find(PFN_cuGetProcAddress_v12000 lookup, const char* name, int version, Function& function) {
   void* address = nullptr;
-  check(lookup(name, &address, version, CU_GET_PROC_ADDRESS_DEFAULT, nullptr), name);
+  CUdriverProcAddressQueryResult found{};
+  check(lookup(name, &address, version, CU_GET_PROC_ADDRESS_DEFAULT, &found), name);
+  if (address == nullptr) {
+    throw Error(ErrorKind::library_missing, fmt::format("the driver has no {}", name));
+  }
   function = reinterpret_cast<Function>(address);
 }
 
