@@ -3,9 +3,11 @@
 // blockDim.x threads share a row; with 32 of them, a CTA takes blockDim.y rows, which then need no
 // barrier. A thread takes every blockDim.x-th block, kBlocksPerThread at a time: a chunk. A row of one
 // chunk stays in registers, as packed words. A looped row is read twice: in chunks for its maximum, and
-// from its end, where the caches still have it, block by block.
+// from its end, where the caches still have it, block by block. A row of a cluster is cut into a chunk for
+// each of its CTAs, which exchange their maxima.
 #pragma once
 
+#include "device/cluster.cuh"
 #include "device/nvfp4_block.cuh"
 #include "device/packed16.cuh"
 #include "device/reduce.cuh"
@@ -14,12 +16,17 @@
 
 namespace fourge_device {
 
-enum class RowHolding { registers, registers2, registers1, looped };
+enum class RowHolding { registers, registers2, registers1, cluster, looped };
 
 template <class Config>
-constexpr int kBlocksPerThread = Config::kRow == RowHolding::registers1   ? 1
-                                 : Config::kRow == RowHolding::registers2 ? 2
-                                                                          : 4;
+constexpr bool kIsCluster = Config::kRow == RowHolding::cluster;
+template <class Config>
+constexpr int kBlocksPerThread = Config::kRow == RowHolding::registers1 ? 1
+                                 : Config::kRow == RowHolding::registers2 ||
+                                         (kIsCluster<Config> &&
+                                          Config::kFourOverSix != FourOverSix::off)
+                                     ? 2
+                                     : 4;
 
 // One row of the matrix, as its threads see it. Columns are blocks of 16 elements, at most 2^30.
 template <class Config>
@@ -214,9 +221,18 @@ FOURGE_INLINE void nvfp4_quantize_per_token_kernel(const void* x, uint8* codes, 
   const int columns = static_cast<int>(cols / 16);
   const int all_columns = static_cast<int>(padded_columns<kLayout>(columns));
   const int64 count = row_map != nullptr ? mapped_rows : padded_rows<kLayout>(rows);
-  const int64 step = static_cast<int64>(gridDim.x) * blockDim.y;
+  int64 step = static_cast<int64>(gridDim.x) * blockDim.y;
+  int64 i = static_cast<int64>(blockIdx.x) * blockDim.y + threadIdx.y;
+  int chunk = 0;  // the CTA's, of its rows
+  if constexpr (kIsCluster<Config>) {
+    const uint32 size = cluster_size();
+    step = gridDim.x / size;
+    i = blockIdx.x / size;
+    chunk = static_cast<int>(cluster_rank() * blockDim.x) * kBlocks;
+    cluster_arrive_relaxed();
+  }
 #pragma unroll 1
-  for (int64 i = static_cast<int64>(blockIdx.x) * blockDim.y + threadIdx.y; i < count; i += step) {
+  for (; i < count; i += step) {
     TokenRow<Config> row{i, columns, all_columns};
     if (row_map != nullptr) {
       row.row = load(row_map + i);
@@ -233,33 +249,44 @@ FOURGE_INLINE void nvfp4_quantize_per_token_kernel(const void* x, uint8* codes, 
 
     Words8 blocks[kBlocks];
     uint32 maximum = 0;
-    int first = row.thread();
+    int first = chunk + row.thread();
 #pragma unroll 1
     do {
       row.load_chunk(x, first, blocks);
       maximum = max_u32(maximum, row_chunk_maximum<Config>(blocks));
       first += kBlocks * row.threads();
     } while (Config::kRow == RowHolding::looped && first < columns);
-    const uint32 largest = cta_max_alternating(maximum, scratch, 0);
+    uint32 largest = cta_max_alternating(maximum, scratch, 0);
+    if constexpr (kIsCluster<Config>) {
+      largest = cluster_max(largest);
+      if (i + step < count) {
+        cluster_arrive();
+      } else {
+        cluster_arrive_relaxed();  // no inbox is filled again
+      }
+    }
 
     const float row_maximum = value_of_bits<Config::kInput>(largest);
     const TokenScale scale = token_scale<Config>(row_maximum, global_scale_inverse);
     const Nvfp4Factors<Config, true> factors(scale.encode, row_maximum);
-    if (threadIdx.x == 0) {
+    if (chunk + threadIdx.x == 0) {
       store(token_scales + row.row, scale.decode);
     }
     if constexpr (Config::kRow == RowHolding::looped) {
       row.quantize_again(x, factors, codes, scales);
     } else if constexpr (Config::kFourOverSix != FourOverSix::off) {
-      row.store_scales(scales, row.thread(),
-                       row.quantize_rolled(blocks, row.thread(), factors, codes));
+      row.store_scales(scales, chunk + row.thread(),
+                       row.quantize_rolled(blocks, chunk + row.thread(), factors, codes));
     } else {
-      row.store_scales(scales, row.thread(),
-                       row.quantize_chunk(blocks, row.thread(), factors, codes));
+      row.store_scales(scales, chunk + row.thread(),
+                       row.quantize_chunk(blocks, chunk + row.thread(), factors, codes));
     }
     if (i + step < count && row.threads() > 32) {
       __syncthreads();  // the scratch is free again
     }
+  }
+  if constexpr (kIsCluster<Config>) {
+    cluster_wait();
   }
 }
 

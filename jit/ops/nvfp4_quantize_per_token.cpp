@@ -20,7 +20,7 @@ constexpr std::int64_t kMostColumns = std::int64_t{1} << 34;  // blocks are coun
 constexpr std::int64_t kRowsPerCta = 4;
 
 enum AxisIndex : std::size_t { kIn, kLayout, kRow, kMath, kFourOverSix };
-enum RowIndex : std::size_t { kRegisters, kRegisters2, kRegisters1, kLooped };
+enum RowIndex : std::size_t { kRegisters, kRegisters2, kRegisters1, kCluster, kLooped };
 
 constexpr AxisValue kRowValues[] = {
     {"registers", "fourge_device::RowHolding::registers",
@@ -31,6 +31,10 @@ constexpr AxisValue kRowValues[] = {
      "two blocks a thread in registers; at most 32768 columns, 28672 with 4over6"},
     {"registers1", "fourge_device::RowHolding::registers1",
      "one block a thread in registers, for few or short rows; at most 16384 columns"},
+    {"cluster", "fourge_device::RowHolding::cluster",
+     "in registers of the CTAs of a cluster, for long rows; sm_90 and later; at most 131072 "
+     "columns, "
+     "65536 with 4over6"},
     {"looped", "fourge_device::RowHolding::looped",
      "any number of columns; a row is read twice, the second time from a cache"}};
 
@@ -42,11 +46,17 @@ struct Holding {
   std::int64_t threads;         // linear block scales
   std::int64_t threads_tiled;   // other layouts need more addresses
   std::int64_t threads_4over6;  // any layout
+  std::int64_t most_ctas = 1;   // a row may have
 };
 constexpr Holding kHoldings[] = {{"registers", 4, 1024, 768, 512},
                                  {"registers2", 2, 1024, 1024, 896},
                                  {"registers1", 1, 1024, 1024, 1024},
+                                 {"cluster", 4, 256, 256, 256, 8},
                                  {"looped", 4, 512, 512, 512}};
+
+std::int64_t blocks_of(const Holding& holding, bool four_over_six) {
+  return holding.most_ctas > 1 && four_over_six ? 2 : holding.blocks;
+}
 
 std::int64_t threads_of(const Holding& holding, std::string_view layout, bool four_over_six) {
   if (four_over_six) {
@@ -57,9 +67,9 @@ std::int64_t threads_of(const Holding& holding, std::string_view layout, bool fo
 
 // 0: any number.
 std::int64_t most_columns(const Holding& holding, std::string_view layout, bool four_over_six) {
-  return holding.text == "looped"
-             ? 0
-             : kBlock * holding.blocks * threads_of(holding, layout, four_over_six);
+  return holding.text == "looped" ? 0
+                                  : kBlock * blocks_of(holding, four_over_six) * holding.most_ctas *
+                                        threads_of(holding, layout, four_over_six);
 }
 
 constexpr Axis kAxes[] = {
@@ -83,12 +93,28 @@ constexpr Param kParams[] = {
     {"cols", "long long", offsetof(Args, cols), sizeof(Args::cols)},
     {"mapped_rows", "long long", offsetof(Args, mapped_rows), sizeof(Args::mapped_rows)}};
 
-std::string refusal(const KernelSpec&) { return {}; }
+std::string refusal(const KernelSpec& spec) {
+  if (spec.index(kRow) == kCluster && spec.target().major() < 9) {
+    return fmt::format(
+        "row=cluster needs thread-block clusters, which {} has not (sm_90 and later "
+        "have); take row=looped",
+        spec.target().text());
+  }
+  return {};
+}
 
 const Holding& holding_of(const KernelSpec& spec) { return kHoldings[spec.index(kRow)]; }
 int block_threads(const KernelSpec& spec) {
   return static_cast<int>(
       threads_of(holding_of(spec), spec.get("layout"), spec.index(kFourOverSix) != 0));
+}
+
+// For 64 registers, or 80 where that would spill.
+int min_ctas(const KernelSpec& spec) {
+  if (spec.index(kRow) != kCluster) {
+    return 0;
+  }
+  return spec.get("layout") == "linear" && spec.index(kFourOverSix) == 0 ? 4 : 3;
 }
 
 bool is_empty(const Args& args) {
@@ -135,16 +161,25 @@ LaunchShape launch_shape(const KernelSpec& spec, const void* pointer, const Devi
   }
   const auto extent = jit::scale_extent(spec.index(kLayout), args.rows, args.cols / kBlock);
   const std::int64_t count = args.row_map != nullptr ? args.mapped_rows : extent.rows;
-  const std::int64_t blocks = holding_of(spec).blocks;
-  const std::int64_t units = (extent.columns + blocks - 1) / blocks;
+  const std::int64_t blocks = blocks_of(holding_of(spec), spec.index(kFourOverSix) != 0);
+  std::int64_t units = (extent.columns + blocks - 1) / blocks;
+  if (spec.index(kRow) == kCluster) {
+    while (units > block_threads(spec) * std::int64_t{shape.cluster}) {
+      shape.cluster *= 2;
+    }
+    units = (units + shape.cluster - 1) / shape.cluster;
+    shape.dynamic_shared_bytes = shape.cluster * std::uint32_t{sizeof(std::uint32_t)};
+  }
   const std::int64_t threads =
       std::min<std::int64_t>(block_threads(spec), jit::round_up(units, 32));
-  const bool several = threads == 32 && count >= kRowsPerCta * device.multiprocessors;
+  const bool several = threads == 32 && spec.index(kRow) != kCluster &&
+                       count >= kRowsPerCta * device.multiprocessors;
   const std::int64_t rows_per_cta = several ? kRowsPerCta : 1;
   shape.block[0] = static_cast<std::uint32_t>(threads);
   shape.block[1] = static_cast<std::uint32_t>(rows_per_cta);
   shape.grid[0] =
-      static_cast<std::uint32_t>(std::min(kMostGridX, (count + rows_per_cta - 1) / rows_per_cta));
+      shape.cluster * static_cast<std::uint32_t>(std::min(
+                          kMostGridX / shape.cluster, (count + rows_per_cta - 1) / rows_per_cta));
   return shape;
 }
 
@@ -207,7 +242,8 @@ const OpDefinition& nvfp4_quantize_per_token_op() {
       .refusal = refusal,
       .check_args = check_args,
       .launch_shape = launch_shape,
-      .regions = regions};
+      .regions = regions,
+      .min_ctas = min_ctas};
   return kOp;
 }
 

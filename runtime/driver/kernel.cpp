@@ -76,7 +76,7 @@ void Kernel::launch_args(std::string_view op, const void* args, std::size_t size
     params[i] = bytes + definition.params[i].offset;
   }
 
-  CUlaunchAttribute attributes[1] = {};
+  CUlaunchAttribute attributes[2] = {};
   CUlaunchConfig config = {};
   config.gridDimX = shape.grid[0];
   config.gridDimY = shape.grid[1];
@@ -87,11 +87,18 @@ void Kernel::launch_args(std::string_view op, const void* args, std::size_t size
   config.sharedMemBytes = shape.dynamic_shared_bytes;
   config.hStream = stream;
   if (options.programmatic_dependent_launch) {
-    attributes[0].id = CU_LAUNCH_ATTRIBUTE_PROGRAMMATIC_STREAM_SERIALIZATION;
-    attributes[0].value.programmaticStreamSerializationAllowed = 1;
-    config.attrs = attributes;
-    config.numAttrs = 1;
+    CUlaunchAttribute& attribute = attributes[config.numAttrs++];
+    attribute.id = CU_LAUNCH_ATTRIBUTE_PROGRAMMATIC_STREAM_SERIALIZATION;
+    attribute.value.programmaticStreamSerializationAllowed = 1;
   }
+  if (shape.cluster > 1) {
+    CUlaunchAttribute& attribute = attributes[config.numAttrs++];
+    attribute.id = CU_LAUNCH_ATTRIBUTE_CLUSTER_DIMENSION;
+    attribute.value.clusterDim.x = shape.cluster;
+    attribute.value.clusterDim.y = 1;
+    attribute.value.clusterDim.z = 1;
+  }
+  config.attrs = config.numAttrs == 0 ? nullptr : attributes;
   // The driver takes a CUkernel where it takes a CUfunction and finds the current context's own.
   const CUresult result =
       driver.cuLaunchKernelEx(&config, reinterpret_cast<CUfunction>(state.kernel), params, nullptr);

@@ -5,7 +5,7 @@
 
 namespace fourge_host {
 
-constexpr unsigned kAbiVersion = 1;
+constexpr unsigned kAbiVersion = 2;
 
 struct Index3 {
   unsigned x, y, z;
@@ -18,9 +18,12 @@ struct ThreadContext {
   Index3 block_size;
   Index3 grid_size;
   void* dynamic_shared;  // 128-byte aligned; null if the launch asked for none
+  unsigned cluster_rank;
+  unsigned cluster_size;
 };
 
-enum class BarrierKind { sync, logical_or, logical_and, count };
+// cluster: of all CTAs of the cluster.
+enum class BarrierKind { sync, logical_or, logical_and, count, cluster };
 
 enum class WarpKind {
   sync,
@@ -48,6 +51,9 @@ struct Hooks {
   // The lanes of this warp that have not exited.
   unsigned (*active_mask)();
   void (*trap)();
+  // Stores to what lies at `address` of the dynamic shared memory, but in CTA `rank` of the cluster. It is
+  // there after the next cluster barrier.
+  void (*cluster_store)(void* address, unsigned rank, unsigned value);
 };
 
 // One kernel of a batch. call() reads each argument through its pointer.

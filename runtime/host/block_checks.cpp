@@ -114,6 +114,24 @@ void BlockRunner::check_atomic(std::uintptr_t address, std::size_t bytes) {
   }
 }
 
+void BlockRunner::cluster_store(std::uintptr_t address, unsigned rank, std::uint32_t value) {
+  const std::size_t bytes = launch_->shape.dynamic_shared_bytes;
+  const unsigned size = cluster_ == nullptr ? 1 : cluster_->size();
+  if (rank >= size || address < dynamic_begin_ || address % sizeof(value) != 0 ||
+      address - dynamic_begin_ + sizeof(value) > bytes) {
+    fail(fmt::format(
+        "stores to offset {} of CTA {}'s dynamic shared memory; the cluster has {} CTAs "
+        "with {} bytes each",
+        static_cast<std::int64_t>(address - dynamic_begin_), rank, size, bytes));
+  }
+  if (cluster_ == nullptr || !cluster_->store(rank, {address - dynamic_begin_, value})) {
+    fail(fmt::format(
+        "stores to the shared memory of CTA {}, which may not have begun or has exited. "
+        "Look for a missing cluster barrier",
+        rank));
+  }
+}
+
 std::string BlockRunner::describe_threads(Phase phase) const {
   std::string named;
   unsigned ranges = 0;

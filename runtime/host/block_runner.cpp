@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cstring>
 #include <fourge/error.hpp>
 #include <utility>
 
@@ -76,13 +77,17 @@ void BlockRunner::reset(const Launch& launch, const Index3& block) {
     thread.context.block_size = {shape.block[0], shape.block[1], shape.block[2]};
     thread.context.grid_size = {shape.grid[0], shape.grid[1], shape.grid[2]};
     thread.context.dynamic_shared = dynamic;
+    thread.context.cluster_rank = rank_;
+    thread.context.cluster_size = cluster_ == nullptr ? 1 : cluster_->size();
     thread.index = i;
     thread.phase = Phase::not_started;
     thread.fiber = nullptr;
   }
 }
 
-void BlockRunner::run(const Launch& launch, const Index3& block) {
+void BlockRunner::run(const Launch& launch, const Index3& block, Cluster* cluster, unsigned rank) {
+  cluster_ = cluster;
+  rank_ = rank;
   reset(launch, block);
   const CurrentRunner scope(this);
   schedule();
@@ -195,6 +200,9 @@ int BlockRunner::barrier(BarrierKind kind, int predicate) {
   ++barrier_arrived_;
   barrier_true_ += predicate != 0 ? 1 : 0;
   if (barrier_arrived_ == count_) {
+    if (kind == BarrierKind::cluster) {
+      meet_cluster();
+    }
     release_barrier();
   } else {
     suspend(thread, Phase::at_barrier);
@@ -213,6 +221,7 @@ void BlockRunner::release_barrier() {
       break;
     case BarrierKind::count:
     case BarrierKind::sync:
+    case BarrierKind::cluster:
       barrier_result_ = static_cast<int>(barrier_true_);
       break;
   }
@@ -223,6 +232,21 @@ void BlockRunner::release_barrier() {
       threads_[i].phase = Phase::running;
       ready_.push_back(&threads_[i]);
     }
+  }
+}
+
+void BlockRunner::meet_cluster() {
+  if (cluster_ == nullptr) {
+    return;
+  }
+  cluster_->arrive();
+  shadow_.barrier();
+  for (const Cluster::Store& store : cluster_->take(rank_)) {
+    auto* const at = reinterpret_cast<unsigned char*>(dynamic_begin_ + store.offset);
+    std::memcpy(at, &store.value, sizeof(store.value));
+    SharedFault fault{};
+    shadow_.access(running_->index, dynamic_begin_ + store.offset, sizeof(store.value),
+                   SharedAccess::store, fault);
   }
 }
 

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "runtime/host/abi.hpp"
+#include "runtime/host/cluster.hpp"
 #include "runtime/host/fiber.hpp"
 #include "runtime/host/launch.hpp"
 #include "runtime/host/shared_shadow.hpp"
@@ -29,7 +30,10 @@ class BlockRunner {
 
   // Throws Error(internal) that names block and thread if the kernel does what it may not; all of
   // the block's threads are unwound by then and the runner is fit for the next block.
-  void run(const Launch& launch, const fourge_host::Index3& block);
+  // With a cluster, the block is its CTA `rank`; its other CTAs must run at the same time on other OS
+  // threads, and run() may throw ClusterFailed.
+  void run(const Launch& launch, const fourge_host::Index3& block, Cluster* cluster = nullptr,
+           unsigned rank = 0);
 
   // The hooks, called on the running thread's fiber.
   const fourge_host::ThreadContext* context() const { return &running_->context; }
@@ -39,6 +43,7 @@ class BlockRunner {
   int barrier(fourge_host::BarrierKind kind, int predicate);
   std::uint64_t warp(fourge_host::WarpKind kind, std::uint32_t mask, const LaneOperand& operand);
   std::uint32_t active_mask() const;
+  void cluster_store(std::uintptr_t address, unsigned rank, std::uint32_t value);
   // Throws the error that names the running thread.
   [[noreturn]] void fail(const std::string& what) const;
 
@@ -67,6 +72,8 @@ class BlockRunner {
   void run_thread(Thread& thread, Fiber& self);
   void suspend(Thread& thread, Phase phase);
   void release_barrier();
+  // Waits for the other CTAs and takes what they stored here.
+  void meet_cluster();
   // Completes the operation that the lane waits in, if all have arrived.
   void try_complete_warp(Thread& thread);
   std::uint32_t live_lanes(unsigned warp) const;
@@ -80,6 +87,8 @@ class BlockRunner {
 
   const Launch* launch_ = nullptr;
   fourge_host::Index3 block_{};
+  Cluster* cluster_ = nullptr;
+  unsigned rank_ = 0;
   std::vector<Thread> threads_;
   unsigned count_ = 0;
   unsigned next_ = 0;  // the first thread that has not started

@@ -26,15 +26,18 @@ void check_shape(const Launch& launch) {
   const std::uint64_t threads = std::uint64_t{s.block[0]} * s.block[1] * s.block[2];
   const bool block_fits = threads != 0 && threads <= 1024 && s.block[0] <= 1024 &&
                           s.block[1] <= 1024 && s.block[2] <= 64;
-  const bool grid_fits =
-      block_count(s) != 0 && s.grid[0] <= 0x7FFFFFFFU && s.grid[1] <= 65535U && s.grid[2] <= 65535U;
+  const bool cluster_fits = s.cluster >= 1 && s.cluster <= 8 && s.grid[0] % s.cluster == 0;
+  const bool grid_fits = cluster_fits && block_count(s) != 0 && s.grid[0] <= 0x7FFFFFFFU &&
+                         s.grid[1] <= 65535U && s.grid[2] <= 65535U;
   if (!block_fits || !grid_fits) {
-    throw Error(ErrorKind::internal,
-                fmt::format("host execution of {}: a launch of grid ({},{},{}) and block "
-                            "({},{},{}) is beyond CUDA's limits (grid 2147483647 x 65535 x 65535, "
-                            "block 1024 threads, z 64); look at the op's launch rule",
-                            launch.kernel.label, s.grid[0], s.grid[1], s.grid[2], s.block[0],
-                            s.block[1], s.block[2]));
+    throw Error(
+        ErrorKind::internal,
+        fmt::format("host execution of {}: a launch of grid ({},{},{}) and block "
+                    "({},{},{}) in clusters of {} is beyond CUDA's limits (grid 2147483647 x "
+                    "65535 x 65535, block 1024 threads, z 64, whole clusters of at most 8 "
+                    "CTAs); look at the op's launch rule",
+                    launch.kernel.label, s.grid[0], s.grid[1], s.grid[2], s.block[0], s.block[1],
+                    s.block[2], s.cluster));
   }
 }
 
@@ -87,9 +90,49 @@ void GridRunner::give_back(std::unique_ptr<BlockRunner> runner) {
   }
 }
 
+void GridRunner::run_cluster(const Launch& launch, std::uint64_t first, Progress& progress) {
+  Cluster cluster(launch.shape.cluster);
+  const auto run_rank = [&](unsigned rank) {
+    bool failed = true;
+    try {
+      auto runner = take();
+      runner->run(launch, block_index(launch.shape, first + rank), &cluster, rank);
+      give_back(std::move(runner));
+      failed = false;
+    } catch (const ClusterFailed&) {
+      // Recorded where it failed.
+    } catch (...) {
+      progress.fail(first + rank);
+    }
+    cluster.leave(failed);
+  };
+  std::vector<std::thread> others;
+  others.reserve(launch.shape.cluster);
+  for (unsigned rank = 1; rank < launch.shape.cluster; ++rank) {
+    try {
+      others.emplace_back(run_rank, rank);
+    } catch (const std::system_error&) {
+      progress.fail(first + rank);  // a CTA cannot wait for another on the same thread
+      cluster.leave(true);
+    }
+  }
+  run_rank(0);
+  for (std::thread& other : others) {
+    other.join();
+  }
+}
+
 void GridRunner::work(const Launch& launch, Progress& progress) {
   std::uint64_t block = 0;
   try {
+    const std::uint64_t cluster = launch.shape.cluster;
+    if (cluster > 1) {
+      for (block = progress.next.fetch_add(cluster); block < progress.end;
+           block = progress.next.fetch_add(cluster)) {
+        run_cluster(launch, block, progress);
+      }
+      return;
+    }
     auto runner = take();
     for (block = progress.next++; block < progress.end; block = progress.next++) {
       try {

@@ -29,6 +29,7 @@ class GridRunner {
   struct Progress;
 
   void work(const Launch& launch, Progress& progress);
+  void run_cluster(const Launch& launch, std::uint64_t first, Progress& progress);
   std::unique_ptr<BlockRunner> take();
   void give_back(std::unique_ptr<BlockRunner> runner);
 

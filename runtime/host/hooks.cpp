@@ -40,8 +40,12 @@ unsigned active_mask() { return runner().active_mask(); }
 
 void trap() { runner().fail("executed __trap()"); }
 
-constexpr fourge_host::Hooks kHooks{&context, &check_global, &check_shared, &check_atomic,
-                                    &barrier, &warp,         &active_mask,  &trap};
+void cluster_store(void* address, unsigned rank, unsigned value) {
+  runner().cluster_store(to_address(address), rank, value);
+}
+
+constexpr fourge_host::Hooks kHooks{&context, &check_global, &check_shared, &check_atomic, &barrier,
+                                    &warp,    &active_mask,  &trap,         &cluster_store};
 
 }  // namespace
 

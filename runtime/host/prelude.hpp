@@ -128,6 +128,13 @@ inline int __syncthreads_and(int predicate) {
 inline int __syncthreads_count(int predicate) {
   return ::fourge_host::hooks->barrier(::fourge_host::BarrierKind::count, predicate);
 }
+// Not in CUDA: see device/cluster.cuh.
+namespace fourge_host {
+inline void cluster_barrier() { hooks->barrier(BarrierKind::cluster, 0); }
+inline void cluster_store(void* address, unsigned rank, unsigned value) {
+  hooks->cluster_store(address, rank, value);
+}
+}  // namespace fourge_host
 inline void __syncwarp(unsigned mask = 0xFFFFFFFFu) {
   ::fourge_host::vote(::fourge_host::WarpKind::sync, mask, 0);
 }

@@ -77,6 +77,8 @@ const char* to_text(WarpKind kind) noexcept {
 
 const char* to_text(BarrierKind kind) noexcept {
   switch (kind) {
+    case BarrierKind::cluster:
+      return "the cluster barrier";
     case BarrierKind::sync:
       return "__syncthreads";
     case BarrierKind::logical_or:

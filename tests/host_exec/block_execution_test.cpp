@@ -70,6 +70,24 @@ extern "C" __global__ void dynamic_reverse(int* data) {
   __syncthreads();
   store(&data[threadIdx.x], load_shared(&buffer[blockDim.x - 1 - threadIdx.x]));
 })"),
+      kernel_source("cluster_turn", R"(
+extern "C" __global__ void cluster_turn(unsigned* out, int barrier_first) {
+  const auto* self = fourge_host::context();
+  unsigned* const inbox = static_cast<unsigned*>(fourge_host::dynamic_shared());
+  __shared__ unsigned own;
+  if (threadIdx.x == 0) {
+    store_shared(&own, 100 * blockIdx.x);
+  }
+  if (barrier_first != 0) {
+    fourge_host::cluster_barrier();
+  }
+  if (threadIdx.x == 0) {
+    const unsigned next = (self->cluster_rank + 1) % self->cluster_size;
+    fourge_host::cluster_store(inbox + 1, next, load_shared(&own) + self->cluster_rank);
+  }
+  fourge_host::cluster_barrier();
+  store(&out[blockIdx.x * blockDim.x + threadIdx.x], load_shared(inbox + 1));
+})"),
       kernel_source("atomics", R"(
 extern "C" __global__ void atomics(int* i, unsigned* u, unsigned long long* l, float* f) {
   __shared__ int in_block;
@@ -183,6 +201,39 @@ TEST_CASE("offsets beyond 32 bits reach where they should", "[host]") {
   for (std::size_t i = 0; i < buffer.size(); ++i) {
     REQUIRE(buffer[i] == i + 1);
   }
+}
+
+TEST_CASE("the CTAs of a cluster run together and store into each other's memory", "[host]") {
+  LaunchShape s = shape(12, 40, 8);
+  s.cluster = 4;
+  std::vector<unsigned> out(12 * 40, 99);
+  unsigned* p = out.data();
+  int barrier_first = 1;
+  for (int round = 0; round < 20; ++round) {
+    kernels().launch("cluster_turn", s, {region("out", out, Access::write)}, p, barrier_first);
+    for (unsigned block = 0; block < 12; ++block) {
+      const unsigned from = block / 4 * 4 + (block + 3) % 4;
+      REQUIRE(std::count(out.begin() + block * 40, out.begin() + (block + 1) * 40,
+                         100 * from + from % 4) == 40);
+    }
+  }
+  // A CTA need not have begun before the first barrier.
+  barrier_first = 0;
+  const auto early = internal_error([&] {
+    kernels().launch("cluster_turn", s, {region("out", out, Access::write)}, p, barrier_first);
+  });
+  CHECK_CONTAINS(early, "may not have begun or has exited");
+  barrier_first = 1;
+  s.dynamic_shared_bytes = 4;
+  const auto beyond = internal_error([&] {
+    kernels().launch("cluster_turn", s, {region("out", out, Access::write)}, p, barrier_first);
+  });
+  CHECK_CONTAINS(beyond, "stores to offset 4 of CTA");
+  s.cluster = 5;
+  const auto uneven = internal_error([&] {
+    kernels().launch("cluster_turn", s, {region("out", out, Access::write)}, p, barrier_first);
+  });
+  CHECK_CONTAINS(uneven, "whole clusters");
 }
 
 TEST_CASE("dynamic shared memory has the size of the launch", "[host]") {

@@ -123,6 +123,11 @@ TEST_CASE("per token: a row that does not fit into registers is refused by name"
                 "row=registers2,4over6=mae448"));
   CHECK(refused("accepted", wide(16384), "row=registers1"));
   CHECK(refused("row=registers1 holds at most 16384 columns", wide(16400), "row=registers1"));
+  CHECK(refused("accepted", wide(131072), "row=cluster"));
+  CHECK(refused("row=cluster holds at most 131072 columns", wide(131088), "row=cluster"));
+  CHECK(refused("row=cluster holds at most 65536 columns", wide(65552),
+                "row=cluster,layout=8x4,4over6=mae448"));
+  CHECK_THROWS_AS(KernelSpec::parse("nvfp4_quantize_per_token[row=cluster]@sm_89"), Error);
   CHECK(refused("accepted", wide(1 << 20), "row=looped"));
   CHECK(refused(
       "cols is 17179869200; at most 17179869184",
@@ -176,6 +181,20 @@ TEST_CASE("per token: the launch covers every row, padding included", "[per-toke
   CHECK(launch("row=registers1", args).block[0] == 448);
   args.cols = 65536;
   CHECK(launch("row=registers", args).block[0] == 1024);
+  shape = launch("row=cluster", args);
+  CHECK(shape.cluster == 4);
+  CHECK(shape.block[0] == 256);
+  CHECK(shape.grid[0] == 4 * 129);
+  CHECK(shape.dynamic_shared_bytes == 16);
+  shape = launch("row=cluster,layout=128x4,4over6=mae448", args);
+  CHECK(shape.cluster == 8);
+  CHECK(shape.grid[0] == 8 * 256);
+  args.cols = 16;
+  CHECK(launch("row=cluster", args).cluster == 1);
+  args.cols = 65536;
+  args.rows = std::int64_t{1} << 31;
+  CHECK(launch("row=cluster", args).grid[0] == 2147483644);
+  args.rows = 129;
   CHECK(launch("row=looped", args).block[0] == 512);
   args.cols = 2048;
   args.rows = 1000;

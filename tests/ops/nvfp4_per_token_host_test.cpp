@@ -98,7 +98,7 @@ TEST_CASE("a row of zeros or of subnormals has scales of zero in every mode", "[
 TEST_CASE("however a row is held, the bits are the same", "[per-token]") {
   for (const char* rest : {"layout=linear", "layout=128x4,4over6=mae448", "layout=8x4,math=fast"}) {
     std::vector<HostKernel> kernels;
-    for (const char* row : {"registers", "registers2", "registers1", "looped"}) {
+    for (const char* row : {"registers", "registers2", "registers1", "cluster", "looped"}) {
       kernels.push_back(runtime().prepare_host(KernelSpec::parse(
           std::string("nvfp4_quantize_per_token[row=") + row + "," + rest + "]@sm_90a")));
     }
@@ -110,6 +110,7 @@ TEST_CASE("however a row is held, the bits are the same", "[per-token]") {
       CHECK(same_bits(first, run(kernels[1], x, 3, cols, kInverse448)));
       CHECK(same_bits(first, run(kernels[2], x, 3, cols, kInverse448)));
       CHECK(same_bits(first, run(kernels[3], x, 3, cols, kInverse448)));
+      CHECK(same_bits(first, run(kernels[4], x, 3, cols, kInverse448)));
     }
   }
 }

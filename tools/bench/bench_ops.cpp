@@ -84,7 +84,7 @@ const std::vector<BenchOp>& table() {
        fill_matrix<Nvfp4QuantizeArgs>,
        {"global_scale"}},
       {Nvfp4QuantizePerTokenArgs::kOp,
-       cross({"layout=linear|128x4", "row=registers|registers2|registers1|looped",
+       cross({"layout=linear|128x4", "row=registers|registers2|registers1|cluster|looped",
               "4over6=off|mae448"}),
        fill_matrix<Nvfp4QuantizePerTokenArgs>,
        {"row_map"}},

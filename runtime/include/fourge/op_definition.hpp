@@ -53,6 +53,9 @@ struct LaunchShape {
   std::uint32_t block[3] = {1, 1, 1};
   std::uint32_t dynamic_shared_bytes = 0;
   bool empty = false;  // nothing to do (zero rows): nothing is launched
+  // So many CTAs, one after another along x, form a thread-block cluster (sm_90 and later): at most 8,
+  // and grid[0] is a multiple of it.
+  std::uint32_t cluster = 1;
 };
 
 // What a launch rule may depend on. Host execution passes its own facts.
