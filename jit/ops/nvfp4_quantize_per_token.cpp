@@ -109,8 +109,11 @@ int block_threads(const KernelSpec& spec) {
       threads_of(holding_of(spec), spec.get("layout"), spec.index(kFourOverSix) != 0));
 }
 
-// For 64 registers, or 80 where that would spill.
+// Clusters: for 64 registers, or 80 where that would spill.
 int min_ctas(const KernelSpec& spec) {
+  if (spec.index(kRow) == kLooped && spec.index(kFourOverSix) != 0) {
+    return 1;  // else the compiler takes 64 for some targets, and spills
+  }
   if (spec.index(kRow) != kCluster) {
     return 0;
   }
@@ -213,7 +216,8 @@ std::int64_t nvfp4_per_token_most_columns(const KernelSpec& spec) {
 
 // Measured on an H200: many rows run best with the fewest threads that hold them, few rows with the most.
 std::string_view nvfp4_per_token_row(std::int64_t rows, std::int64_t cols, std::string_view layout,
-                                     bool four_over_six, const DeviceFacts& device) {
+                                     bool four_over_six, const Target& target,
+                                     const DeviceFacts& device) {
   const std::int64_t per_multiprocessor = rows / std::max(device.multiprocessors, 1);
   const auto holds = [&](RowIndex row) {
     return cols <= most_columns(kHoldings[row], layout, four_over_six);
@@ -225,6 +229,8 @@ std::string_view nvfp4_per_token_row(std::int64_t rows, std::int64_t cols, std::
     row = kRegisters2;
   } else if (holds(kRegisters)) {
     row = kRegisters;
+  } else if (target.major() >= 9 && holds(kCluster)) {
+    row = kCluster;
   }
   return kHoldings[row].text;
 }

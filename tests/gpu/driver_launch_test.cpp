@@ -100,6 +100,27 @@ TEST_CASE("a launch hands over the caller's values, stream and context", "[drive
   CHECK(fake.call_count == before + 4);
 }
 
+TEST_CASE("a launch in clusters says so, beside a dependent launch", "[driver]") {
+  FakeCuda& fake = reset_fake();
+  const DeviceContext context(0, ContextKind::primary, FOURGE_FAKE_CUDA);
+  const auto state = load_probe();
+  const Kernel kernel(*state);
+  const ProbeArgs args{nullptr, 0, 44};
+  LaunchOptions options;
+  options.programmatic_dependent_launch = true;
+  kernel.launch(args, nullptr);
+  kernel.launch(args, nullptr, options);
+  for (std::size_t i = 0; i < 2; ++i) {
+    const FakeLaunch& launch = fake.launches[i];
+    REQUIRE(launch.config.numAttrs == 1 + i);
+    CHECK(launch.attributes[i].id == CU_LAUNCH_ATTRIBUTE_CLUSTER_DIMENSION);
+    CHECK(launch.attributes[i].value.clusterDim.x == 4);
+    CHECK(launch.attributes[i].value.clusterDim.y == 1);
+    CHECK(launch.attributes[i].value.clusterDim.z == 1);
+  }
+  CHECK(fake.launches[1].attributes[0].id == CU_LAUNCH_ATTRIBUTE_PROGRAMMATIC_STREAM_SERIALIZATION);
+}
+
 TEST_CASE("nothing to do launches nothing", "[driver]") {
   FakeCuda& fake = reset_fake();
   const DeviceContext context(0, ContextKind::primary, FOURGE_FAKE_CUDA);

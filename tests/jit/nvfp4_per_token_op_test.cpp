@@ -144,7 +144,8 @@ TEST_CASE("per token: the choice of a row's holding is legal and follows the tab
           "[per-token]") {
   const fourge::DeviceFacts h200{132};
   const auto choice = [&](std::int64_t rows, std::int64_t cols, const char* layout, bool adaptive) {
-    return fourge::nvfp4_per_token_row(rows, cols, layout, adaptive, h200);
+    return fourge::nvfp4_per_token_row(rows, cols, layout, adaptive,
+                                       fourge::Target::parse("sm_90a"), h200);
   };
   struct Row {
     std::int64_t rows, cols;
@@ -157,14 +158,17 @@ TEST_CASE("per token: the choice of a row's holding is legal and follows the tab
                        {16384, 7168, "registers", "registers", "registers2"},
                        {8192, 16384, "registers", "registers", "registers2"},
                        {1, 32768, "registers2", "registers2", "registers"},
-                       {8192, 65536, "registers", "looped", "looped"},
-                       {1, 65552, "looped", "looped", "looped"}};
+                       {8192, 65536, "registers", "cluster", "cluster"},
+                       {1, 65552, "cluster", "cluster", "looped"},
+                       {1, 131088, "looped", "looped", "looped"}};
   for (const Row& row : table) {
     INFO(row.rows << "x" << row.cols);
     CHECK(choice(row.rows, row.cols, "linear", false) == row.off);
     CHECK(choice(row.rows, row.cols, "128x4", false) == row.tiled);
     CHECK(choice(row.rows, row.cols, "8x4", true) == row.adaptive);
   }
+  CHECK(fourge::nvfp4_per_token_row(1, 65536, "8x4", false, fourge::Target::parse("sm_89"), h200) ==
+        "looped");
 }
 
 TEST_CASE("per token: the launch covers every row, padding included", "[per-token]") {

@@ -40,6 +40,7 @@
 
 #include <fourge/export.hpp>
 #include <fourge/op_definition.hpp>
+#include <fourge/target.hpp>
 
 #include <cstdint>
 #include <string_view>
@@ -63,10 +64,10 @@ struct Nvfp4QuantizePerTokenArgs {
 // The most columns that a variant takes; 0 for one that takes any number.
 FOURGE_API std::int64_t nvfp4_per_token_most_columns(const KernelSpec& spec);
 
-// The value of axis row for such a call on such a device: the fastest of those measured. Always legal.
+// The value of axis row for such a call on such a device: the fastest of those measured, legal there.
 FOURGE_API std::string_view nvfp4_per_token_row(std::int64_t rows, std::int64_t cols,
                                                 std::string_view layout, bool four_over_six,
-                                                const DeviceFacts& device);
+                                                const Target& target, const DeviceFacts& device);
 
 FOURGE_API const OpDefinition& nvfp4_quantize_per_token_op();
 

@@ -149,9 +149,9 @@ RowMap make_map(std::int64_t rows, std::size_t entries, std::uint64_t seed) {
 constexpr Shape kSmall[] = {{0, 64},   {1, 16},  {3, 64},   {17, 208}, {9, 80},
                             {129, 32}, {5, 528}, {2, 2064}, {1, 7168}};
 constexpr Shape kMapped[] = {{20, 80}, {130, 64}, {7, 2080}, {1, 16}};
-constexpr Shape kLong[] = {{2, 32768}, {1, 65536}, {1, 65552}};
+constexpr Shape kLong[] = {{2, 32768}, {1, 65536}, {1, 65552}, {1, 131072}};
 constexpr Shape kLarge[] = {{1000, 7168}, {4096, 4096}, {3333, 1040}, {130, 8192}};
-constexpr Shape kLargeLong[] = {{128, 16384}, {64, 32768}, {40, 65536}, {3, 1048592}};
+constexpr Shape kLargeLong[] = {{128, 16384}, {64, 32768}, {40, 65536}, {5, 131072}, {3, 1048592}};
 
 bool fits(const KernelSpec& spec, const Shape& shape) {
   const std::int64_t most = nvfp4_per_token_most_columns(spec);
