@@ -124,7 +124,10 @@ void BlockRunner::cluster_store(std::uintptr_t address, unsigned rank, std::uint
         "with {} bytes each",
         static_cast<std::int64_t>(address - dynamic_begin_), rank, size, bytes));
   }
-  if (cluster_ == nullptr || !cluster_->store(rank, {address - dynamic_begin_, value})) {
+  const Cluster::Store store{address - dynamic_begin_, value};
+  if (cluster_ == nullptr) {
+    receive(store);  // a cluster of one
+  } else if (!cluster_->store(rank, store)) {
     fail(fmt::format(
         "stores to the shared memory of CTA {}, which may not have begun or has exited. "
         "Look for a missing cluster barrier",

@@ -236,18 +236,21 @@ void BlockRunner::release_barrier() {
 }
 
 void BlockRunner::meet_cluster() {
+  shadow_.barrier();
   if (cluster_ == nullptr) {
     return;
   }
   cluster_->arrive();
-  shadow_.barrier();
   for (const Cluster::Store& store : cluster_->take(rank_)) {
-    auto* const at = reinterpret_cast<unsigned char*>(dynamic_begin_ + store.offset);
-    std::memcpy(at, &store.value, sizeof(store.value));
-    SharedFault fault{};
-    shadow_.access(running_->index, dynamic_begin_ + store.offset, sizeof(store.value),
-                   SharedAccess::store, fault);
+    receive(store);
   }
+}
+
+void BlockRunner::receive(const Cluster::Store& store) {
+  const std::uintptr_t address = dynamic_begin_ + store.offset;
+  std::memcpy(reinterpret_cast<void*>(address), &store.value, sizeof(store.value));
+  SharedFault fault{};
+  shadow_.access(running_->index, address, sizeof(store.value), SharedAccess::store, fault);
 }
 
 std::uint32_t BlockRunner::live_lanes(unsigned warp) const {

@@ -74,6 +74,7 @@ class BlockRunner {
   void release_barrier();
   // Waits for the other CTAs and takes what they stored here.
   void meet_cluster();
+  void receive(const Cluster::Store& store);
   // Completes the operation that the lane waits in, if all have arrived.
   void try_complete_warp(Thread& thread);
   std::uint32_t live_lanes(unsigned warp) const;
