@@ -64,7 +64,7 @@ KernelSpec choose_launch(const KernelSpec& spec, const CallShape& shape,
   KernelSpec chosen = spec;
   if (spec.op().name == Nvfp4QuantizePerTokenArgs::kOp) {
     chosen.set("row", nvfp4_per_token_row(shape.rows, shape.cols, spec.get("layout"),
-                                          has_four_over_six(spec), device));
+                                          has_four_over_six(spec), spec.target(), device));
   } else {
     const auto* const rule = std::find_if(std::begin(kRules), std::end(kRules),
                                           [&](const Rule& one) { return fits(one, spec); });
