@@ -68,7 +68,7 @@ TEST_CASE("per token the operation's own rule decides") {
                                   ",4over6=" + choice + "]");
         CHECK(choose_launch(spec, shape, kH200).get("row") ==
               fourge::nvfp4_per_token_row(shape.rows, shape.cols, layout,
-                                          std::string(choice) != "off", kH200));
+                                          std::string(choice) != "off", spec.target(), kH200));
       }
     }
   }
