@@ -34,7 +34,8 @@ FOURGE_INLINE void silu_and_mul_nvfp4_quantize_kernel(const void* x, uint8* code
       return result.scale;
     };
     if constexpr (Config::kFourOverSix == FourOverSix::off) {
-      scale = quantize_nvfp4_blocks<Config>(block, [&](int) { return factors; }, put);
+      scale = quantize_nvfp4_blocks<Config>(
+          block, [&](int) { return factors; }, put);
     } else {
       scale = put(0, quantize_nvfp4_block<Config>(block[0], factors));
     }
