@@ -35,16 +35,22 @@ bool mentions(const std::string& text, const std::string& part) {
 TEST_CASE("canonical text parses back for every variant of every target", "[spec]") {
   std::set<std::string> texts;
   std::set<std::string> names;
+  std::set<std::string> newest;
   for (const auto* op : fourge::all_ops()) {
     for (const Target& target : Target::all()) {
       for (const KernelSpec& spec : fourge::legal_variants(*op, target)) {
         CHECK(KernelSpec::parse(spec.text()) == spec);
         CHECK(texts.insert(spec.text()).second);
         names.insert(spec.entry_name());
+        if (target == Target::parse("sm_120a")) {
+          newest.insert(spec.entry_name());
+        }
       }
     }
   }
-  CHECK(names.size() * Target::all().size() == texts.size());
+  // Names do not depend on the target, and what an older one has, a newer one has.
+  CHECK(names == newest);
+  CHECK(texts.size() <= names.size() * Target::all().size());
   CHECK(names.size() > 36);
 }
 

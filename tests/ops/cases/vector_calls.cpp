@@ -84,6 +84,18 @@ OpCall make_call(const KernelSpec& spec, const VectorCase& vector, bool scale_in
   return call;
 }
 
+// The value at `start` or the first one after it that the target takes: row=cluster needs sm_90.
+void set_legal(KernelSpec& spec, std::string_view axis, std::span<const AxisValue> values,
+               std::size_t start) {
+  for (std::size_t i = 0; i < values.size(); ++i) {
+    spec.set(axis, values[(start + i) % values.size()].text);
+    if (spec.op().refusal(spec).empty()) {
+      return;
+    }
+  }
+  spec.check();
+}
+
 }  // namespace
 
 std::vector<KernelSpec> vector_specs(const Target& target) {
@@ -103,8 +115,7 @@ std::vector<KernelSpec> vector_specs(const Target& target) {
           KernelSpec spec(op, target);
           spec.set("in", type).set("layout", layout).set("math", "exact");
           spec.set("4over6", config.text);
-          spec.set(free_axis, free_values[specs.size() / 2 % free_values.size()].text);
-          spec.check();
+          set_legal(spec, free_axis, free_values, specs.size() / 2);
           specs.push_back(spec);
         }
       }
