@@ -6,6 +6,11 @@
 #include "tests/support/variant_sample.hpp"
 #include "tools/executed_targets.hpp"
 
+#include <atomic>
+#include <exception>
+#include <thread>
+#include <vector>
+
 namespace fourge::tests {
 namespace {
 
@@ -13,6 +18,7 @@ constexpr std::size_t kGuard = 512;
 constexpr std::uint8_t kGuardByte = 0x5C;
 constexpr std::size_t kMostVariants = 400;
 constexpr std::uint64_t kSeed = 21;
+constexpr std::size_t kSanitizedCalls = 8;  // of a variant
 
 class GuardedBuffer {
  public:
@@ -41,13 +47,14 @@ class GuardedBuffer {
   DeviceBuffer memory_;
 };
 
-std::string run_on_gpu(const Gpu& gpu, const Kernel& kernel, const OpCall& call) {
-  const Stream stream(gpu.context());
+// In a context that is current.
+std::string run_on_gpu(const DeviceContext& context, const Kernel& kernel, const OpCall& call) {
+  const Stream stream(context);
   std::vector<GuardedBuffer> buffers;
   std::vector<std::uint8_t*> addresses;
   buffers.reserve(call.buffers.size());
   for (const OpBuffer& buffer : call.buffers) {
-    addresses.push_back(buffers.emplace_back(gpu.context(), buffer, stream).data());
+    addresses.push_back(buffers.emplace_back(context, buffer, stream).data());
   }
   const auto args = call.args(addresses);
   kernel.launch_args(call.spec.op().name, args.data(), args.size(), stream.get());
@@ -68,15 +75,36 @@ std::vector<KernelSpec> variants_of(const Gpu& gpu, std::string_view op) {
   return variants_for(find_op(op), targets);
 }
 
+// Compiles them side by side; prepare() has less to wait for then.
+void build_all(Runtime& runtime, const std::vector<KernelSpec>& specs) {
+  std::atomic<std::size_t> next{0};
+  std::vector<std::thread> threads;
+  for (unsigned i = 0; i < reference_threads(); ++i) {
+    threads.emplace_back([&] {
+      for (std::size_t at = next++; at < specs.size(); at = next++) {
+        try {
+          runtime.build(specs[at]);
+        } catch (const std::exception&) {
+          return;  // prepare() will say it
+        }
+      }
+    });
+  }
+  for (std::thread& thread : threads) {
+    thread.join();
+  }
+}
+
 void run_op(const OpCases& cases, CallSize size, std::size_t most) {
   Gpu& gpu = Gpu::get();
   const auto specs = sampled(variants_of(gpu, cases.op), most, kSeed);
+  build_all(gpu.runtime(), specs);
   std::size_t calls = 0;
   Excused excused;
   for (const KernelSpec& spec : specs) {
     const Kernel kernel = gpu.runtime().prepare(spec);
     cases.visit(spec, size, [&](const OpCall& call) {
-      const std::string difference = run_on_gpu(gpu, kernel, call);
+      const std::string difference = run_on_gpu(gpu.context(), kernel, call);
       INFO(difference);
       CHECK(difference.empty());
       if (call.excused) {
@@ -99,28 +127,64 @@ std::size_t total_bytes(const OpCall& call) {
   return bytes;
 }
 
+// At most so many of a variant's small calls that are small indeed; how many there were.
+std::size_t run_small_calls(const DeviceContext& context, const OpCases& cases,
+                            const Kernel& kernel, std::size_t most) {
+  constexpr std::size_t kMostBytes = 65536;
+  std::size_t calls = 0;
+  cases.visit(kernel.spec(), CallSize::small, [&](const OpCall& call) {
+    if (calls == most || total_bytes(call) > kMostBytes) {
+      return;
+    }
+    ++calls;
+    const std::string difference = run_on_gpu(context, kernel, call);
+    INFO(difference);
+    CHECK(difference.empty());
+  });
+  return calls;
+}
+
 }  // namespace
 
 TEST_CASE("a few small calls of every operation, for the sanitizer", "[ops][sanitize]") {
-  constexpr std::size_t kSpecs = 6;
-  constexpr std::size_t kCalls = 10;
   Gpu& gpu = Gpu::get();
+  std::size_t variants = 0;
+  std::size_t calls = 0;
   for (const OpCases& cases : all_op_cases()) {
-    const auto specs = sampled(variants_of(gpu, cases.op), kSpecs, kSeed);
-    for (std::size_t i = 0; i < specs.size() && i < kSpecs; ++i) {
-      const Kernel kernel = gpu.runtime().prepare(specs[i]);
-      std::size_t calls = 0;
-      cases.visit(specs[i], CallSize::small, [&](const OpCall& call) {
-        if (total_bytes(call) > 65536 || ++calls > kCalls) {
-          return;
-        }
-        const std::string difference = run_on_gpu(gpu, kernel, call);
-        INFO(difference);
-        CHECK(difference.empty());
-      });
-      CHECK(calls > 0);
+    const auto specs = axis_value_sample(variants_of(gpu, cases.op), kSeed);
+    build_all(gpu.runtime(), specs);
+    for (const KernelSpec& spec : specs) {
+      const std::size_t done =
+          run_small_calls(gpu.context(), cases, gpu.runtime().prepare(spec), kSanitizedCalls);
+      CHECK(done > 0);
+      calls += done;
     }
+    variants += specs.size();
   }
+  WARN(variants << " variants, every value of every axis among them, " << calls << " calls");
+}
+
+TEST_CASE("a call of every operation on a second device, one Runtime for both", "[ops][devices]") {
+  Gpu& gpu = Gpu::get();
+  const auto devices = list_devices();
+  if (devices.size() < 2 || !devices[1].target) {
+    WARN("there is no second device: not checked");
+    return;
+  }
+  std::size_t calls = 0;
+  for (const OpCases& cases : all_op_cases()) {
+    const auto targets = tools::device_executed_targets(devices[1].major, devices[1].minor);
+    auto specs = axis_value_sample(variants_for(find_op(cases.op), targets), kSeed);
+    specs.resize(1, specs.at(0));
+    // Loaded for the first device before, so that the second one needs a module of its own.
+    if (targets == tools::device_executed_targets(gpu.info().major, gpu.info().minor)) {
+      gpu.runtime().prepare(specs[0]);
+    }
+    const DeviceContext context(1);
+    calls += run_small_calls(context, cases, gpu.runtime().prepare(specs[0]), 4);
+  }
+  WARN("second device: " << calls << " calls");
+  CHECK(calls >= all_op_cases().size());
 }
 
 TEST_CASE("every operation's calls on the device equal the reference", "[ops]") {
@@ -135,7 +199,7 @@ TEST_CASE("the known-answer vectors on the device: 1080 results in every layout"
   for (const KernelSpec& spec : vector_specs(gpu.target())) {
     const Kernel kernel = gpu.runtime().prepare(spec);
     visit_vector_calls(spec, [&](const OpCall& call) {
-      const std::string difference = run_on_gpu(gpu, kernel, call);
+      const std::string difference = run_on_gpu(gpu.context(), kernel, call);
       INFO(difference);
       CHECK(difference.empty());
       ++results;
@@ -155,7 +219,7 @@ TEST_CASE("the published matrix on the device equals the reference", "[matrix][l
     for (const OpCases& cases : all_op_cases()) {
       if (cases.op == spec.op().name) {
         cases.visit(spec, CallSize::matrix, [&](const OpCall& call) {
-          const std::string difference = run_on_gpu(gpu, kernel, call);
+          const std::string difference = run_on_gpu(gpu.context(), kernel, call);
           INFO(difference);
           CHECK(difference.empty());
           ++calls;

@@ -3,6 +3,8 @@
 #include <fourge/nvfp4_quantize.hpp>
 
 #include <cstdlib>
+#include <set>
+#include <string>
 #include <string_view>
 
 #include "jit/pairwise_sample.hpp"
@@ -30,6 +32,20 @@ std::vector<KernelSpec> basic_nvfp4_variants(const Target& target) {
 
 std::vector<KernelSpec> pairwise_sample(const std::vector<KernelSpec>& all, std::uint64_t seed) {
   return jit::pairwise_sample(all, seed);
+}
+
+std::vector<KernelSpec> axis_value_sample(const std::vector<KernelSpec>& all, std::uint64_t seed) {
+  std::set<std::string> seen;
+  std::vector<KernelSpec> sample;
+  for (const KernelSpec& spec : pairwise_sample(all, seed)) {
+    bool shows_more = seen.insert(spec.target().text()).second;
+    for (const Axis& axis : spec.op().axes) {
+      const std::string value = std::string(axis.name) + "=" + std::string(spec.get(axis.name));
+      shows_more = seen.insert(value).second || shows_more;
+    }
+    if (shows_more) sample.push_back(spec);
+  }
+  return sample;
 }
 
 bool full_run() {

@@ -19,6 +19,10 @@ std::vector<KernelSpec> basic_nvfp4_variants(const Target& target);
 // Greedy all-pairs cover of `all`, which must be of one op.
 std::vector<KernelSpec> pairwise_sample(const std::vector<KernelSpec>& all, std::uint64_t seed);
 
+// A few of those: each value of each axis is in one of them at least, and those that show the most pairs
+// come first.
+std::vector<KernelSpec> axis_value_sample(const std::vector<KernelSpec>& all, std::uint64_t seed);
+
 // Whether FOURGE_FULL is set to 1: then tests take every variant instead of a sample.
 bool full_run();
 

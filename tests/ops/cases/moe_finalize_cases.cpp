@@ -160,6 +160,9 @@ void visit_moe_finalize_calls(const KernelSpec& spec, CallSize size, const CallS
     visit(some, 208, 208, pattern);
   }
   visit(some, 1096, 1104, Pattern::random);
+  for (const std::int64_t top_k : {8, 22}) {
+    visit(random_routing(7, top_k, 40, 4, 30, 9), 64, 64, Pattern::random);
+  }
   visit(random_routing(4, 22, 40, 0, 30, 9), 64, 72, Pattern::random);
 }
 

@@ -164,7 +164,7 @@ void visit_moe_swiglu_calls(const KernelSpec& spec, CallSize size, const CallSin
     sink(make_call(spec, routing, cols, values, ++seed));
   };
   if (size == CallSize::large) {
-    for (const std::int64_t tokens : {33, 257}) {
+    for (const std::int64_t tokens : {33, 34, 257}) {
       visit(random_routing(tokens, 8, 64, 16, 32, 6), 2048, Values::ordinary);
     }
     // More groups of entries than the grid has in y.
@@ -179,6 +179,10 @@ void visit_moe_swiglu_calls(const KernelSpec& spec, CallSize size, const CallSin
     }
   }
   visit(random_routing(3, 2, 4, 0, 3, 8), 2176, Values::ordinary);
+  // One entry less than a CTA may take, as many, and one more.
+  for (const std::int64_t tokens : {2, 3, 4, 5}) {
+    visit(random_routing(tokens, 1, 3, 0, 2, 9), 128, Values::ordinary);
+  }
 }
 
 }  // namespace fourge::tests
