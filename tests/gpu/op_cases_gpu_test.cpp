@@ -1,6 +1,7 @@
 // Every operation's calls on the device, in guarded buffers.
 #include "tests/gpu/gpu_fixture.hpp"
 #include "tests/ops/cases/op_cases.hpp"
+#include "tests/ops/cases/parallel_calls.hpp"
 #include "tests/ops/cases/vector_calls.hpp"
 #include "tests/support/catch.hpp"
 #include "tests/support/variant_sample.hpp"
@@ -17,6 +18,7 @@ namespace {
 constexpr std::size_t kGuard = 512;
 constexpr std::uint8_t kGuardByte = 0x5C;
 constexpr std::size_t kMostVariants = 400;
+constexpr std::size_t kMostVariantsLarge = 12;
 constexpr std::uint64_t kSeed = 21;
 constexpr std::size_t kSanitizedCalls = 8;  // of a variant
 
@@ -95,28 +97,36 @@ void build_all(Runtime& runtime, const std::vector<KernelSpec>& specs) {
   }
 }
 
-void run_op(const OpCases& cases, CallSize size, std::size_t most) {
+// The variants' calls, on as many threads as the reference takes; every operation's figures are printed.
+void run_all(const std::vector<VariantCalls>& variants) {
   Gpu& gpu = Gpu::get();
-  const auto specs = sampled(variants_of(gpu, cases.op), most, kSeed);
-  build_all(gpu.runtime(), specs);
-  std::size_t calls = 0;
-  Excused excused;
-  for (const KernelSpec& spec : specs) {
-    const Kernel kernel = gpu.runtime().prepare(spec);
-    cases.visit(spec, size, [&](const OpCall& call) {
-      const std::string difference = run_on_gpu(gpu.context(), kernel, call);
-      INFO(difference);
-      CHECK(difference.empty());
-      if (call.excused) {
-        excused.codes += call.excused->codes;
-        excused.blocks += call.excused->blocks;
-      }
-      ++calls;
-    });
+  const auto tallies = run_variants(
+      variants, reference_threads(),
+      [&](const KernelSpec& spec) -> CallRunner {
+        return [&gpu, kernel = gpu.runtime().prepare(spec)](const OpCall& call) {
+          return run_on_gpu(gpu.context(), kernel, call);
+        };
+      },
+      [&](const std::function<void()>& work) {
+        const CurrentContext current(gpu.context());
+        work();
+      });
+  for (const CallTally& tally : tallies) {
+    WARN(to_string(tally));
+    CHECK(tally.different == 0);
+    CHECK(tally.calls >= tally.variants);
   }
-  WARN(cases.op << ": " << specs.size() << " variants, " << calls
-                << " calls; excused in fast math: " << excused.codes << " codes, " << excused.blocks
-                << " blocks");
+}
+
+void run_ops(CallSize size, std::size_t most) {
+  Gpu& gpu = Gpu::get();
+  std::vector<VariantCalls> variants;
+  for (const OpCases& cases : all_op_cases()) {
+    for (const KernelSpec& spec : sampled(variants_of(gpu, cases.op), most, kSeed)) {
+      variants.push_back({cases, spec, size});
+    }
+  }
+  run_all(variants);
 }
 
 std::size_t total_bytes(const OpCall& call) {
@@ -188,9 +198,7 @@ TEST_CASE("a call of every operation on a second device, one Runtime for both", 
 }
 
 TEST_CASE("every operation's calls on the device equal the reference", "[ops]") {
-  for (const OpCases& cases : all_op_cases()) {
-    DYNAMIC_SECTION(cases.op) { run_op(cases, CallSize::small, kMostVariants); }
-  }
+  run_ops(CallSize::small, kMostVariants);
 }
 
 TEST_CASE("the known-answer vectors on the device: 1080 results in every layout", "[vectors]") {
@@ -211,30 +219,20 @@ TEST_CASE("the known-answer vectors on the device: 1080 results in every layout"
 }
 
 TEST_CASE("the published matrix on the device equals the reference", "[matrix][large]") {
-  Gpu& gpu = Gpu::get();
-  std::size_t calls = 0;
-  const auto specs = vector_specs(gpu.target());
-  for (const KernelSpec& spec : specs) {
-    const Kernel kernel = gpu.runtime().prepare(spec);
+  std::vector<VariantCalls> variants;
+  for (const KernelSpec& spec : vector_specs(Gpu::get().target())) {
     for (const OpCases& cases : all_op_cases()) {
       if (cases.op == spec.op().name) {
-        cases.visit(spec, CallSize::matrix, [&](const OpCall& call) {
-          const std::string difference = run_on_gpu(gpu.context(), kernel, call);
-          INFO(difference);
-          CHECK(difference.empty());
-          ++calls;
-        });
+        variants.push_back({cases, spec, CallSize::matrix});
       }
     }
   }
-  WARN("matrix: " << specs.size() << " variants, " << calls << " calls");
-  CHECK(calls >= specs.size() * 8 * 4);
+  CHECK(variants.size() == 108);
+  run_all(variants);
 }
 
 TEST_CASE("every operation's large calls on the device equal the reference", "[ops][large]") {
-  for (const OpCases& cases : all_op_cases()) {
-    DYNAMIC_SECTION(cases.op) { run_op(cases, CallSize::large, 12); }
-  }
+  run_ops(CallSize::large, kMostVariantsLarge);
 }
 
 }  // namespace fourge::tests
