@@ -41,6 +41,10 @@ namespace fourge::host {
 
 namespace {
 
+// ThreadSanitizer keeps a stack of calls for each fiber, and a function that switches enters on one and
+// would return on the other. So what switches must be part of the function that jumps.
+#define FOURGE_HOST_INLINE [[gnu::always_inline]] inline
+
 // Kernels use little; what a failing hook needs to format its message and unwind fits well.
 // Untouched pages cost nothing.
 constexpr std::size_t kStackBytes = 256 * 1024;
@@ -68,7 +72,7 @@ struct Fiber::Context {
   void* tsan_fiber = nullptr;
 #endif
 
-  void before_enter() {
+  FOURGE_HOST_INLINE void before_enter() {
 #if defined(FOURGE_HOST_ASAN)
     __sanitizer_start_switch_fiber(&caller_fake_stack, stack, kStackBytes);
 #endif
@@ -77,12 +81,12 @@ struct Fiber::Context {
     __tsan_switch_to_fiber(tsan_fiber, 0);
 #endif
   }
-  void after_enter() {
+  FOURGE_HOST_INLINE void after_enter() {
 #if defined(FOURGE_HOST_ASAN)
     __sanitizer_finish_switch_fiber(caller_fake_stack, nullptr, nullptr);
 #endif
   }
-  void before_leave([[maybe_unused]] bool for_ever) {
+  FOURGE_HOST_INLINE void before_leave([[maybe_unused]] bool for_ever) {
 #if defined(FOURGE_HOST_ASAN)
     __sanitizer_start_switch_fiber(for_ever ? nullptr : &fiber_fake_stack, caller_stack,
                                    caller_stack_bytes);
@@ -91,7 +95,7 @@ struct Fiber::Context {
     __tsan_switch_to_fiber(tsan_caller, 0);
 #endif
   }
-  void after_leave() {
+  FOURGE_HOST_INLINE void after_leave() {
 #if defined(FOURGE_HOST_ASAN)
     __sanitizer_finish_switch_fiber(fiber_fake_stack, &caller_stack, &caller_stack_bytes);
 #endif
@@ -107,8 +111,12 @@ struct Fiber::Context {
     fiber = boost::context::detail::make_fcontext(static_cast<char*>(stack) + kStackBytes,
                                                   kStackBytes, &Context::start);
   }
-  void jump_in(Fiber& self) { fiber = boost::context::detail::jump_fcontext(fiber, &self).fctx; }
-  void jump_out() { caller = boost::context::detail::jump_fcontext(caller, nullptr).fctx; }
+  FOURGE_HOST_INLINE void jump_in(Fiber& self) {
+    fiber = boost::context::detail::jump_fcontext(fiber, &self).fctx;
+  }
+  FOURGE_HOST_INLINE void jump_out() {
+    caller = boost::context::detail::jump_fcontext(caller, nullptr).fctx;
+  }
 #else
   // makecontext passes ints, so the pointer travels in two halves.
   static void start(unsigned high, unsigned low) {
@@ -124,8 +132,8 @@ struct Fiber::Context {
     makecontext(&fiber, reinterpret_cast<void (*)()>(&Context::start), 2,
                 static_cast<unsigned>(address >> 32), static_cast<unsigned>(address));
   }
-  void jump_in(Fiber&) { swapcontext(&caller, &fiber); }
-  void jump_out() { swapcontext(&fiber, &caller); }
+  FOURGE_HOST_INLINE void jump_in(Fiber&) { swapcontext(&caller, &fiber); }
+  FOURGE_HOST_INLINE void jump_out() { swapcontext(&fiber, &caller); }
 #endif
 };
 

@@ -253,7 +253,7 @@ TEST_CASE("the command finds the same key wherever and however it runs", "[key][
             "/$l.UTF-8 2>&1; done");
   std::string inherited;
   for (const char* name :
-       {"PATH", "LD_LIBRARY_PATH", "CUDA_HOME", "ASAN_OPTIONS", "UBSAN_OPTIONS"}) {
+       {"PATH", "LD_LIBRARY_PATH", "CUDA_HOME", "ASAN_OPTIONS", "UBSAN_OPTIONS", "TSAN_OPTIONS"}) {
     if (const char* value = std::getenv(name))
       inherited += " " + quoted(std::string(name) + "=" + value);
   }
