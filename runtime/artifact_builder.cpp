@@ -68,25 +68,26 @@ cache::CacheKey make_key(const KernelSpec& spec, std::string_view source,
       .finish();
 }
 
-ArtifactBuilder::ArtifactBuilder(const Options& options, Counters& counters)
+ArtifactBuilder::ArtifactBuilder(const Options& options, Counters& counters,
+                                 cache::FileSystem& files)
     : options_(options), counters_(counters) {
   if (!options_.trusted_group.empty()) {
     trust_.group = cache::find_group(options_.trusted_group);
   }
   if (!options_.cache_directory.empty()) {
-    store_.emplace(options_.cache_directory, cache::posix_file_system(), trust_);
+    store_.emplace(options_.cache_directory, files, trust_);
     cache::EvictionPolicy policy;
     policy.byte_limit = options_.cache_byte_limit;
     policy.lock_directory = cache::default_lock_directory(options_.runtime_directory, getuid());
     policy.trust = trust_;
-    evictor_.emplace(options_.cache_directory, policy);
-    kept_.emplace(options_.cache_directory, cache::posix_file_system(), trust_);
+    evictor_.emplace(options_.cache_directory, policy, files);
+    kept_.emplace(options_.cache_directory, files, trust_);
   }
   std::vector<std::unique_ptr<cache::ReadOnlyTier>> lower;
   for (const std::string& path : options_.cache_read_only) {
-    lower.push_back(cache::make_read_only_tier(path, options_.bundle_public_key, trust_));
+    lower.push_back(cache::make_read_only_tier(path, options_.bundle_public_key, trust_, files));
   }
-  compiler_.emplace(options_, counters_, trust_);
+  compiler_.emplace(options_, counters_, trust_, files);
   tiers_.emplace(store_ ? &*store_ : nullptr, std::move(lower), options_.cache_promote,
                  evictor_ ? &*evictor_ : nullptr);
 }

@@ -9,6 +9,7 @@
 
 #include "cache/disk_store.hpp"
 #include "cache/evictor.hpp"
+#include "cache/file_system.hpp"
 #include "cache/key.hpp"
 #include "cache/tiered_cache.hpp"
 #include "runtime/build_request.hpp"
@@ -27,8 +28,9 @@ namespace fourge {
 
 class ArtifactBuilder {
  public:
-  // Both outlive the builder.
-  ArtifactBuilder(const Options& options, Counters& counters);
+  // All outlive the builder. The files are another's in tests only.
+  ArtifactBuilder(const Options& options, Counters& counters,
+                  cache::FileSystem& files = cache::posix_file_system());
   ~ArtifactBuilder();
   ArtifactBuilder(const ArtifactBuilder&) = delete;
   ArtifactBuilder& operator=(const ArtifactBuilder&) = delete;

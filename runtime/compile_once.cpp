@@ -44,12 +44,13 @@ bool exists(const std::string& path) {
 
 }  // namespace
 
-CompileOnce::CompileOnce(const Options& options, Counters& counters, cache::TrustPolicy trust)
+CompileOnce::CompileOnce(const Options& options, Counters& counters, cache::TrustPolicy trust,
+                         cache::FileSystem& files)
     : options_(options),
       counters_(counters),
       trust_(trust),
-      failures_(options.failure_memory.count() > 0 ? options.cache_directory : std::string(),
-                cache::posix_file_system(), trust),
+      failures_(options.failure_memory.count() > 0 ? options.cache_directory : std::string(), files,
+                trust),
       created_(std::chrono::system_clock::now()),
       nvtx_(options.nvtx) {
   if (options_.nvtx && !nvtx_available()) {

@@ -37,8 +37,9 @@ struct SharedResults {
 
 class CompileOnce {
  public:
-  // Both outlive this. The policy is that of the cache directory.
-  CompileOnce(const Options& options, Counters& counters, cache::TrustPolicy trust);
+  // All outlive this. The policy is that of the cache directory.
+  CompileOnce(const Options& options, Counters& counters, cache::TrustPolicy trust,
+              cache::FileSystem& files);
 
   // Where NVRTC is; not loaded.
   const jit::NvrtcLocation& location();
