@@ -140,6 +140,8 @@ const char* to_string(ErrorKind kind) noexcept {
       return "cancelled";
     case ErrorKind::frozen:
       return "frozen";
+    case ErrorKind::peer:
+      return "peer";
   }
   return "unknown";
 }

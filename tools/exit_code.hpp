@@ -29,6 +29,7 @@ inline ExitCode exit_code_of(ErrorKind kind) noexcept {
     case ErrorKind::internal:
     case ErrorKind::cancelled:
     case ErrorKind::frozen:
+    case ErrorKind::peer:
       return ExitCode::failure;
   }
   return ExitCode::failure;

@@ -35,6 +35,8 @@ fourge_status status_of(ErrorKind kind) noexcept {
       return FOURGE_CANCELLED;
     case ErrorKind::frozen:
       return FOURGE_FROZEN;
+    case ErrorKind::peer:
+      return FOURGE_PEER;
     case ErrorKind::internal:
       break;
   }
@@ -156,6 +158,8 @@ const char* fourge_status_name(fourge_status status) {
       return to_string(fourge::ErrorKind::cancelled);
     case FOURGE_FROZEN:
       return to_string(fourge::ErrorKind::frozen);
+    case FOURGE_PEER:
+      return to_string(fourge::ErrorKind::peer);
     default:
       return "unknown";
   }

@@ -26,6 +26,8 @@
   X(cuDeviceGetAttribute, 2000, required)               \
   X(cuDeviceGetUuid, 9020, required)                    \
   X(cuDeviceTotalMem, 3020, required)                   \
+  X(cuDeviceCanAccessPeer, 4000, optional)              \
+  X(cuCtxEnablePeerAccess, 4000, optional)              \
   X(cuDevicePrimaryCtxRetain, 7000, required)           \
   X(cuDevicePrimaryCtxRelease, 11000, required)         \
   X(cuCtxCreate, 3020, required)                        \
@@ -50,10 +52,17 @@
   X(cuLaunchKernelEx, 11060, required)                  \
   X(cuMemAlloc, 3020, required)                         \
   X(cuMemFree, 3020, required)                          \
+  X(cuMemHostAlloc, 2020, required)                     \
+  X(cuMemHostGetDevicePointer, 3020, required)          \
+  X(cuMemFreeHost, 2000, required)                      \
+  X(cuIpcGetMemHandle, 4010, optional)                  \
+  X(cuIpcOpenMemHandle, 11000, optional)                \
+  X(cuIpcCloseMemHandle, 4010, optional)                \
   X(cuMemcpyHtoD, 3020, required)                       \
   X(cuMemcpyDtoH, 3020, required)                       \
   X(cuMemcpyDtoD, 3020, required)                       \
   X(cuMemsetD8, 3020, required)                         \
+  X(cuMemsetD32, 3020, required)                        \
   X(cuMemcpyHtoDAsync, 3020, required)                  \
   X(cuMemcpyDtoHAsync, 3020, required)                  \
   X(cuMemcpyDtoDAsync, 3020, required)                  \

@@ -14,7 +14,7 @@ _Static_assert(FOURGE_OK == 0 && FOURGE_INVALID_SPEC == 1 && FOURGE_INVALID_ARGU
                    FOURGE_UNSUPPORTED == 3 && FOURGE_LIBRARY_MISSING == 4 &&
                    FOURGE_COMPILE_FAILED == 5 && FOURGE_DRIVER == 6 && FOURGE_IO == 7 &&
                    FOURGE_INTERNAL == 8 && FOURGE_OUT_OF_MEMORY == 9 && FOURGE_CANCELLED == 10 &&
-                   FOURGE_FROZEN == 11,
+                   FOURGE_FROZEN == 11 && FOURGE_PEER == 12,
                "statuses");
 _Static_assert(sizeof(fourge_status) == 4, "fourge_status");
 

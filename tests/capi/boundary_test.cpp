@@ -75,7 +75,8 @@ TEST_CASE("every kind of error has its status, and both have one name", "[capi]"
       {ErrorKind::io, FOURGE_IO},
       {ErrorKind::internal, FOURGE_INTERNAL},
       {ErrorKind::cancelled, FOURGE_CANCELLED},
-      {ErrorKind::frozen, FOURGE_FROZEN}};
+      {ErrorKind::frozen, FOURGE_FROZEN},
+      {ErrorKind::peer, FOURGE_PEER}};
   for (const auto& [kind, status] : kinds) {
     fourge_error* error = error_of(Error(kind, "why"), status);
     CHECK(std::string(fourge_error_message(error)) == "why");

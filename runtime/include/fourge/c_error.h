@@ -33,7 +33,8 @@ enum {
   FOURGE_INTERNAL = 8,         /* a defect in fourge */
   FOURGE_OUT_OF_MEMORY = 9,    /* of the host */
   FOURGE_CANCELLED = 10,       /* a request that was cancelled */
-  FOURGE_FROZEN = 11           /* a miss after the runtime was frozen */
+  FOURGE_FROZEN = 11,          /* a miss after the runtime was frozen */
+  FOURGE_PEER = 12             /* another rank of a group died, failed, or did not come in time */
 };
 
 /* "invalid_spec", "driver", ... ; "ok" for FOURGE_OK, "unknown" for what is none. Never freed. */

@@ -22,6 +22,7 @@ enum class ErrorKind {
   internal,          // a defect in fourge
   cancelled,         // a request that was cancelled, or whose Runtime was destroyed
   frozen,            // a miss after Runtime::freeze(), where the policy has no other answer
+  peer,              // another rank of a group died, failed, or did not come in time
 };
 
 // "invalid_spec", "driver", ... : stable names for logs and JSON.
