@@ -5,6 +5,7 @@
 #include <fourge/rendezvous.hpp>
 
 #include "runtime/comm/local_socket.hpp"
+#include "runtime/comm/rendezvous_frames.hpp"
 
 #include <poll.h>
 #include <sys/socket.h>
@@ -20,48 +21,11 @@
 namespace fourge::comm {
 namespace {
 
-constexpr std::uint32_t kMagic = 0x66674152;
-constexpr std::uint64_t kMostBytes = std::uint64_t{16} << 20U;
 constexpr int kMostRanks = 64;
 constexpr std::chrono::milliseconds kRetry{10};
 
-enum class Kind : std::uint32_t { hello, welcome, data, failure };
-
-struct Header {
-  std::uint32_t magic = kMagic;
-  Kind kind = Kind::data;
-  std::uint32_t rank = 0;
-  std::uint32_t ranks = 0;
-  std::uint64_t sequence = 0;
-  std::uint64_t bytes = 0;
-};
-static_assert(sizeof(Header) == 32);
-
-struct Frame {
-  Header header;
-  std::vector<std::byte> payload;
-};
-
-Transfer send_frame(const Socket& socket, Header header, std::span<const std::byte> payload,
-                    Clock::time_point deadline) {
-  header.bytes = payload.size();
-  const Transfer first = send_all(socket, std::as_bytes(std::span(&header, 1)), deadline);
-  return first == Transfer::done ? send_all(socket, payload, deadline) : first;
-}
-
-// What is no frame counts as closed: it is no rank of this library.
-Transfer receive_frame(const Socket& socket, Frame& frame, Clock::time_point deadline) {
-  const Transfer first =
-      receive_all(socket, std::as_writable_bytes(std::span(&frame.header, 1)), deadline);
-  if (first != Transfer::done) {
-    return first;
-  }
-  if (frame.header.magic != kMagic || frame.header.bytes > kMostBytes * kMostRanks) {
-    return Transfer::closed;
-  }
-  frame.payload.resize(frame.header.bytes);
-  return receive_all(socket, frame.payload, deadline);
-}
+using Header = FrameHeader;
+using Kind = FrameKind;
 
 std::string text_of(const std::vector<std::byte>& payload) {
   return {reinterpret_cast<const char*>(payload.data()), payload.size()};
@@ -111,10 +75,10 @@ class UnixRendezvous::Impl {
     if (!failure_.empty()) {
       throw Error(ErrorKind::peer, failure_);
     }
-    if (mine.size() > kMostBytes) {
-      throw Error(
-          ErrorKind::invalid_argument,
-          fmt::format("{}: {} bytes; at most {} can be gathered", name(), mine.size(), kMostBytes));
+    if (mine.size() > kMostFrameBytes) {
+      throw Error(ErrorKind::invalid_argument,
+                  fmt::format("{}: {} bytes; at most {} can be gathered", name(), mine.size(),
+                              kMostFrameBytes));
     }
     if (options_.ranks == 1) {
       return {mine.begin(), mine.end()};
@@ -266,7 +230,7 @@ void UnixRendezvous::Impl::admit(Socket socket, Clock::time_point deadline) {
     return;
   }
   Frame frame;
-  if (receive_frame(socket, frame, deadline) != Transfer::done ||
+  if (receive_frame(socket, frame, 0, deadline) != Transfer::done ||
       frame.header.kind != Kind::hello) {
     return;  // who connects and says nothing is not missed
   }
@@ -320,7 +284,7 @@ void UnixRendezvous::Impl::join(Clock::time_point deadline) {
   Frame frame;
   Transfer result = send_frame(socket, header(Kind::hello), {}, deadline);
   if (result == Transfer::done) {
-    result = receive_frame(socket, frame, deadline);
+    result = receive_frame(socket, frame, kMostFrameBytes, deadline);
   }
   if (result == Transfer::done && frame.header.kind == Kind::failure) {
     throw Error(ErrorKind::peer, text_of(frame.payload));
@@ -339,7 +303,7 @@ void UnixRendezvous::Impl::join(Clock::time_point deadline) {
 void UnixRendezvous::Impl::take_from(std::size_t rank, std::size_t bytes,
                                      std::vector<std::byte>& all, Clock::time_point deadline) {
   Frame frame;
-  const Transfer result = receive_frame(sockets_[rank], frame, deadline);
+  const Transfer result = receive_frame(sockets_[rank], frame, kMostFrameBytes, deadline);
   if (result != Transfer::done) {
     sockets_[rank].close();
     fail(result == Transfer::closed
@@ -401,7 +365,7 @@ std::vector<std::byte> UnixRendezvous::Impl::exchange(std::span<const std::byte>
   Transfer result = send_frame(sockets_[0], header(Kind::data), mine, deadline);
   // What rank 0 said before it closed is still there to be read.
   if (result != Transfer::timeout) {
-    result = receive_frame(sockets_[0], frame, deadline);
+    result = receive_frame(sockets_[0], frame, kMostFrameBytes * kMostRanks, deadline);
   }
   if (result == Transfer::done && frame.header.kind == Kind::data &&
       frame.header.sequence == sequence_) {
