@@ -1,9 +1,12 @@
 // moe_expand_quantize: see fourge/moe_expand_quantize.hpp for the contract.
 //
 // A token's block is read once, and quantized once unless each expert has its own scale; then it is
-// written to the row of each of the token's experts. Grid y strides over the tokens. With a scale for
-// each token a CTA takes the whole of a token, first for its maximum; otherwise grid x runs over the
-// columns. After the tokens, the CTAs share out the rows whose scales are padding.
+// written to the row of each of the token's experts. With a scale for each token a CTA takes the whole of a
+// token, first for its maximum; otherwise the grid's other dimension runs over the columns. After the tokens,
+// the CTAs share out the rows whose scales are padding.
+//
+// A sector of tiled scales holds 8 rows, which tokens far apart fill. So all tokens pass before the next
+// columns come: what is written meanwhile fits into L2, and the sector leaves it whole.
 #pragma once
 
 #include "device/block32.cuh"
@@ -142,25 +145,44 @@ struct ExpandRows {
   }
 };
 
+// Which tokens and columns are this CTA's. x is the dimension that the hardware runs through first.
+template <class Config>
+struct ExpandGrid {
+  static constexpr bool kTokensFirst =
+      Config::kLayout != ScaleLayout::linear && Config::kScale != ExpandScale::token;
+  static FOURGE_INLINE int64 first_token() { return kTokensFirst ? blockIdx.x : blockIdx.y; }
+  static FOURGE_INLINE int64 token_step() { return kTokensFirst ? gridDim.x : gridDim.y; }
+  static FOURGE_INLINE int64 column_cta() { return kTokensFirst ? blockIdx.y : blockIdx.x; }
+  static FOURGE_INLINE int64 column_ctas() { return kTokensFirst ? gridDim.y : gridDim.x; }
+};
+
 // Zero scales in column `column` of the rows that hold no token.
 template <class Config>
 FOURGE_INLINE void store_padding_scales(const ExpandRows<Config>& places, const int* row_entries,
                                         uint8* scales, int64 column, int64 columns) {
   constexpr ScaleLayout kLayout = Config::kLayout;
+  using Grid = ExpandGrid<Config>;
   if constexpr (ExpandRows<Config>::kRegions) {
-    for (int64 e = blockIdx.y; e < places.experts; e += gridDim.y) {
+    // Four columns are one word; an expert's up to 127 rows are shared out, too.
+    constexpr int64 kShares = ExpandRows<Config>::kTile / 8;
+    if (column % 4 != 0) {
+      return;
+    }
+    for (int64 i = Grid::first_token(); i < places.experts * kShares; i += Grid::token_step()) {
+      const int64 e = i / kShares;
       const int64 first = load(places.expert_rows + e);
       const int64 end = load(places.expert_rows + e + 1);
       const int64 next = ExpandRows<Config>::region(e + 1, end);
-      for (int64 row = ExpandRows<Config>::region(e, first) + end - first; row < next; ++row) {
-        store(scales + scale_offset<kLayout>(row, column, columns), static_cast<uint8>(0));
+      for (int64 row = ExpandRows<Config>::region(e, first) + end - first + i % kShares; row < next;
+           row += kShares) {
+        store(reinterpret_cast<uint32*>(scales + scale_offset<kLayout>(row, column, columns)), 0u);
       }
     }
   } else {
     if (row_entries == nullptr) {
       return;
     }
-    for (int64 row = blockIdx.y; row < places.capacity; row += gridDim.y) {
+    for (int64 row = Grid::first_token(); row < places.capacity; row += Grid::token_step()) {
       if (load(row_entries + row) < 0) {
         store(scales + scale_offset<kLayout>(row, column, columns), static_cast<uint8>(0));
       }
@@ -187,11 +209,12 @@ FOURGE_INLINE void moe_expand_quantize_kernel(const void* x, uint8* out, uint8* 
                                   top_k, capacity,   experts,     first_expert};
   const int64 columns = cols / Block::kColumns;
   const int64 all_columns = padded_columns<kLayout>(columns);
-  const int64 first_column = static_cast<int64>(blockIdx.x) * blockDim.x + threadIdx.x;
-  const int64 column_step = static_cast<int64>(gridDim.x) * blockDim.x;
+  using Grid = ExpandGrid<Config>;
+  const int64 first_column = Grid::column_cta() * blockDim.x + threadIdx.x;
+  const int64 column_step = Grid::column_ctas() * blockDim.x;
 
   wait_for_predecessor<Config>();
-  for (int64 token = blockIdx.y; token < tokens; token += gridDim.y) {
+  for (int64 token = Grid::first_token(); token < tokens; token += Grid::token_step()) {
     const char* const from = static_cast<const char*>(x) + token * cols * 2;
     float decode = 0.0f;
     Factors factors = [&] {

@@ -142,6 +142,21 @@ int block_threads(const KernelSpec& spec) {
   return spec.index(kScale) == kToken ? kTokenThreads : jit::kRowLaunchThreads;
 }
 
+// Grid x over the tokens, y over the columns: tiled scales of distant tokens share sectors, so few columns
+// at a time, that L2 may hold them.
+LaunchShape tokens_first(std::int64_t columns, std::int64_t groups) {
+  constexpr std::int64_t kThreads = 64;
+  constexpr std::int64_t kMostGridX = std::int64_t{1} << 30;
+  constexpr std::int64_t kMostGridY = 65535;
+  const std::int64_t threads = std::min(kThreads, jit::round_up(columns, 32));
+  LaunchShape shape;
+  shape.block[0] = static_cast<std::uint32_t>(threads);
+  shape.grid[0] = static_cast<std::uint32_t>(std::min(kMostGridX, groups));
+  shape.grid[1] =
+      static_cast<std::uint32_t>(std::min(kMostGridY, (columns + threads - 1) / threads));
+  return shape;
+}
+
 LaunchShape launch_shape(const KernelSpec& spec, const void* pointer, const DeviceFacts&) {
   const auto& args = *static_cast<const Args*>(pointer);
   if (args.capacity == 0) {
@@ -149,10 +164,15 @@ LaunchShape launch_shape(const KernelSpec& spec, const void* pointer, const Devi
     shape.empty = true;
     return shape;
   }
-  // Without tokens there is padding to be zeroed.
+  // Beside the tokens there is padding to be zeroed.
   constexpr std::int64_t kPaddingCtas = 1024;
-  const std::int64_t groups = std::max(args.tokens, std::min(args.capacity, kPaddingCtas));
+  const std::int64_t padding = has_regions(spec) ? 4 * args.experts : args.capacity;
+  const std::int64_t groups =
+      std::max({args.tokens, std::min(padding, kPaddingCtas), std::int64_t{1}});
   const std::int64_t columns = scale_columns(spec, args);
+  if (spec.index(kLayout) != 0 && spec.index(kScale) != kToken) {
+    return tokens_first(columns, groups);
+  }
   LaunchShape shape = jit::row_launch(columns, groups, 1);
   if (spec.index(kScale) == kToken) {
     shape.block[0] = static_cast<std::uint32_t>(

@@ -132,6 +132,17 @@ TEST_CASE("moe_expand_quantize: memory and launch of a call", "[moe]") {
   CHECK(launch("moe_expand_quantize@sm_90a", args).grid[1] == 65535);
   args.tokens = 0;
   CHECK(launch("moe_expand_quantize@sm_90a", args).grid[1] == 20);
+  // Tiled scales: all tokens pass before the next columns.
+  args.row_entries = nullptr;
+  args.tokens = 70000;
+  const auto tiled = launch("moe_expand_quantize[layout=128x4]@sm_90a", args);
+  CHECK(tiled.grid[0] == 70000);
+  CHECK(tiled.grid[1] == 5);
+  CHECK(tiled.block[0] == 64);
+  args.tokens = 1;
+  CHECK(launch("moe_expand_quantize[layout=8x4]@sm_90a", args).grid[0] == 20);
+  args.experts = 256;  // whose paddings are shared out
+  CHECK(launch("moe_expand_quantize[layout=8x4,index=compact]@sm_90a", args).grid[0] == 1024);
   args.capacity = 0;
   CHECK(launch("moe_expand_quantize@sm_90a", args).empty);
 }
