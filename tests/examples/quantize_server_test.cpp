@@ -205,6 +205,26 @@ TEST_CASE("server: not ready is said, and a kernel that does not compile ends it
   fs::remove_all(directory);
 }
 
+namespace {
+
+// What a command prints to its standard output, and its exit code.
+struct CommandEnd {
+  std::string said;
+  int code;
+};
+CommandEnd run_command(const std::string& command) {
+  CommandEnd end{{}, -1};
+  FILE* pipe = popen(command.c_str(), "r");
+  if (pipe == nullptr) return end;
+  char buffer[1024];
+  while (std::fgets(buffer, sizeof(buffer), pipe) != nullptr) end.said += buffer;
+  const int status = pclose(pipe);
+  end.code = WIFEXITED(status) ? WEXITSTATUS(status) : -1;
+  return end;
+}
+
+}  // namespace
+
 TEST_CASE("server: the load test's figures", "[quantize_server][process]") {
   const std::string python = FOURGE_PYTHON3;
   if (python.empty()) {
@@ -212,22 +232,34 @@ TEST_CASE("server: the load test's figures", "[quantize_server][process]") {
     return;
   }
   RunningServer server({"--queue", "8"});
-  const std::string command = python +
-                              " " FOURGE_SOURCE_DIR
-                              "/examples/quantize_server/load_test.py --requests 24 "
-                              "--concurrency 4 --shape 16x64 --url " +
-                              server.url();
-  FILE* pipe = popen(command.c_str(), "r");
-  REQUIRE(pipe != nullptr);
-  std::string said;
-  char buffer[1024];
-  while (std::fgets(buffer, sizeof(buffer), pipe) != nullptr) said += buffer;
-  const int status = pclose(pipe);
-  INFO(said);
-  CHECK(status == 0);
-  CHECK(said.find("\"200\": 24") != std::string::npos);
-  CHECK(said.find("\"compiler_untouched\": true") != std::string::npos);
-  CHECK(said.find("\"p99_ms\"") != std::string::npos);
+  const CommandEnd end = run_command(python +
+                                     " " FOURGE_SOURCE_DIR
+                                     "/examples/quantize_server/load_test.py --requests 24 "
+                                     "--concurrency 4 --shape 16x64 --url " +
+                                     server.url());
+  INFO(end.said);
+  CHECK(end.code == 0);
+  CHECK(end.said.find("\"200\": 24") != std::string::npos);
+  CHECK(end.said.find("\"compiler_untouched\": true") != std::string::npos);
+  CHECK(end.said.find("\"p99_ms\"") != std::string::npos);
+}
+
+TEST_CASE("server: the script that starts it, loads it and stops it",
+          "[quantize_server][process]") {
+  if (std::string(FOURGE_PYTHON3).empty()) {
+    WARN("python3 is not installed: the script is not checked");
+    return;
+  }
+  const std::string script = FOURGE_SOURCE_DIR "/tests/gpu/server_load.sh ";
+  const CommandEnd good = run_command(script + FOURGE_QUANTIZE_SERVER + " host 24 16x64");
+  INFO(good.said);
+  CHECK(good.code == 0);
+  CHECK(good.said.find("\"200\": 24") != std::string::npos);
+  CHECK(good.said.find("\"compiler_untouched\": true") != std::string::npos);
+  const CommandEnd none = run_command(script + "/no/such/program host");
+  CHECK(none.code == 77);
+  CHECK(none.said.find("{\"skipped\": \"quantize_server was not built") == 0);
+  CHECK(run_command(script + "2>/dev/null").code == 2);
 }
 
 }  // namespace fourge::tests
