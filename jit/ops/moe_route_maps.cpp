@@ -71,8 +71,16 @@ void check_args(const KernelSpec& spec, const void* pointer) {
   }
 }
 
-LaunchShape launch_shape(const KernelSpec&, const void*, const DeviceFacts&) {
+// Each CTA counts all entries, and gives rows to its share of them.
+LaunchShape launch_shape(const KernelSpec&, const void* pointer, const DeviceFacts&) {
+  constexpr std::int64_t kEntriesOfCta = 4096;
+  constexpr std::int64_t kRowsOfCta = 16384;
+  constexpr std::int64_t kMostCtas = 64;
+  const auto& args = *static_cast<const Args*>(pointer);
   LaunchShape shape;
+  shape.grid[0] = static_cast<std::uint32_t>(std::clamp<std::int64_t>(
+      std::max(args.tokens * args.top_k / kEntriesOfCta, args.capacity / kRowsOfCta), 1,
+      kMostCtas));
   shape.block[0] = kThreads;
   return shape;
 }

@@ -65,9 +65,28 @@ TEST_CASE("moe maps: bad arguments are refused by name", "[moe-route]") {
   CHECK(refused("capacity is 2147483648", [](Args& a) { a.capacity = 2147483648; }));
 }
 
-TEST_CASE("moe maps: one CTA, exact regions, a capacity that suffices", "[moe-route]") {
+TEST_CASE("moe maps: CTAs by entries and rows", "[moe-route]") {
   Args args = good_args();
-  CHECK(launch("moe_route_maps@sm_90a", args).block[0] == 512);
+  const auto ctas = [&args](std::int64_t tokens, std::int64_t top_k, std::int64_t capacity) {
+    args.tokens = tokens;
+    args.top_k = top_k;
+    args.capacity = capacity;
+    const auto shape = launch("moe_route_maps@sm_90a", args);
+    CHECK(shape.block[0] == 512);
+    CHECK(shape.grid[1] == 1);
+    return shape.grid[0];
+  };
+  CHECK(ctas(0, 1, 0) == 1);
+  CHECK(ctas(1, 8, 1024) == 1);
+  CHECK(ctas(1023, 8, 2000) == 1);
+  CHECK(ctas(1024, 8, 2000) == 2);
+  CHECK(ctas(16384, 8, 163840) == 32);
+  CHECK(ctas(32767, 32, 2000000) == 64);
+  CHECK(ctas(1, 1, 2147483647) == 64);
+}
+
+TEST_CASE("moe maps: exact regions, a capacity that suffices", "[moe-route]") {
+  Args args = good_args();
   const auto list = regions("moe_route_maps@sm_90a", args);
   REQUIRE(list.size() == 8);
   CHECK(list[0].bytes == 80);

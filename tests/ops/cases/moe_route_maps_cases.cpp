@@ -107,7 +107,10 @@ void visit_moe_route_maps_calls(const KernelSpec& spec, CallSize size, const Cal
                 random_routing(16384, 8, 256, 64, 32, 12),
                 random_routing(30000, 32, 512, 0, 512, 13), counted_routing({100000})};
   } else {
-    routings.push_back(random_routing(700, 8, 64, 16, 32, 14));
+    // These take two CTAs, four, and three with an expert that has most.
+    routings.push_back(random_routing(1100, 8, 64, 16, 32, 14));
+    routings.push_back(random_routing(4100, 4, 300, 0, 290, 16));
+    routings.push_back(counted_routing({11000, 0, 3, 1290}));
     routings.push_back(random_routing(40, 30, 512, 0, 512, 15));
   }
   const std::vector<std::int64_t> tiles =
