@@ -42,51 +42,122 @@ struct ExpertRows {
   }
 };
 
+// A unit of results: packed if they are rounded to the 16-bit type, else as floats.
+template <class Config, Rounding kRounding = Config::kRounding>
+struct ActivatedUnit;
+
+template <class Config>
+struct ActivatedUnit<Config, Rounding::rounded> {
+  static constexpr ElementType kType = Config::kInput;
+  UnitWords words;
+
+  // The last half becomes the first.
+  FOURGE_INLINE void push(const float (&v)[16]) {
+    words.half[0] = words.half[1];
+    words.half[1] = pack_words<kType>(v);
+  }
+  FOURGE_INLINE void get(float (&v)[32]) const {
+    unpack_words<kType>(words.half[0], v);
+    unpack_words<kType>(words.half[1], v + 16);
+  }
+};
+
+template <class Config>
+struct ActivatedUnit<Config, Rounding::unrounded> {
+  float values[32];
+
+  FOURGE_INLINE void push(const float (&v)[16]) {
+#pragma unroll
+    for (int i = 0; i < 16; ++i) {
+      values[i] = values[i + 16];
+      values[i + 16] = v[i];
+    }
+  }
+  FOURGE_INLINE void get(float (&v)[32]) const {
+#pragma unroll
+    for (int i = 0; i < 32; ++i) {
+      v[i] = values[i];
+    }
+  }
+};
+
 template <class Config>
 struct ActivationRow {
   static constexpr bool kGated = kIsGated<Config::kActivation>;
+  static constexpr ElementType kType = Config::kInput;
   const void* x;
   const void* bias;
   ActivationFactors factors;
   int64 cols;
   int64 row;     // of x
   int64 expert;  // of bias
-  float v[32];
+  ActivatedUnit<Config> unit;
 
+  // Adds the bias of 16 columns, which are all in the row or all beyond it.
+  FOURGE_INLINE void add_bias(int64 first, int64 column, float (&v)[16]) const {
+    if (bias == nullptr || column >= cols) {
+      return;
+    }
+    float b[16];
+    unpack_words<kType>(
+        load_words8<Config::kLoad256>(static_cast<const char*>(bias) + (first + column) * 2), b);
+#pragma unroll
+    for (int i = 0; i < 16; ++i) {
+      v[i] = add_rn(v[i], b[i]);
+    }
+  }
+
+  // Half a unit at a time: all 32 at once need more registers than there are, and twice the code. Of half a
+  // unit the rest must not count for the row's maximum: it is what bias 0 gives, 0.
   FOURGE_INLINE void compute(int64 column) {
     constexpr int64 kHalves = kGated ? 2 : 1;
     constexpr bool kGateFirst = Config::kOrder == GateOrder::gate_first;
     const int64 width = kHalves * cols;
     const int64 gate = kGated && !kGateFirst ? cols : 0;
     const int64 linear = kGated && kGateFirst ? cols : 0;
-    float l[32] = {};
-    load_unit<Config>(x, row * width + gate, column, cols, v);
+    UnitWords g = load_unit_words<Config>(x, row * width + gate, column, cols);
+    UnitWords l = {};
     if constexpr (kGated) {
-      load_unit<Config>(x, row * width + linear, column, cols, l);
+      l = load_unit_words<Config>(x, row * width + linear, column, cols);
     }
-    if (bias != nullptr) {
-      float b[32];
-      load_unit<Config>(bias, expert * width + gate, column, cols, b);
-#pragma unroll
-      for (int i = 0; i < 32; ++i) {
-        v[i] = add_rn(v[i], b[i]);
-      }
+#pragma unroll 1
+    for (int half = 0; half < 2; ++half) {
+      float v[16];
+      float other[16] = {};
+      unpack_words<kType>(g.half[0], v);
+      add_bias(expert * width + gate, column + 16 * half, v);
       if constexpr (kGated) {
-        load_unit<Config>(bias, expert * width + linear, column, cols, b);
-#pragma unroll
-        for (int i = 0; i < 32; ++i) {
-          l[i] = add_rn(l[i], b[i]);
-        }
+        unpack_words<kType>(l.half[0], other);
+        add_bias(expert * width + linear, column + 16 * half, other);
       }
-    }
 #pragma unroll
-    for (int i = 0; i < 32; ++i) {
-      v[i] = activate<Config::kActivation>(v[i], l[i], factors);
+      for (int i = 0; i < 16; ++i) {
+        v[i] = activate<Config::kActivation>(v[i], other[i], factors);
+      }
+      unit.push(v);
+      g.half[0] = g.half[1];
+      l.half[0] = l.half[1];
     }
-    if constexpr (Config::kRounding == Rounding::rounded) {
-      round_unit<Config::kInput>(v);
+  }
+
+  FOURGE_INLINE uint32 magnitude() const {
+    float v[32];
+    unit.get(v);
+    return unit_magnitude(v);
+  }
+
+  // Stores the codes; returns the block scales.
+  FOURGE_INLINE uint32 quantize(uint8* q, int64 column, const UnitFactors<Config>& f) const {
+    if constexpr (Config::kFormat == QuantizedFormat::nvfp4 &&
+                  Config::kRounding == Rounding::rounded) {
+      return quantize_unit_words<Config>(unit.words, q, row * cols, column, cols, f.nvfp4);
+    } else {
+      float v[32];
+      unit.get(v);
+      const QuantizedUnit quantized = quantize_unit<Config>(v, f);
+      store_unit_codes<Config>(q, row * cols, column, cols, quantized);
+      return quantized.scales;
     }
-    // Of half a unit the rest must not count for the row's maximum: it is what bias 0 gives, 0.
   }
 };
 
@@ -135,37 +206,41 @@ FOURGE_INLINE void moe_activation_quantize_kernel(const void* x, const void* bia
     if constexpr (kExpert) {
       factors = given_factors<Config>(load(scale + row.expert));
     }
-    if constexpr (kToken) {
-      uint32 largest = 0;
-#pragma unroll 1
-      for (int64 round = 0; round < rounds; ++round) {
-        row.compute(round * step + threadIdx.x * 32);
-        largest = max_u32(largest, unit_magnitude(row.v));
-      }
-      const float maximum = float_from_bits(cta_max_alternating(largest, scratch, slot));
-      slot ^= 1;
+    // With a scale of its own the row's units are computed for its maximum first, and again from the last,
+    // which is still held. One loop, since what computes a unit is long.
+    uint32 largest = 0;
+    const auto row_factors = [&](uint32 own) {
       float decode = 0.0f;
-      factors = token_factors<Config>(maximum, scale_value, decode);
+      const float maximum = float_from_bits(cta_max_alternating(own, scratch, slot));
+      const UnitFactors<Config> result = token_factors<Config>(maximum, scale_value, decode);
       if (threadIdx.x == 0) {
         store(token_scales + row.row, decode);
       }
-    }
+      return result;
+    };
 #pragma unroll 1
-    for (int64 round = rounds - 1; round >= 0; --round) {
+    for (int64 done = kToken ? 0 : rounds; done < 2 * rounds; ++done) {
+      const int64 round = done < rounds ? done : 2 * rounds - 1 - done;
       const int64 column = round * step + threadIdx.x * 32;
-      if (!kToken || round != rounds - 1) {
+      if (!kToken || done != rounds) {
         row.compute(column);
       }
-      if constexpr (kStoreOnly) {
-        store_unit<Config::kInput>(q, row.row * cols, column, cols, row.v);
-      } else {
-        QuantizedUnit unit = {};
-        if (column < cols) {
-          unit = quantize_unit<Config>(row.v, factors);
-          store_unit_codes<Config>(q, row.row * cols, column, cols, unit);
-          unit.scales &= column + 16 < cols ? 0xFFFFu : 0xFFu;
+      if (kToken && done < rounds) {
+        largest = max_u32(largest, row.magnitude());
+        if (done == rounds - 1) {
+          factors = row_factors(largest);
+          slot ^= 1;
         }
-        store_unit_scales<Config>(scales, i, column / 32, scale_columns, unit.scales);
+        continue;
+      }
+      if constexpr (kStoreOnly) {
+        store_unit_words(q, row.row * cols, column, cols, row.unit.words);
+      } else {
+        uint32 bytes = 0;
+        if (column < cols) {
+          bytes = row.quantize(q, column, factors) & (column + 16 < cols ? 0xFFFFu : 0xFFu);
+        }
+        store_unit_scales<Config>(scales, i, column / 32, scale_columns, bytes);
       }
     }
   }

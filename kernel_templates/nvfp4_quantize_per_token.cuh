@@ -20,6 +20,10 @@ enum class RowHolding { registers, registers2, registers1, cluster, looped };
 
 template <class Config>
 constexpr bool kIsCluster = Config::kRow == RowHolding::cluster;
+// Nothing else is kept through a row's two passes, so that it takes no register: a CTA or cluster has one
+// row, and grid y goes on where grid x ends. The others stride over their rows.
+template <class Config>
+constexpr bool kHasOneRow = kIsCluster<Config> || Config::kRow == RowHolding::looped;
 template <class Config>
 constexpr int kBlocksPerThread = Config::kRow == RowHolding::registers1 ? 1
                                  : Config::kRow == RowHolding::registers2 ||
@@ -221,18 +225,19 @@ FOURGE_INLINE void nvfp4_quantize_per_token_kernel(const void* x, uint8* codes, 
   const int columns = static_cast<int>(cols / 16);
   const int all_columns = static_cast<int>(padded_columns<kLayout>(columns));
   const int64 count = row_map != nullptr ? mapped_rows : padded_rows<kLayout>(rows);
-  int64 step = static_cast<int64>(gridDim.x) * blockDim.y;
+  const int64 step = static_cast<int64>(gridDim.x) * blockDim.y;
   int64 i = static_cast<int64>(blockIdx.x) * blockDim.y + threadIdx.y;
   int chunk = 0;  // the CTA's, of its rows
   if constexpr (kIsCluster<Config>) {
     const uint32 size = cluster_size();
-    step = gridDim.x / size;
-    i = blockIdx.x / size;
+    i = static_cast<int64>(blockIdx.y) * (gridDim.x / size) + blockIdx.x / size;
     chunk = static_cast<int>(cluster_rank() * blockDim.x) * kBlocks;
     cluster_arrive_relaxed();
+  } else if constexpr (kHasOneRow<Config>) {
+    i += blockIdx.y * step;
   }
 #pragma unroll 1
-  for (; i < count; i += step) {
+  for (; i < count; i = kHasOneRow<Config> ? count : i + step) {
     TokenRow<Config> row{i, columns, all_columns};
     if (row_map != nullptr) {
       row.row = load(row_map + i);
@@ -259,11 +264,7 @@ FOURGE_INLINE void nvfp4_quantize_per_token_kernel(const void* x, uint8* codes, 
     uint32 largest = cta_max_alternating(maximum, scratch, 0);
     if constexpr (kIsCluster<Config>) {
       largest = cluster_max(largest);
-      if (i + step < count) {
-        cluster_arrive();
-      } else {
-        cluster_arrive_relaxed();  // no inbox is filled again
-      }
+      cluster_arrive_relaxed();  // no inbox is filled again
     }
 
     const float row_maximum = value_of_bits<Config::kInput>(largest);
@@ -281,7 +282,7 @@ FOURGE_INLINE void nvfp4_quantize_per_token_kernel(const void* x, uint8* codes, 
       row.store_scales(scales, chunk + row.thread(),
                        row.quantize_chunk(blocks, chunk + row.thread(), factors, codes));
     }
-    if (i + step < count && row.threads() > 32) {
+    if (!kHasOneRow<Config> && i + step < count && row.threads() > 32) {
       __syncthreads();  // the scratch is free again
     }
   }

@@ -20,7 +20,7 @@ struct NormQuantizer {
     uint32 bytes = 0;
     if (column < cols) {
       if constexpr (Config::kFormat == QuantizedFormat::nvfp4 && NormRow<Config>::kRounds) {
-        bytes = blocks(row, column, factors.nvfp4);
+        bytes = quantize_unit_words<Config>(row.h, q, row.row, column, cols, factors.nvfp4);
       } else {
         float v[32];
         row.values(round, v);
@@ -32,33 +32,6 @@ struct NormQuantizer {
       bytes &= column + 16 < cols ? 0xFFFFu : 0xFFu;
     }
     store_unit_scales<Config>(scales, index, column / 32, scale_columns, bytes);
-  }
-
- private:
-  template <class Factors>
-  FOURGE_INLINE uint32 blocks(const NormRow<Config>& row, int column,
-                              const Factors& factors) const {
-    uint64* const to = reinterpret_cast<uint64*>(q + (row.row + column) / 2);
-    const bool whole = column + 16 < row.operands.cols;
-    const auto put = [&](int i, const Nvfp4Block& block) {
-      if (i == 0 || whole) {
-        store(to + i, block.codes[0] | (static_cast<uint64>(block.codes[1]) << 32));
-      }
-      return block.scale;
-    };
-    Words8 words[2] = {row.h.half[0], row.h.half[1]};
-    if constexpr (Config::kFourOverSix == FourOverSix::off) {
-      return quantize_nvfp4_blocks<Config>(
-          words, [&](int) { return factors; }, put);
-    } else {
-      uint32 bytes = 0;
-#pragma unroll 1
-      for (int i = 0; i < 2; ++i) {
-        bytes |= put(i, quantize_nvfp4_block<Config>(words[0], factors)) << (8 * i);
-        words[0] = words[1];
-      }
-      return bytes;
-    }
   }
 };
 

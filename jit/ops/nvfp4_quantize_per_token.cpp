@@ -117,7 +117,8 @@ int min_ctas(const KernelSpec& spec) {
   if (spec.index(kRow) != kCluster) {
     return 0;
   }
-  return spec.get("layout") == "linear" && spec.index(kFourOverSix) == 0 ? 4 : 3;
+  const bool fits = spec.target().major() < 12 && spec.get("layout") == "linear";
+  return fits && spec.index(kFourOverSix) == 0 ? 4 : 3;
 }
 
 bool is_empty(const Args& args) {
@@ -180,9 +181,12 @@ LaunchShape launch_shape(const KernelSpec& spec, const void* pointer, const Devi
   const std::int64_t rows_per_cta = several ? kRowsPerCta : 1;
   shape.block[0] = static_cast<std::uint32_t>(threads);
   shape.block[1] = static_cast<std::uint32_t>(rows_per_cta);
-  shape.grid[0] =
-      shape.cluster * static_cast<std::uint32_t>(std::min(
-                          kMostGridX / shape.cluster, (count + rows_per_cta - 1) / rows_per_cta));
+  const std::int64_t groups = (count + rows_per_cta - 1) / rows_per_cta;
+  const std::int64_t across = std::min(kMostGridX / shape.cluster, groups);
+  shape.grid[0] = shape.cluster * static_cast<std::uint32_t>(across);
+  if (spec.index(kRow) >= kCluster) {  // these take one row only
+    shape.grid[1] = static_cast<std::uint32_t>((groups + across - 1) / across);
+  }
   return shape;
 }
 

@@ -22,35 +22,6 @@ struct NormOperands {
   int cols;
 };
 
-struct UnitWords {
-  Words8 half[2];
-};
-
-// Words beyond the row are zero.
-template <class Config>
-FOURGE_INLINE UnitWords load_unit_words(const void* x, int64 row, int column, int cols) {
-  const char* from = static_cast<const char*>(x) + (row + column) * 2;
-  UnitWords unit = {};
-  if (column < cols) {
-    unit.half[0] = load_words8<Config::kLoad256>(from);
-  }
-  if (column + 16 < cols) {
-    unit.half[1] = load_words8<Config::kLoad256>(from + 32);
-  }
-  return unit;
-}
-
-FOURGE_INLINE void store_unit_words(void* y, int64 row, int column, int cols,
-                                    const UnitWords& unit) {
-  char* to = static_cast<char*>(y) + (row + column) * 2;
-  if (column < cols) {
-    store_words(to, unit.half[0].w);
-  }
-  if (column + 16 < cols) {
-    store_words(to + 32, unit.half[1].w);
-  }
-}
-
 struct NormPair {
   float low;
   float high;

@@ -1,4 +1,4 @@
-// A thread's 32 neighbouring elements of a row, as floats. A row has a multiple of 16, so its last unit
+// A thread's 32 neighbouring elements of a row, packed or as floats. A row has a multiple of 16, so its last unit
 // may be half full: the rest is zero and never stored.
 #pragma once
 
@@ -27,38 +27,35 @@ FOURGE_INLINE Words8 pack_words(const float* v) {
   return words;
 }
 
-// Each element becomes the nearest of the 16-bit type.
-template <ElementType kType>
-FOURGE_INLINE void round_unit(float (&v)[32]) {
-  unpack_words<kType>(pack_words<kType>(v), v);
-  unpack_words<kType>(pack_words<kType>(v + 16), v + 16);
-}
+// As it lies in memory: pairs of the 16-bit type.
+struct UnitWords {
+  Words8 half[2];
+};
 
-// The unit whose first element is the column-th of the row that starts at `row`, in elements.
-template <class Config>
-FOURGE_INLINE void load_unit(const void* x, int64 row, int64 column, int64 cols, float (&v)[32]) {
+// The unit whose first element is the column-th of the row that starts at `row`, in elements. Words beyond
+// the row are zero.
+template <class Config, class Index>
+FOURGE_INLINE UnitWords load_unit_words(const void* x, int64 row, Index column, Index cols) {
   const char* from = static_cast<const char*>(x) + (row + column) * 2;
-  Words8 first = {};
-  Words8 second = {};
+  UnitWords unit = {};
   if (column < cols) {
-    first = load_words8<Config::kLoad256>(from);
+    unit.half[0] = load_words8<Config::kLoad256>(from);
   }
   if (column + 16 < cols) {
-    second = load_words8<Config::kLoad256>(from + 32);
+    unit.half[1] = load_words8<Config::kLoad256>(from + 32);
   }
-  unpack_words<Config::kInput>(first, v);
-  unpack_words<Config::kInput>(second, v + 16);
+  return unit;
 }
 
-// Rounded to the 16-bit type.
-template <ElementType kType>
-FOURGE_INLINE void store_unit(void* y, int64 row, int64 column, int64 cols, const float (&v)[32]) {
+template <class Index>
+FOURGE_INLINE void store_unit_words(void* y, int64 row, Index column, Index cols,
+                                    const UnitWords& unit) {
   char* to = static_cast<char*>(y) + (row + column) * 2;
   if (column < cols) {
-    store_words(to, pack_words<kType>(v).w);
+    store_words(to, unit.half[0].w);
   }
   if (column + 16 < cols) {
-    store_words(to + 32, pack_words<kType>(v + 16).w);
+    store_words(to + 32, unit.half[1].w);
   }
 }
 

@@ -136,6 +136,34 @@ FOURGE_INLINE QuantizedUnit quantize_unit(const float (&v)[32], const UnitFactor
   return unit;
 }
 
+// The two NVFP4 blocks of a packed unit, which starts at a column of the row that starts at `row`, both in
+// elements. Stores their codes; returns their scales.
+template <class Config, bool kOwnRow, class Index>
+FOURGE_INLINE uint32 quantize_unit_words(const UnitWords& unit, uint8* q, int64 row, Index column,
+                                         Index cols, const Nvfp4Factors<Config, kOwnRow>& factors) {
+  uint64* const to = reinterpret_cast<uint64*>(q + (row + column) / 2);
+  const bool whole = column + 16 < cols;
+  const auto put = [&](int i, const Nvfp4Block& block) {
+    if (i == 0 || whole) {
+      store(to + i, block.codes[0] | (static_cast<uint64>(block.codes[1]) << 32));
+    }
+    return block.scale;
+  };
+  Words8 words[2] = {unit.half[0], unit.half[1]};
+  if constexpr (Config::kFourOverSix == FourOverSix::off) {
+    return quantize_nvfp4_blocks<Config>(
+        words, [&](int) { return factors; }, put);
+  } else {
+    uint32 bytes = 0;
+#pragma unroll 1
+    for (int i = 0; i < 2; ++i) {
+      bytes |= put(i, quantize_nvfp4_block<Config>(words[0], factors)) << (8 * i);
+      words[0] = words[1];
+    }
+    return bytes;
+  }
+}
+
 // Codes of the unit that starts at a column of the row that starts at `row`, both in elements.
 template <class Config>
 FOURGE_INLINE void store_unit_codes(uint8* q, int64 row, int64 column, int64 cols,
