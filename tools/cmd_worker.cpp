@@ -2,6 +2,8 @@
 #include <unistd.h>
 
 #include <cerrno>
+#include <chrono>
+#include <cstdint>
 #include <cstring>
 #include <iostream>
 #include <memory>
@@ -20,6 +22,9 @@ using worker::WorkerAnswer;
 struct WorkerOptions {
   bool no_cache = false;
   bool retry_failed = false;
+  bool no_promote = false;
+  std::int64_t compile_wait = Options().compile_wait.count();
+  std::int64_t stuck_after = Options().stuck_after.count();
 };
 
 WorkerAnswer failed(const char* kind, const char* message) {
@@ -90,6 +95,9 @@ ExitCode serve(const CommonOptions& common, const WorkerOptions& given) {
     options.cache_directory.clear();
   }
   options.retry_failed = given.retry_failed;
+  options.cache_promote = !given.no_promote;
+  options.compile_wait = std::chrono::milliseconds(given.compile_wait);
+  options.stuck_after = std::chrono::milliseconds(given.stuck_after);
   Runtime runtime(std::move(options));
   for (std::string line; std::getline(std::cin, line);) {
     if (!write_line(answers, worker::encode(work(runtime, line)))) {
@@ -107,6 +115,13 @@ void add_worker(CLI::App& app, CommandLine& line) {
   auto options = std::make_shared<WorkerOptions>();
   command.add_flag("--no-cache", options->no_cache, "Use no cache directory");
   command.add_flag("--retry-failed", options->retry_failed, "Forget what did not compile before");
+  command.add_flag("--no-promote", options->no_promote,
+                   "Leave what a read-only cache has where it is");
+  command.add_option("--compile-wait", options->compile_wait,
+                     "Milliseconds to wait for another process that compiles the same kernel");
+  command.add_option(
+      "--stuck-after", options->stuck_after,
+      "Milliseconds after which a process that compiles and stands still is replaced");
   command.callback([&line, options] {
     line.action = [&line, options] { return serve(line.common, *options); };
   });

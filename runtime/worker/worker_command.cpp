@@ -88,6 +88,17 @@ WorkerSettings worker_settings(const Options& options, std::size_t workers,
   if (options.retry_failed) {
     command.emplace_back("--retry-failed");
   }
+  // What says nothing new is left out.
+  const Options usual;
+  if (!options.cache_promote) {
+    command.emplace_back("--no-promote");
+  }
+  if (options.compile_wait != usual.compile_wait) {
+    command.insert(command.end(), {"--compile-wait", std::to_string(options.compile_wait.count())});
+  }
+  if (options.stuck_after != usual.stuck_after) {
+    command.insert(command.end(), {"--stuck-after", std::to_string(options.stuck_after.count())});
+  }
   if (!options.nvrtc_library.empty()) {
     command.insert(command.end(), {"--nvrtc", options.nvrtc_library});
   }

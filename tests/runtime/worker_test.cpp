@@ -4,6 +4,7 @@
 
 #include <unistd.h>
 
+#include <algorithm>
 #include <chrono>
 #include <filesystem>
 #include <fstream>
@@ -11,6 +12,8 @@
 #include <thread>
 
 #include "cache/history_log.hpp"
+#include "runtime/worker/worker_command.hpp"
+#include "runtime/worker/worker_process.hpp"
 #include "tests/runtime/scratch.hpp"
 #include "tests/support/catch.hpp"
 #include "tests/support/faulty_nvrtc.hpp"
@@ -127,6 +130,73 @@ TEST_CASE("a request is cancelled, and a Runtime ends, while workers hang", "[wo
     left = runtime.build_async(spec_of("row_amax[tpr=32]"));
   }
   CHECK(failure_of(left).kind == ErrorKind::cancelled);
+}
+
+TEST_CASE("a worker waits for others as long as its Runtime would", "[worker]") {
+  const Scratch scratch;
+  const std::string calls = scratch.path() + "/calls";
+  Options stuck = with_fault(with_workers(scratch), "hang");
+  stuck.worker_environment.push_back("FOURGE_FAKE_NVRTC_CALLS=" + calls);
+  Runtime holder(stuck);
+  const PendingArtifact held = holder.build_async(spec_of("row_amax"));
+  for (int i = 0; i < 3000 && !std::filesystem::exists(calls); ++i) {
+    std::this_thread::sleep_for(std::chrono::milliseconds(10));
+  }
+  REQUIRE(std::filesystem::exists(calls));
+  // The other one lives, and holds the kernel's lock; the default is two minutes.
+  Options patient = with_workers(scratch);
+  patient.compile_wait = std::chrono::milliseconds(400);
+  Runtime runtime(patient);
+  const PendingArtifact pending = runtime.build_async(spec_of("row_amax"));
+  REQUIRE(pending.wait_for(std::chrono::seconds(60)));
+  CHECK(pending.get()->origin == Origin::compiled);
+  CHECK(runtime.stats().worker_compiles == 1);
+  CHECK_FALSE(held.ready());
+}
+
+TEST_CASE("a worker leaves what a read-only cache has, if its Runtime would", "[worker]") {
+  const Scratch filled;
+  Runtime(with_faulty_nvrtc(filled.options())).build(spec_of("row_amax"));
+  for (const bool promote : {true, false}) {
+    const Scratch scratch;
+    Options options = with_workers(scratch);
+    options.cache_read_only = {filled.cache()};
+    options.cache_promote = promote;
+    const auto settings = worker::worker_settings(options, 1);
+    worker::WorkerProcess process(settings);
+    const KernelSpec spec = spec_of("row_amax");
+    process.hand_out(spec);
+    worker::WorkerAnswer answer;
+    while (process.read(answer) == worker::WorkerProcess::State::waiting) {
+    }
+    process.finish_spec();
+    CHECK(answer.ok);
+    CHECK(answer.origin == Origin::disk);
+    CHECK(scratch.files(".fourge").size() == (promote ? 1U : 0U));
+  }
+}
+
+TEST_CASE("a worker is told what differs from the defaults", "[worker]") {
+  const Scratch scratch;
+  Options options = with_workers(scratch);
+  const auto has = [&options](const std::string& name, const std::string& value) {
+    const auto command = worker::worker_settings(options, 1).command;
+    const auto at = std::find(command.begin(), command.end(), name);
+    return at != command.end() && (value.empty() || *std::next(at) == value);
+  };
+  CHECK_FALSE(has("--compile-wait", ""));
+  CHECK_FALSE(has("--stuck-after", ""));
+  CHECK_FALSE(has("--no-promote", ""));
+  options.compile_wait = std::chrono::milliseconds(1500);
+  options.stuck_after = std::chrono::milliseconds(0);
+  options.cache_promote = false;
+  CHECK(has("--compile-wait", "1500"));
+  CHECK(has("--stuck-after", "0"));
+  CHECK(has("--no-promote", ""));
+  // And takes it.
+  Runtime runtime(options);
+  CHECK(runtime.build_async(spec_of("row_amax")).get()->origin == Origin::compiled);
+  CHECK(runtime.stats().worker_compiles == 1);
 }
 
 TEST_CASE("a program that is no worker is not used, with one warning", "[worker]") {
