@@ -1,3 +1,4 @@
+#include <fourge/allreduce_rmsnorm_quantize.hpp>
 #include <fourge/amax.hpp>
 #include <fourge/dequantize.hpp>
 #include <fourge/error.hpp>
@@ -47,6 +48,7 @@ std::span<const OpDefinition* const> all_ops() {
       &moe_activation_quantize_op(),
       &moe_route_topk_op(),
       &moe_route_maps_op(),
+      &allreduce_rmsnorm_quantize_op(),
   };
   return ops;
 }

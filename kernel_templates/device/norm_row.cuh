@@ -1,5 +1,5 @@
-// RMSNorm of one row, on the threads of one row: blockDim.x of them, each with every blockDim.x-th unit
-// of 32 elements. A thread holds one unit, in the 16-bit type; a row of more is read again, from its other
+// RMSNorm of one row, on the threads of one row, each with every so-many-th unit of 32 elements; a source
+// says which and where x is. A thread holds one unit, in the 16-bit type; a row of more is read again, from its other
 // end. Weights come from the cache when they are needed: holding them would cost a third of the warps.
 #pragma once
 
@@ -27,8 +27,22 @@ struct NormPair {
   float high;
 };
 
-// Use: gather(), then for each unit load() (but for the one that is held), normalise() and what quantizes.
+// x in global memory, blockDim.x threads a row.
 template <class Config>
+struct GlobalRow {
+  static constexpr bool kMayLackSum = false;  // whether residual_out may be null
+  // Whether this thread has units at all, of a row of so many columns.
+  static FOURGE_INLINE bool working(int) { return true; }
+  static FOURGE_INLINE int column_of(int round, int) {
+    return (round * static_cast<int>(blockDim.x) + static_cast<int>(threadIdx.x)) * 32;
+  }
+  static FOURGE_INLINE UnitWords load(const void* x, int64 row, int column, int cols) {
+    return load_unit_words<Config>(x, row, column, cols);
+  }
+};
+
+// Use: gather(), then for each unit load() (but for the one that is held), normalise() and what quantizes.
+template <class Config, class Source = GlobalRow<Config>>
 struct NormRow {
   static constexpr ElementType kType = Config::kInput;
   static constexpr bool kAdds = Config::kResidual == Residual::add;
@@ -43,7 +57,7 @@ struct NormRow {
   UnitWords residual;
 
   FOURGE_INLINE int column_of(int round) const {
-    return (round * static_cast<int>(blockDim.x) + static_cast<int>(threadIdx.x)) * 32;
+    return Source::column_of(round, operands.cols);
   }
 
   FOURGE_INLINE NormPair sum_of(int half, int i) const {
@@ -60,7 +74,7 @@ struct NormRow {
   FOURGE_INLINE void load(int round) {
     using P = Packed16<kType>;
     const int column = column_of(round);
-    h = load_unit_words<Config>(operands.x, row, column, operands.cols);
+    h = Source::load(operands.x, row, column, operands.cols);
     if constexpr (kAdds) {
       residual = load_unit_words<Config>(operands.residual, row, column, operands.cols);
     }
@@ -149,7 +163,9 @@ struct NormRow {
           }
         }
       }
-      store_unit_words(operands.residual_out, row, column, operands.cols, sum);
+      if (!Source::kMayLackSum || operands.residual_out != nullptr) {
+        store_unit_words(operands.residual_out, row, column, operands.cols, sum);
+      }
     }
     if constexpr (kRounds) {
       h = rounded_output(column);

@@ -5,7 +5,7 @@
 
 namespace fourge_host {
 
-constexpr unsigned kAbiVersion = 2;
+constexpr unsigned kAbiVersion = 3;
 
 struct Index3 {
   unsigned x, y, z;
@@ -54,6 +54,13 @@ struct Hooks {
   // Stores to what lies at `address` of the dynamic shared memory, but in CTA `rank` of the cluster. It is
   // there after the next cluster barrier.
   void (*cluster_store)(void* address, unsigned rank, unsigned value);
+  // Accesses to memory that several devices use. A store is on its way until a release, or the kernel's
+  // end, says that it has arrived; a release is ordered after what its thread stored, and the block's other
+  // threads before a barrier.
+  void (*system_store)(void* address, const void* data, unsigned long bytes, int is_release);
+  void (*system_load)(const void* address, void* data, unsigned long bytes);
+  // The device's clock.
+  unsigned long long (*nanoseconds)();
 };
 
 // One kernel of a batch. call() reads each argument through its pointer.

@@ -7,6 +7,8 @@
 #include <fourge/error.hpp>
 #include <utility>
 
+#include "runtime/host/system_memory.hpp"
+
 namespace fourge::host {
 
 using fourge_host::BarrierKind;
@@ -53,6 +55,7 @@ void BlockRunner::reset(const Launch& launch, const Index3& block) {
   exited_ = 0;
   barrier_arrived_ = 0;
   barrier_true_ = 0;
+  barriers_ = 0;
   unwinding_ = false;
   failure_ = nullptr;
   ready_.clear();
@@ -207,6 +210,9 @@ int BlockRunner::barrier(BarrierKind kind, int predicate) {
   } else {
     suspend(thread, Phase::at_barrier);
   }
+  if (launch_->system != nullptr && thread.index == 0) {
+    launch_->system->barrier(this);
+  }
   // The next barrier cannot be complete before this thread has arrived there.
   return barrier_result_;
 }
@@ -226,6 +232,7 @@ void BlockRunner::release_barrier() {
       break;
   }
   barrier_arrived_ = 0;
+  ++barriers_;
   shadow_.barrier();
   for (unsigned i = 0; i < count_; ++i) {
     if (threads_[i].phase == Phase::at_barrier) {

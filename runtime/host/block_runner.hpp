@@ -44,6 +44,9 @@ class BlockRunner {
   std::uint64_t warp(fourge_host::WarpKind kind, std::uint32_t mask, const LaneOperand& operand);
   std::uint32_t active_mask() const;
   void cluster_store(std::uintptr_t address, unsigned rank, std::uint32_t value);
+  void system_store(std::uintptr_t address, const void* data, std::size_t bytes, bool is_release);
+  void system_load(std::uintptr_t address, void* data, std::size_t bytes);
+  std::uint64_t nanoseconds() const;
   // Throws the error that names the running thread.
   [[noreturn]] void fail(const std::string& what) const;
 
@@ -101,6 +104,7 @@ class BlockRunner {
   unsigned barrier_arrived_ = 0;
   unsigned barrier_true_ = 0;
   int barrier_result_ = 0;
+  std::uint64_t barriers_ = 0;  // passed
 
   bool unwinding_ = false;
   bool quitting_ = false;

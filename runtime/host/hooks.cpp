@@ -44,8 +44,19 @@ void cluster_store(void* address, unsigned rank, unsigned value) {
   runner().cluster_store(to_address(address), rank, value);
 }
 
-constexpr fourge_host::Hooks kHooks{&context, &check_global, &check_shared, &check_atomic, &barrier,
-                                    &warp,    &active_mask,  &trap,         &cluster_store};
+void system_store(void* address, const void* data, unsigned long bytes, int is_release) {
+  runner().system_store(to_address(address), data, bytes, is_release != 0);
+}
+
+void system_load(const void* address, void* data, unsigned long bytes) {
+  runner().system_load(to_address(address), data, bytes);
+}
+
+unsigned long long nanoseconds() { return runner().nanoseconds(); }
+
+constexpr fourge_host::Hooks kHooks{&context,       &check_global, &check_shared, &check_atomic,
+                                    &barrier,       &warp,         &active_mask,  &trap,
+                                    &cluster_store, &system_store, &system_load,  &nanoseconds};
 
 }  // namespace
 

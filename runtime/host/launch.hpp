@@ -16,11 +16,14 @@ struct HostFunction {
   const fourge_host::Function* function = nullptr;
 };
 
+class SystemMemory;
+
 struct Launch {
   const HostFunction& kernel;
   const LaunchShape& shape;
   const GlobalMemory& memory;
-  const void* const* arguments;  // one pointer for each parameter
+  const void* const* arguments;    // one pointer for each parameter
+  SystemMemory* system = nullptr;  // of the device, if it is one of several
 
   unsigned threads() const { return shape.block[0] * shape.block[1] * shape.block[2]; }
 };

@@ -42,6 +42,27 @@ inline void check_shared(const void* address, unsigned long bytes, int is_store)
   hooks->check_shared(address, bytes, is_store);
 }
 
+// See device/peer_memory.cuh.
+inline void system_store(void* address, const void* data, unsigned long bytes, int is_release) {
+  check_global(address, bytes, bytes, 1);
+  hooks->system_store(address, data, bytes, is_release);
+}
+inline void system_load(const void* address, void* data, unsigned long bytes) {
+  check_global(address, bytes, bytes, 0);
+  hooks->system_load(address, data, bytes);
+}
+inline unsigned long long nanoseconds() { return hooks->nanoseconds(); }
+template <class T>
+T load_control(const T* p) {
+  check_global(p, sizeof(T), sizeof(T), 0);
+  return __atomic_load_n(p, __ATOMIC_ACQUIRE);
+}
+template <class T>
+void store_control(T* p, T value) {
+  check_global(p, sizeof(T), sizeof(T), 1);
+  __atomic_store_n(p, value, __ATOMIC_RELEASE);
+}
+
 template <class T>
 unsigned long long to_word(T value) {
   static_assert(sizeof(T) <= 8);

@@ -74,7 +74,7 @@ std::string run_on_gpu(const DeviceContext& context, const Kernel& kernel, const
 // Those of the list that the documentation is made from.
 std::vector<KernelSpec> variants_of(const Gpu& gpu, std::string_view op) {
   const auto targets = tools::device_executed_targets(gpu.info().major, gpu.info().minor);
-  return variants_for(find_op(op), targets);
+  return variants_with_calls(op, targets);
 }
 
 // Compiles them side by side; prepare() has less to wait for then.
@@ -129,10 +129,11 @@ void run_ops(CallSize size, std::size_t most) {
   run_all(variants);
 }
 
+// Of what is compared.
 std::size_t total_bytes(const OpCall& call) {
   std::size_t bytes = 0;
   for (const OpBuffer& buffer : call.buffers) {
-    bytes += buffer.bytes.size();
+    bytes += buffer.role == OpBuffer::Role::scratch ? 0 : buffer.bytes.size();
   }
   return bytes;
 }
@@ -184,7 +185,7 @@ TEST_CASE("a call of every operation on a second device, one Runtime for both", 
   std::size_t calls = 0;
   for (const OpCases& cases : all_op_cases()) {
     const auto targets = tools::device_executed_targets(devices[1].major, devices[1].minor);
-    auto specs = axis_value_sample(variants_for(find_op(cases.op), targets), kSeed);
+    auto specs = axis_value_sample(variants_with_calls(cases.op, targets), kSeed);
     specs.resize(1, specs.at(0));
     // Loaded for the first device before, so that the second one needs a module of its own.
     if (targets == tools::device_executed_targets(gpu.info().major, gpu.info().minor)) {

@@ -77,7 +77,7 @@ bool check_local_memory(const KernelSpec& spec, const fourge::jit::CubinKernel& 
 
 bool encodes_e2m1(const KernelSpec& spec) {
   const std::string name(spec.op().name);
-  const bool by_axis = ((name == "rmsnorm_quantize" || name == "moe_activation_quantize") &&
+  const bool by_axis = ((has(name, "rmsnorm_quantize") || name == "moe_activation_quantize") &&
                         spec.get("out") == "nvfp4") ||
                        (name == "moe_expand_quantize" && spec.get("format") == "nvfp4");
   return by_axis || has(name, "fp4_quantize");

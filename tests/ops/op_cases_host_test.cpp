@@ -17,7 +17,7 @@ constexpr std::uint64_t kSeed = 20;
 void run_op(const OpCases& cases) {
   static Runtime runtime;
   const auto targets = tools::host_executed_targets();
-  const auto specs = sampled(variants_for(find_op(cases.op), targets), kMostVariants, kSeed);
+  const auto specs = sampled(variants_with_calls(cases.op, targets), kMostVariants, kSeed);
   const auto kernels = runtime.prepare_host(specs);
   std::size_t calls = 0;
   Excused excused;

@@ -330,6 +330,43 @@ typedef struct fourge_moe_route_maps_args {
 } fourge_moe_route_maps_args;
 FOURGE_C_ARGS_SIZE(fourge_moe_route_maps_args, 112);
 
+/* sum over GPUs, then residual, RMSNorm and quantization to NVFP4, MXFP8 or FP8 */
+typedef struct fourge_allreduce_rmsnorm_quantize_args {
+  const void* x; /* 0 */
+  const void* residual; /* 8 */
+  const void* weight; /* 16 */
+  void* sum_out; /* 24 */
+  void* residual_out; /* 32 */
+  void* norm_out; /* 40 */
+  uint8_t* q; /* 48 */
+  uint8_t* scales; /* 56 */
+  float* token_scales; /* 64 */
+  const float* scale; /* 72 */
+  float scale_value; /* 80 */
+  float eps; /* 84 */
+  int64_t rows; /* 88 */
+  int64_t cols; /* 96 */
+  int32_t rank; /* 104 */
+  int32_t multiprocessors; /* 108 */
+  void* peer0; /* 112 */
+  void* peer1; /* 120 */
+  void* peer2; /* 128 */
+  void* peer3; /* 136 */
+  void* peer4; /* 144 */
+  void* peer5; /* 152 */
+  void* peer6; /* 160 */
+  void* peer7; /* 168 */
+  void* control; /* 176 */
+  void* report; /* 184 */
+  int64_t slot_bytes; /* 192 */
+  int64_t input_offset; /* 200 */
+  int64_t input_slot_bytes; /* 208 */
+  int64_t result_offset; /* 216 */
+  int64_t workspace_bytes; /* 224 */
+  int64_t deadline_ns; /* 232 */
+} fourge_allreduce_rmsnorm_quantize_args;
+FOURGE_C_ARGS_SIZE(fourge_allreduce_rmsnorm_quantize_args, 240);
+
 /* X(operation, member), for every member. */
 #define FOURGE_C_ARGS_MEMBERS(X) \
   X(nvfp4_quantize, x) \
@@ -529,7 +566,39 @@ FOURGE_C_ARGS_SIZE(fourge_moe_route_maps_args, 112);
   X(moe_route_maps, first_expert) \
   X(moe_route_maps, experts) \
   X(moe_route_maps, tile) \
-  X(moe_route_maps, capacity)
+  X(moe_route_maps, capacity) \
+  X(allreduce_rmsnorm_quantize, x) \
+  X(allreduce_rmsnorm_quantize, residual) \
+  X(allreduce_rmsnorm_quantize, weight) \
+  X(allreduce_rmsnorm_quantize, sum_out) \
+  X(allreduce_rmsnorm_quantize, residual_out) \
+  X(allreduce_rmsnorm_quantize, norm_out) \
+  X(allreduce_rmsnorm_quantize, q) \
+  X(allreduce_rmsnorm_quantize, scales) \
+  X(allreduce_rmsnorm_quantize, token_scales) \
+  X(allreduce_rmsnorm_quantize, scale) \
+  X(allreduce_rmsnorm_quantize, scale_value) \
+  X(allreduce_rmsnorm_quantize, eps) \
+  X(allreduce_rmsnorm_quantize, rows) \
+  X(allreduce_rmsnorm_quantize, cols) \
+  X(allreduce_rmsnorm_quantize, rank) \
+  X(allreduce_rmsnorm_quantize, multiprocessors) \
+  X(allreduce_rmsnorm_quantize, peer0) \
+  X(allreduce_rmsnorm_quantize, peer1) \
+  X(allreduce_rmsnorm_quantize, peer2) \
+  X(allreduce_rmsnorm_quantize, peer3) \
+  X(allreduce_rmsnorm_quantize, peer4) \
+  X(allreduce_rmsnorm_quantize, peer5) \
+  X(allreduce_rmsnorm_quantize, peer6) \
+  X(allreduce_rmsnorm_quantize, peer7) \
+  X(allreduce_rmsnorm_quantize, control) \
+  X(allreduce_rmsnorm_quantize, report) \
+  X(allreduce_rmsnorm_quantize, slot_bytes) \
+  X(allreduce_rmsnorm_quantize, input_offset) \
+  X(allreduce_rmsnorm_quantize, input_slot_bytes) \
+  X(allreduce_rmsnorm_quantize, result_offset) \
+  X(allreduce_rmsnorm_quantize, workspace_bytes) \
+  X(allreduce_rmsnorm_quantize, deadline_ns)
 
 #undef FOURGE_C_ARGS_SIZE
 

@@ -1,5 +1,6 @@
 #include "tests/ops/cases/op_cases.hpp"
 
+#include "tests/ops/cases/allreduce_cases.hpp"
 #include "tests/ops/cases/amax_cases.hpp"
 #include "tests/ops/cases/dequantize_cases.hpp"
 #include "tests/ops/cases/fp8_quantize_cases.hpp"
@@ -15,6 +16,7 @@
 #include "tests/ops/cases/nvfp4_quantize_cases.hpp"
 #include "tests/ops/cases/rmsnorm_cases.hpp"
 #include "tests/ops/cases/scale_interleave_cases.hpp"
+#include "tests/support/variant_sample.hpp"
 
 namespace fourge::tests {
 
@@ -43,8 +45,17 @@ std::span<const OpCases> all_op_cases() {
       {"moe_activation_quantize", visit_moe_activation_quantize_calls},
       {"moe_route_topk", visit_moe_route_topk_calls},
       {"moe_route_maps", visit_moe_route_maps_calls},
+      {"allreduce_rmsnorm_quantize", visit_allreduce_calls},
   };
   return kCases;
+}
+
+std::vector<KernelSpec> variants_with_calls(std::string_view op, std::span<const Target> targets) {
+  auto specs = variants_for(find_op(op), targets);
+  if (op == "allreduce_rmsnorm_quantize") {
+    std::erase_if(specs, [](const KernelSpec& spec) { return spec.get("ranks") != "1"; });
+  }
+  return specs;
 }
 
 }  // namespace fourge::tests

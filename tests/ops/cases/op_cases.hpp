@@ -9,6 +9,7 @@
 #include <functional>
 #include <span>
 #include <string_view>
+#include <vector>
 
 namespace fourge::tests {
 
@@ -31,5 +32,8 @@ struct OpCases {
 
 // One for each operation, in the order of all_ops().
 std::span<const OpCases> all_op_cases();
+
+// The legal variants of an op that visit() has calls for: not those that need several ranks.
+std::vector<KernelSpec> variants_with_calls(std::string_view op, std::span<const Target> targets);
 
 }  // namespace fourge::tests

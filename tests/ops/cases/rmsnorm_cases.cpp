@@ -2,9 +2,7 @@
 
 #include <fourge/rmsnorm_quantize.hpp>
 
-#include "reference/parallel_rows.hpp"
-#include "reference/rmsnorm.hpp"
-#include "reference/scale_layout.hpp"
+#include "tests/ops/cases/norm_expected.hpp"
 #include "tests/support/patterns.hpp"
 #include "tests/support/value_quantizer.hpp"
 
@@ -32,75 +30,9 @@ struct Input {
   bool scale_in_memory = false;
 };
 
-struct Expected {
-  Elements residual_out;
-  Elements norm_out;
-  std::vector<std::uint8_t> q;
-  std::vector<std::uint8_t> scales;
-  std::vector<float> token_scales;
-  float scale = 1;
-};
-
-reference::Rmsnorm norm_of(const KernelSpec& spec) {
-  reference::Rmsnorm norm;
-  norm.type = value_quantizer_of(spec).type;
-  norm.rounded = spec.get("order") == "rounded";
-  norm.weight_plus_one = spec.get("weight") == "plus_one";
-  return norm;
-}
-
-// One piece of a row-major array for each row.
-template <class T>
-void put_row(std::vector<T>& all, std::int64_t row, std::int64_t rows,
-             const std::vector<T>& piece) {
-  all.resize(static_cast<std::size_t>(rows) * piece.size());
-  std::copy(piece.begin(), piece.end(), all.begin() + row * std::ssize(piece));
-}
-
-Expected expect(const KernelSpec& spec, const Input& input) {
-  const auto [rows, cols] = input.shape;
-  const reference::Rmsnorm norm = norm_of(spec);
-  const auto width = static_cast<std::size_t>(cols);
-  std::vector<reference::NormedRow> normed(static_cast<std::size_t>(rows));
-  const Input& in = input;
-  reference::parallel_rows(rows, 4, [&, width](std::int64_t first, std::int64_t last) {
-    for (std::int64_t row = first; row < last; ++row) {
-      const auto at = static_cast<std::size_t>(row) * width;
-      const auto x = std::span(in.x).subspan(at, width);
-      const auto residual = in.residual.empty() ? std::span<const std::uint16_t>{}
-                                                : std::span(in.residual).subspan(at, width);
-      normed[static_cast<std::size_t>(row)] = rmsnorm_row(x, residual, in.weight, norm);
-    }
-  });
-  Expected expected;
-  for (std::int64_t row = 0; row < rows; ++row) {
-    put_row(expected.norm_out, row, rows, normed[static_cast<std::size_t>(row)].y_16);
-    put_row(expected.residual_out, row, rows, normed[static_cast<std::size_t>(row)].sum_16);
-  }
-  reference::ValueQuantizer quantizer = value_quantizer_of(spec);
-  if (!quantizer.per_token) {
-    quantizer.scale =
-        spec.get("out") == "fp8" ? 0.0123F : te_global_scale(expected.norm_out, norm.type);
-  }
-  expected.scale = quantizer.scale;
-  const std::int64_t block = spec.get("out") == "nvfp4" ? 16 : 32;
-  const bool has_scales = spec.get("out") != "fp8";
-  const reference::ScaleMatrix matrix(reference::parse_scale_layout(spec.get("layout")), rows,
-                                      cols / block);
-  expected.scales.resize(has_scales ? matrix.bytes() : 0);
-  for (std::int64_t row = 0; row < rows; ++row) {
-    const auto result = quantize_values(normed[static_cast<std::size_t>(row)].y, quantizer);
-    put_row(expected.q, row, rows, result.codes);
-    for (std::size_t c = 0; c < result.scales.size(); ++c) {
-      expected.scales[matrix.offset(row, static_cast<std::int64_t>(c))] = result.scales[c];
-    }
-    expected.token_scales.push_back(result.token_scale);
-  }
-  return expected;
-}
-
 OpCall make_call(const KernelSpec& spec, const Input& input, std::string label) {
-  const Expected expected = expect(spec, input);
+  const NormExpected expected = expect_norm(
+      spec, {input.shape.rows, input.shape.cols, input.x, input.residual, input.weight});
   const bool adds = !input.residual.empty();
   const bool per_token = spec.get("scale") == "token";
   const std::vector<float> scale{expected.scale};
@@ -120,7 +52,7 @@ OpCall make_call(const KernelSpec& spec, const Input& input, std::string label) 
   const bool norm_out = input.norm_out;
   const Shape shape = input.shape;
   const float value = expected.scale;
-  const float eps = norm_of(spec).eps;
+  const float eps = expected.eps;
   call.args = [=](std::span<std::uint8_t* const> at) {
     RmsnormQuantizeArgs args;
     args.x = at[0];

@@ -1,0 +1,37 @@
+// The launch of allreduce_rmsnorm_quantize.
+#include <fourge/allreduce_rmsnorm_quantize.hpp>
+
+#include <algorithm>
+
+#include "jit/ops/allreduce_rmsnorm_quantize.hpp"
+#include "jit/ops/row_launch.hpp"
+
+namespace fourge {
+
+// The kernel is compiled for kAllreduceThreads a CTA and so for as many on a multiprocessor at least: that
+// many are at work at once. With few rows each gets a multiprocessor; with many, small CTAs take turns
+// waiting. All multiprocessors take part, as clearing and padding are spread over them.
+AllreduceLaunch allreduce_launch(std::int64_t rows, std::int64_t padded_rows, std::int64_t cols,
+                                 int multiprocessors) {
+  constexpr std::int64_t kUnit = 32;   // columns of a lane
+  constexpr std::int64_t kVector = 8;  // columns of a thread while rows are exchanged
+  constexpr std::int64_t kMostLanes = 256;
+  constexpr std::int64_t kSmallCta = 128;
+  const std::int64_t lanes = std::min(kMostLanes, jit::round_up((cols + kUnit - 1) / kUnit, 32));
+  const std::int64_t wanted = std::max(rows, padded_rows) <= 0        ? lanes
+                              : rows <= std::int64_t{multiprocessors} ? cols / kVector
+                                                                      : kSmallCta;
+  const std::int64_t threads = std::clamp<std::int64_t>(jit::round_up(wanted, 32), lanes,
+                                                        std::int64_t{jit::kAllreduceThreads});
+  const std::int64_t ctas =
+      std::min<std::int64_t>(comm::kMostCtas, multiprocessors * (jit::kAllreduceThreads / threads));
+  AllreduceLaunch launch{};
+  launch.threads = static_cast<std::uint32_t>(threads);
+  launch.ctas = static_cast<std::uint32_t>(ctas);
+  launch.lanes = static_cast<std::uint32_t>(lanes);
+  // Whole units: the last one of a row may be half as long.
+  launch.shared_bytes = static_cast<std::uint32_t>(jit::round_up(cols, kUnit) * 2);
+  return launch;
+}
+
+}  // namespace fourge

@@ -1,0 +1,133 @@
+// All-reduce in one step: every rank sends its rows into a slot of every other's workspace, and looks
+// into its own until no word there is the sentinel. There are three generations of slots. A call uses one
+// and puts the sentinel back into that of the call before: nobody writes there, as every rank that has
+// begun this call has finished that one, and nobody will before this call is over, as the next call's
+// generation is the third.
+#pragma once
+
+#include "device/peer_group.cuh"
+#include "device/peer_sum.cuh"
+
+namespace fourge_device {
+
+template <class Config>
+struct OneShot {
+  static constexpr int kRanks = Config::kRanks;
+  // Vectors of a row that a thread waits for at once.
+  static constexpr int kBatch = kRanks <= 2 ? 4 : kRanks <= 4 ? 2 : 1;
+  static constexpr int kSendBatch = 4;
+
+  const PeerGroup<Config>& group;
+  const ControlState& state;
+  const char* x;
+  int64 rows;
+  int vectors;  // of a row
+  int64 slot_bytes;
+
+  FOURGE_INLINE int64 slot(uint32 generation, int r) const {
+    return kOneShotOffset + (static_cast<int64>(generation) * kRanks + r) * slot_bytes;
+  }
+
+  FOURGE_INLINE void send_rows() const {
+    const int64 to = slot(state.generation, group.rank);
+    const int step = static_cast<int>(blockDim.x);
+    for (int64 row = blockIdx.x; row < rows; row += gridDim.x) {
+#pragma unroll 1
+      for (int first = static_cast<int>(threadIdx.x); first < vectors; first += step * kSendBatch) {
+        PeerVector v[kSendBatch];
+#pragma unroll
+        for (int b = 0; b < kSendBatch; ++b) {
+          if (first + b * step < vectors) {
+            v[b] = without_negative_zeros(load_input(x + (row * vectors + first + b * step) * 16));
+          }
+        }
+#pragma unroll
+        for (int r = 0; r < kRanks; ++r) {
+          if (group.is_remote(r)) {
+#pragma unroll
+            for (int b = 0; b < kSendBatch; ++b) {
+              if (first + b * step < vectors) {
+                store_peer(group.peers[r] + to + (row * vectors + first + b * step) * 16, v[b]);
+              }
+            }
+          }
+        }
+      }
+    }
+  }
+
+  // The generation of the call before, in this rank's own workspace, by all CTAs.
+  FOURGE_INLINE void clear() const {
+    const uint32 generation = (state.generation + kGenerations - 1) % kGenerations;
+    const int64 used = static_cast<int64>(state.used_bytes / 16);
+    const int64 step = static_cast<int64>(gridDim.x) * blockDim.x;
+    const PeerVector sentinel = {{kSentinel, kSentinel, kSentinel, kSentinel}};
+#pragma unroll
+    for (int r = 0; r < kRanks; ++r) {
+      if (group.is_remote(r)) {
+        char* const to = group.own() + slot(generation, r);
+#pragma unroll 1
+        for (int64 i = static_cast<int64>(blockIdx.x) * blockDim.x + threadIdx.x; i < used;
+             i += step) {
+          store_peer(to + i * 16, sentinel);
+        }
+      }
+    }
+  }
+
+  FOURGE_INLINE PeerVector look(int r, int64 at) const {
+    return group.is_remote(r) ? load_peer(group.own() + slot(state.generation, r) + at)
+                              : load_input(x + at);
+  }
+
+  // Waits for a row and hands its sums to put(vector's number, sum).
+  template <class Put>
+  FOURGE_INLINE void sum_row(int64 row, const Put& put) const {
+    const int step = static_cast<int>(blockDim.x);
+#pragma unroll 1
+    for (int first = static_cast<int>(threadIdx.x); first < vectors; first += step * kBatch) {
+      PeerVector v[kBatch][kRanks];
+#pragma unroll
+      for (int b = 0; b < kBatch; ++b) {
+        if (first + b * step < vectors) {
+#pragma unroll
+          for (int r = 0; r < kRanks; ++r) {
+            v[b][r] = look(r, (row * vectors + first + b * step) * 16);
+          }
+        }
+      }
+      wait_for(v, row, first);
+#pragma unroll
+      for (int b = 0; b < kBatch; ++b) {
+        if (first + b * step < vectors) {
+          put(first + b * step, add_up<Config>(v[b]));
+        }
+      }
+    }
+  }
+
+ private:
+  // Looks again at what is not there yet.
+  FOURGE_INLINE void wait_for(PeerVector (&v)[kBatch][kRanks], int64 row, int first) const {
+    const int step = static_cast<int>(blockDim.x);
+    PeerWait<Config> wait{group, WaitKind::one_shot_data, state.calls, 0, 0};
+    int missing = 0;
+    do {
+      missing = -1;
+#pragma unroll
+      for (int b = 0; b < kBatch; ++b) {
+        if (first + b * step < vectors) {
+#pragma unroll
+          for (int r = 0; r < kRanks; ++r) {
+            if (group.is_remote(r) && has_sentinel(v[b][r])) {
+              v[b][r] = look(r, (row * vectors + first + b * step) * 16);
+              missing = r;
+            }
+          }
+        }
+      }
+    } while (missing >= 0 && !wait.is_over(missing));
+  }
+};
+
+}  // namespace fourge_device

@@ -1,0 +1,120 @@
+// What a rank knows of its group, and how it waits for others: fourge/comm_layout.hpp has the memory's
+// layout.
+#pragma once
+
+#include "device/peer_memory.cuh"
+
+namespace fourge_device {
+
+enum class WaitKind : uint32 { one_shot_data = 1, input_barrier = 2, result_barrier = 3 };
+
+struct Control {
+  uint32 generation;
+  uint32 gave_up;
+  uint64 calls;
+  uint64 used_bytes;
+  uint64 unused[13];
+  uint32 arrived;
+};
+
+inline constexpr uint32 kReportMagic = 0x466F7267u;
+inline constexpr int64 kFlagLineBytes = 128;
+inline constexpr int64 kOneShotOffset = 1024 * kFlagLineBytes;
+inline constexpr uint32 kGenerations = 3;
+
+// Control as this launch found it; all CTAs read it before the last of them, in arrive(), changes it.
+struct ControlState {
+  uint32 generation;
+  uint64 calls;
+  uint64 used_bytes;
+};
+
+FOURGE_INLINE ControlState load_state(const Control* control) {
+  return {load_control(&control->generation), load_control(&control->calls),
+          load_control(&control->used_bytes)};
+}
+
+template <class Config>
+struct PeerGroup {
+  static constexpr int kRanks = Config::kRanks;
+  // A rank by itself takes the way through its workspace that others' data would take.
+  static constexpr bool kAlone = kRanks == 1;
+
+  char* peers[8];
+  int rank;
+  Control* control;
+  char* report;
+  uint64 deadline_ns;
+
+  FOURGE_INLINE char* own() const { return at(rank); }
+  // Without an array that is indexed at run time.
+  FOURGE_INLINE char* at(int r) const {
+    char* p = peers[0];
+#pragma unroll
+    for (int i = 1; i < kRanks; ++i) {
+      p = r == i ? peers[i] : p;
+    }
+    return p;
+  }
+  // Whether rank r's data comes through memory.
+  FOURGE_INLINE bool is_remote(int r) const { return kAlone || r != rank; }
+
+  // Once in each CTA, by all threads, when they have read the control. The last CTA prepares it for the
+  // next launch.
+  FOURGE_INLINE void arrive(const ControlState& state, uint32 next_generation,
+                            uint64 used_bytes) const {
+    // All threads have the values that they read: the barrier takes one.
+    const int odd = __syncthreads_or(state.generation >= kGenerations ? 1 : 0);
+    if (threadIdx.x == 0 && atomicAdd(&control->arrived, 1u) == gridDim.x - 1 && odd == 0) {
+      store_control(&control->generation, next_generation);
+      store_control(&control->used_bytes, used_bytes);
+      store_control(&control->calls, state.calls + 1);
+      store_control(&control->arrived, 0u);
+    }
+  }
+};
+
+// One wait of one thread, which looks again and again.
+template <class Config>
+struct PeerWait {
+  const PeerGroup<Config>& group;
+  WaitKind kind;
+  uint64 calls;
+  uint64 began;
+  uint32 looks;
+
+  // After a look in vain at what rank r is to send. True: wait no longer.
+  FOURGE_INLINE bool is_over(int r) {
+    constexpr uint32 kLooks = 16;  // for one at the clock
+    if (++looks % kLooks != 0) {
+      return false;
+    }
+    if (load_control(&group.control->gave_up) != 0) {
+      return true;
+    }
+    const uint64 now = device_nanoseconds();
+    if (began == 0) {
+      began = now;
+      return false;
+    }
+    if (now - began <= group.deadline_ns) {
+      return false;
+    }
+    if (atomicAdd(&group.control->gave_up, 1u) == 0) {
+      write_report(r, now - began);
+    }
+    return true;
+  }
+
+ private:
+  FOURGE_INLINE void write_report(int r, uint64 waited) const {
+    store_peer(group.report + 16, {{static_cast<uint32>(calls), static_cast<uint32>(calls >> 32),
+                                    static_cast<uint32>(waited),
+                                    static_cast<uint32>(waited >> 32)}});
+    store_peer_release(group.report + 8,
+                       static_cast<uint64>(kind) | (static_cast<uint64>(blockIdx.x) << 32));
+    store_peer_release(group.report, kReportMagic | (static_cast<uint64>(r) << 32));
+  }
+};
+
+}  // namespace fourge_device

@@ -1,0 +1,67 @@
+// The sum over ranks, in their order, of eight elements.
+#pragma once
+
+#include "device/convert16.cuh"
+#include "device/global_memory.cuh"
+#include "device/packed16.cuh"
+#include "device/peer_memory.cuh"
+
+namespace fourge_device {
+
+enum class Accumulate { f32, type };
+
+// Both halves -0.0: no word of an array without -0.0.
+inline constexpr uint32 kSentinel = 0x80008000u;
+
+FOURGE_INLINE bool has_sentinel(const PeerVector& v) {
+  return v.w[0] == kSentinel || v.w[1] == kSentinel || v.w[2] == kSentinel || v.w[3] == kSentinel;
+}
+
+FOURGE_INLINE PeerVector load_input(const void* p) {
+  const Words4 words = load_words4(p);
+  return {{words.w[0], words.w[1], words.w[2], words.w[3]}};
+}
+
+// Every -0.0 becomes +0.0, which changes no sum.
+FOURGE_INLINE PeerVector without_negative_zeros(PeerVector v) {
+#pragma unroll
+  for (int i = 0; i < 4; ++i) {
+    const uint32 low = v.w[i] & 0xFFFFu;
+    const uint32 high = v.w[i] >> 16;
+    v.w[i] = (low == 0x8000u ? 0u : low) | ((high == 0x8000u ? 0u : high) << 16);
+  }
+  return v;
+}
+
+template <class Config>
+FOURGE_INLINE uint32 add_up_words(const PeerVector (&v)[Config::kRanks], int i) {
+  using P = Packed16<Config::kInput>;
+  float low = 0.0f;
+  float high = 0.0f;
+  uint32 word = 0;
+#pragma unroll
+  for (int r = 0; r < Config::kRanks; ++r) {
+    low = add_rn(low, P::low(v[r].w[i]));
+    high = add_rn(high, P::high(v[r].w[i]));
+    if (Config::kAccumulate == Accumulate::type || r == Config::kRanks - 1) {
+      word = pack_pair<Config::kInput>(low, high);
+    }
+    if constexpr (Config::kAccumulate == Accumulate::type) {
+      low = P::low(word);
+      high = P::high(word);
+    }
+  }
+  return word;
+}
+
+template <class Config>
+FOURGE_INLINE PeerVector add_up(const PeerVector (&v)[Config::kRanks]) {
+  PeerVector sum;
+#pragma unroll
+  for (int i = 0; i < 4; ++i) {
+    sum.w[i] = add_up_words<Config>(v, i);
+  }
+  return sum;
+}
+
+}  // namespace fourge_device

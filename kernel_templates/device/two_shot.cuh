@@ -1,0 +1,166 @@
+// All-reduce in two steps. A row's vectors are divided among the ranks, which each add up their part: ranks
+// send each other what is to be added, meet at a barrier, add, send the sums to all, and meet again. CTA c
+// of every rank takes the same rows, so that only CTAs of one number meet.
+//
+// Two barriers are enough. What a call writes first, the input areas of others, they read between the
+// barriers of the call before; a rank leaves that call when all its CTAs have passed the second barrier,
+// which its partners reach after that reading. The result areas are read after the second barrier, and
+// the next call writes to another's only after its first barrier, which that rank's CTA reaches when its
+// kernel before has ended.
+#pragma once
+
+#include "device/peer_group.cuh"
+#include "device/peer_sum.cuh"
+
+namespace fourge_device {
+
+template <class Config>
+struct TwoShot {
+  static constexpr int kRanks = Config::kRanks;
+  static constexpr int kBatch = kRanks <= 2 ? 4 : kRanks <= 4 ? 2 : 1;
+  static constexpr int kSendBatch = 4;
+
+  const PeerGroup<Config>& group;
+  const ControlState& state;
+  const char* x;
+  int64 rows;
+  int vectors;  // of a row
+  int64 input_offset;
+  int64 input_slot_bytes;
+  int64 result_offset;
+
+  FOURGE_INLINE int part() const { return (vectors + kRanks - 1) / kRanks; }
+  // This CTA's rows: the first, and how many.
+  FOURGE_INLINE int64 own_rows() const {
+    return rows <= static_cast<int64>(blockIdx.x)
+               ? 0
+               : (rows - static_cast<int64>(blockIdx.x) + gridDim.x - 1) / gridDim.x;
+  }
+  FOURGE_INLINE int64 row_of(int64 i) const {
+    return static_cast<int64>(blockIdx.x) + i * static_cast<int64>(gridDim.x);
+  }
+
+  // Puts the sums of all of this CTA's rows into this rank's result area.
+  FOURGE_INLINE void reduce() const {
+    if (own_rows() == 0) {
+      return;
+    }
+    send_inputs();
+    meet(2 * state.calls + 1, WaitKind::input_barrier);
+    send_sums();
+    meet(2 * state.calls + 2, WaitKind::result_barrier);
+  }
+
+  template <class Put>
+  FOURGE_INLINE void read_row(int64 row, const Put& put) const {
+    const char* const from = group.own() + result_offset + row * vectors * 16;
+    const int step = static_cast<int>(blockDim.x);
+#pragma unroll 1
+    for (int first = static_cast<int>(threadIdx.x); first < vectors; first += 4 * step) {
+      PeerVector v[4];
+#pragma unroll
+      for (int b = 0; b < 4; ++b) {
+        if (first + b * step < vectors) {
+          v[b] = load_peer(from + (first + b * step) * 16);
+        }
+      }
+#pragma unroll
+      for (int b = 0; b < 4; ++b) {
+        if (first + b * step < vectors) {
+          put(first + b * step, v[b]);
+        }
+      }
+    }
+  }
+
+ private:
+  // Where the owner of a row's vector has it, in its input area.
+  FOURGE_INLINE int64 input_place(int source, int64 row, int in_part) const {
+    return input_offset + source * input_slot_bytes + (row * part() + in_part) * 16;
+  }
+
+  FOURGE_INLINE void send_inputs() const {
+    const int step = static_cast<int>(blockDim.x);
+    const int64 count = own_rows();
+    for (int64 i = 0; i < count; ++i) {
+      const int64 row = row_of(i);
+#pragma unroll 1
+      for (int first = static_cast<int>(threadIdx.x); first < vectors; first += step * kSendBatch) {
+        PeerVector v[kSendBatch];
+#pragma unroll
+        for (int b = 0; b < kSendBatch; ++b) {
+          if (first + b * step < vectors) {
+            v[b] = load_input(x + (row * vectors + first + b * step) * 16);
+          }
+        }
+#pragma unroll
+        for (int b = 0; b < kSendBatch; ++b) {
+          const int vector = first + b * step;
+          const int owner = vector / part();
+          if (vector < vectors && owner != group.rank) {
+            store_peer(group.at(owner) + input_place(group.rank, row, vector - owner * part()),
+                       v[b]);
+          }
+        }
+      }
+    }
+  }
+
+  FOURGE_INLINE void send_sums() const {
+    const int begin = group.rank * part();
+    const int mine = vectors - begin < part() ? vectors - begin : part();
+    if (mine <= 0) {
+      return;
+    }
+    const int64 count = own_rows() * mine;
+    const int64 step = blockDim.x;
+#pragma unroll 1
+    for (int64 first = threadIdx.x; first < count; first += step * kBatch) {
+      PeerVector v[kBatch][kRanks];
+      int64 at[kBatch];
+#pragma unroll
+      for (int b = 0; b < kBatch; ++b) {
+        const int64 item = first + b * step;
+        if (item < count) {
+          const int i = static_cast<int>(item / mine);
+          const int in_part = static_cast<int>(item - static_cast<int64>(i) * mine);
+          const int64 row = row_of(i);
+          at[b] = (row * vectors + begin + in_part) * 16;
+#pragma unroll
+          for (int r = 0; r < kRanks; ++r) {
+            v[b][r] = r == group.rank ? load_input(x + at[b])
+                                      : load_peer(group.own() + input_place(r, row, in_part));
+          }
+        }
+      }
+#pragma unroll
+      for (int b = 0; b < kBatch; ++b) {
+        if (first + b * step < count) {
+          const PeerVector sum = add_up<Config>(v[b]);
+#pragma unroll
+          for (int r = 0; r < kRanks; ++r) {
+            store_peer(group.peers[r] + result_offset + at[b], sum);
+          }
+        }
+      }
+    }
+  }
+
+  // A barrier of the CTAs of this number on all ranks: what they stored before is there after it. Each
+  // barrier of a group has a number of its own, and a flag that is past it will do: its rank may already
+  // wait at the next one.
+  FOURGE_INLINE void meet(uint64 number, WaitKind kind) const {
+    __syncthreads();
+    const int r = static_cast<int>(threadIdx.x);
+    if (r < kRanks && group.is_remote(r)) {
+      const int64 line = static_cast<int64>(blockIdx.x) * kFlagLineBytes;
+      store_peer_release(group.at(r) + line + group.rank * 8, number);
+      PeerWait<Config> wait{group, kind, state.calls, 0, 0};
+      while (load_peer_acquire(group.own() + line + r * 8) < number && !wait.is_over(r)) {
+      }
+    }
+    __syncthreads();
+  }
+};
+
+}  // namespace fourge_device
