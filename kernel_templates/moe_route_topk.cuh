@@ -11,7 +11,7 @@
 
 namespace fourge_device {
 
-enum class RouteMethod { softmax, renormalize, sigmoid, sigmoid_renorm, llama4, deepseek };
+enum class RouteMethod { softmax, renormalize, sigmoid, sigmoid_renorm, llama4, deepseek, raw };
 
 inline constexpr int kRouteSlots = 16;  // experts of a lane
 
@@ -185,7 +185,8 @@ FOURGE_INLINE void moe_route_topk_kernel(const void* logits, const float* bias, 
     if constexpr (kMethod == RouteMethod::deepseek) {
       weight = mul_rn(weight, scale);
     }
-    if constexpr (kMethod != RouteMethod::sigmoid && kMethod != RouteMethod::llama4) {
+    if constexpr (kMethod != RouteMethod::sigmoid && kMethod != RouteMethod::llama4 &&
+                  kMethod != RouteMethod::raw) {
       weight = div_rn(weight, all);
     }
     if (lane < static_cast<int>(top_k)) {

@@ -113,7 +113,8 @@ Route route_token(std::span<const float> logits, std::span<const float> bias,
     if (form.method == RouteMethod::deepseek) {
       weight = ftz::mul(weight, form.scale);
     }
-    if (form.method != RouteMethod::sigmoid && form.method != RouteMethod::llama4) {
+    if (form.method != RouteMethod::sigmoid && form.method != RouteMethod::llama4 &&
+        form.method != RouteMethod::raw) {
       weight = ftz::div(weight, sum);
     }
   }

@@ -9,7 +9,7 @@
 
 namespace fourge::reference {
 
-enum class RouteMethod { softmax, renormalize, sigmoid, sigmoid_renorm, llama4, deepseek };
+enum class RouteMethod { softmax, renormalize, sigmoid, sigmoid_renorm, llama4, deepseek, raw };
 
 struct RouteForm {
   RouteMethod method = RouteMethod::softmax;

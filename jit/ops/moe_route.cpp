@@ -25,7 +25,8 @@ constexpr AxisValue kMethodValues[] = {
      "sigmoid, divided by the sum over the chosen"},
     {"llama4", "fourge_device::RouteMethod::llama4", "the best one, with its sigmoid"},
     {"deepseek", "fourge_device::RouteMethod::deepseek",
-     "sigmoid with bias in the best groups of experts"}};
+     "sigmoid with bias in the best groups of experts"},
+    {"raw", "fourge_device::RouteMethod::raw", "the logits themselves"}};
 
 constexpr Axis kAxes[] = {
     {"in", "kInput", "element type of logits", jit::kInputFloatValues},

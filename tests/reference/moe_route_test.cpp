@@ -40,6 +40,8 @@ TEST_CASE("route: weights against binary64", "[moe-route]") {
   CHECK(near(route(RouteMethod::sigmoid, 3, l).weights[2], s(0.5)));
   CHECK(near(route(RouteMethod::sigmoid_renorm, 2, l).weights[0], s(3) / (s(3) + s(2))));
   CHECK(near(route(RouteMethod::llama4, 1, l).weights[0], s(3)));
+  CHECK(route(RouteMethod::raw, 3, l).ids == Ids{2, 3, 0});
+  CHECK(route(RouteMethod::raw, 3, l).weights == std::vector<float>{3.0F, 2.0F, 0.5F});
   const auto deep = route(RouteMethod::deepseek, 2, l, {0, 9, 0, 0}, 2, 2);
   CHECK(deep.ids == Ids{1, 2});                                      // the bias chooses
   CHECK(near(deep.weights[0], 2.5 * s(-1.25) / (s(-1.25) + s(3))));  // and does not weigh

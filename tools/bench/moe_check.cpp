@@ -312,8 +312,8 @@ std::string check_moe_route_topk(const KernelSpec& spec, const MatrixShape& shap
                                  const BenchMemory& memory) {
   const std::string_view method = spec.get("method");
   reference::RouteForm form;
-  constexpr std::string_view kNames[] = {"softmax",        "renormalize", "sigmoid",
-                                         "sigmoid_renorm", "llama4",      "deepseek"};
+  constexpr std::string_view kNames[] = {"softmax", "renormalize", "sigmoid", "sigmoid_renorm",
+                                         "llama4",  "deepseek",    "raw"};
   for (std::size_t i = 0; i < std::size(kNames); ++i) {
     if (method == kNames[i]) form.method = static_cast<reference::RouteMethod>(i);
   }

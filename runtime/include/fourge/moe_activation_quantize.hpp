@@ -15,7 +15,8 @@
 //                 last; ascending from 0. Or null: all rows are one expert's. If the end is above `rows`,
 //                 nothing is written
 //   scale_value   scale=tensor: as above; NVFP4 with scale=token: 1 / (448 * 6) or 1 / (256 * 6)
-//   limit, alpha, beta   act=clamped only; limit above zero, maybe infinite; the others finite
+//   limit, alpha, beta   act=clamped only, the same for all experts; limit above zero, maybe infinite;
+//                 the others finite
 //   rows >= 0; cols > 0, a multiple of 16 (MXFP8: 32); experts > 0 where expert_rows is given.
 //
 // A row has the linear half l and the gate g: axis order, [l | g] or [g | l]. Binary32, one rounding an

@@ -35,6 +35,8 @@
 // Axis scale: nvfp4 has tensor, expert and token, mxfp8 none, fp8 token. Axis 4over6 is for nvfp4 (see
 // nvfp4_quantize.hpp), axis layout not for fp8, which has no block scales.
 //
+// There is no factor for each channel before quantization, and routing weights stay where they are.
+//
 // tokens >= 0, top_k > 0, capacity >= 0, experts >= 0; cols > 0 and a multiple of 16, of 32 for mxfp8.
 // G must be positive and finite. Calls are asynchronous on the caller's stream; nothing is read back.
 // Outputs must not overlap inputs.

@@ -23,6 +23,7 @@
 //   sigmoid_renorm  the largest s; weight s / (sum of the chosen's s in their order + 1e-20)
 //   llama4          the largest l; weight s
 //   deepseek        the largest s + bias in the best groups; weight (s * scale) / (sum + 1e-20)
+//   raw             the largest l; weight l (a NaN: -infinity), for weights that are made elsewhere
 // (exp(x) = 2^(x * log2 e); with l = -infinity everywhere weights are not numbers.)
 //
 // Calls are asynchronous on the caller's stream; nothing is read back. Outputs must not overlap inputs.

@@ -29,8 +29,8 @@ struct Shape {
 };
 
 RouteMethod method_of(const KernelSpec& spec) {
-  constexpr std::array<const char*, 6> kNames{"softmax",        "renormalize", "sigmoid",
-                                              "sigmoid_renorm", "llama4",      "deepseek"};
+  constexpr std::array<const char*, 7> kNames{"softmax", "renormalize", "sigmoid", "sigmoid_renorm",
+                                              "llama4",  "deepseek",    "raw"};
   const auto found = std::find(kNames.begin(), kNames.end(), std::string(spec.get("method")));
   return static_cast<RouteMethod>(found - kNames.begin());
 }
