@@ -71,6 +71,12 @@ class DeviceRows {
     stream.synchronize();
   }
 
+  // Another last element.
+  void put_last(std::uint16_t element) {
+    memory_.upload(&element, sizeof(element), stream_->get(), memory_.size() - sizeof(element));
+    stream_->synchronize();
+  }
+
   std::uint8_t* data() const { return memory_.data(); }
   float* floats() const { return reinterpret_cast<float*>(memory_.data()); }
   Bytes row(std::int64_t row) const { return at(index(row) * row_bytes_, row_bytes_); }
