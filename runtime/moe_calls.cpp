@@ -1,9 +1,10 @@
 #include <fmt/format.h>
 
-#include <algorithm>
 #include <cstdint>
 #include <fourge/error.hpp>
 #include <fourge/moe.hpp>
+
+#include "runtime/axis_list.hpp"
 
 namespace fourge::moe {
 namespace {
@@ -17,16 +18,6 @@ const Target& target_of(const DeviceInfo& device) {
                     device.ordinal, device.name, device.major, device.minor));
   }
   return *device.target;
-}
-
-bool names_axis(std::string_view axes, std::string_view axis) {
-  for (std::size_t at = 0; at < axes.size();) {
-    const std::size_t end = std::min(axes.find(',', at), axes.size());
-    const std::string_view item = axes.substr(at, end - at);
-    if (item.substr(0, item.find('=')) == axis) return true;
-    at = end + 1;
-  }
-  return false;
 }
 
 void check_local_experts(const RouteArgs& args) {

@@ -4,15 +4,11 @@
 #include <cstring>
 
 #include "runtime/driver/driver.hpp"
+#include "tests/gpu/fake_calls.hpp"
 #include "tests/gpu/fake_capture.hpp"
 
 namespace fourge::tests {
 namespace {
-
-FakeCuda& state() {
-  static FakeCuda fake;
-  return fake;
-}
 
 // Contexts 0..3 are the primary ones of the devices, 4..7 separate ones.
 std::array<int, 8> contexts{};
@@ -28,12 +24,33 @@ int device_of(CUcontext context) {
 char kernel_object = 0;
 char function_object = 0;
 
+}  // namespace
+
+namespace fake {
+
+FakeCuda& state() {
+  static FakeCuda fake;
+  return fake;
+}
+
+CUcontext current() { return depth == 0 ? nullptr : stack[depth - 1]; }
+
 CUresult record(const char* name) {
   FakeCuda& fake = state();
   const std::size_t at = fake.call_count++;
   if (at < fake.calls.size()) fake.calls[at] = name;
-  return std::strcmp(name, fake.failing) == 0 ? fake.failure : CUDA_SUCCESS;
+  const bool here =
+      fake.failing_device < 0 || (depth != 0 && device_of(stack[depth - 1]) == fake.failing_device);
+  return here && std::strcmp(name, fake.failing) == 0 ? fake.failure : CUDA_SUCCESS;
 }
+
+}  // namespace fake
+
+namespace {
+
+using fake::current;
+using fake::record;
+using fake::state;
 
 // What every entry point does that has no function of its own below.
 template <class Function, class Name>
@@ -42,14 +59,6 @@ template <class... Args, class Name>
 struct Stub<CUresult (*)(Args...), Name> {
   static CUresult call(Args...) { return record(Name::kText); }
 };
-
-#define RECORD(name) \
-  if (const CUresult result = record(name); result != CUDA_SUCCESS) return result
-
-// Of calls that stream capture forbids.
-#define RECORD_UNSAFE(name) \
-  RECORD(name);             \
-  if (const CUresult result = fake::permit_unsafe(state()); result != CUDA_SUCCESS) return result
 
 CUresult driver_get_version(int* version) {
   RECORD("cuDriverGetVersion");
@@ -117,9 +126,10 @@ CUresult device_total_mem(std::size_t* bytes, CUdevice) {
   return CUDA_SUCCESS;
 }
 
-CUresult device_get_uuid(CUuuid* uuid, CUdevice) {
+CUresult device_get_uuid(CUuuid* uuid, CUdevice device) {
   RECORD("cuDeviceGetUuid");
   for (int i = 0; i < 16; ++i) uuid->bytes[i] = static_cast<char>(0xa0 + i);
+  uuid->bytes[3] = static_cast<char>(0xa3 + device * 16);
   return CUDA_SUCCESS;
 }
 
@@ -157,8 +167,6 @@ CUresult context_create(CUcontext* context, unsigned, CUdevice device) {
   state().context_ids[index] = state().next_context_id++;
   return push(*context);
 }
-
-CUcontext current() { return depth == 0 ? nullptr : stack[depth - 1]; }
 
 CUresult get_current(CUcontext* context) {
   RECORD("cuCtxGetCurrent");
@@ -326,7 +334,7 @@ void* find_own(const char* name) {
   for (const Entry& entry : own) {
     if (std::strcmp(entry.name, name) == 0) return entry.function;
   }
-  return nullptr;
+  return fake::find_memory_call(name);
 }
 
 #define NAME_TAG(name, version, need)           \

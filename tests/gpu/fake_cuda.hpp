@@ -12,6 +12,7 @@
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
+#include <mutex>
 #include <string_view>
 #include <thread>
 
@@ -35,7 +36,7 @@ struct FakeLaunch {
   CUfunction function;
   CUcontext context;
   void** params;  // the caller's array
-  std::array<std::array<std::uint8_t, 16>, 16> values;
+  std::array<std::array<std::uint8_t, 64>, 32> values;
 };
 
 struct FakeStream {
@@ -47,6 +48,14 @@ struct FakeStream {
   std::thread::id owner;  // of the capture
 };
 
+struct FakeAllocation {
+  void* pointer = nullptr;  // null: a free place
+  std::size_t bytes = 0;
+  bool host = false;
+  int opened = 0;        // by IPC, and not closed
+  bool foreign = false;  // another process's, opened here
+};
+
 struct FakeCuda {
   // What it pretends.
   std::array<FakeDevice, 4> devices{};
@@ -55,7 +64,10 @@ struct FakeCuda {
   const char* missing = "";  // an entry point it does not have
   const char* failing = "";  // an entry point that fails with ...
   CUresult failure = CUDA_ERROR_UNKNOWN;
-  std::array<FakeParam, 16> params{};
+  int failing_device = -1;       // only while this device's context is current; -1: always
+  bool foreign_handles = false;  // IPC handles of other processes are good
+  std::array<std::array<bool, 4>, 4> no_access{};  // [a][b]: a cannot use b's memory
+  std::array<FakeParam, 32> params{};
   std::size_t param_count = 0;
 
   // What was asked of it.
@@ -71,6 +83,19 @@ struct FakeCuda {
   // Primary contexts of the devices, then separate ones; a new one has a new number.
   std::array<std::atomic<unsigned long long>, 8> context_ids{0, 1, 2, 3, 4, 5, 6, 7};
   std::atomic<unsigned long long> next_context_id{8};
+  std::mutex memory_mutex;
+  std::array<FakeAllocation, 64> memory{};
+  std::atomic<int> peer_enables{0};
+
+  // Allocations that are not freed, and handles that are open.
+  int live() {
+    const std::lock_guard lock(memory_mutex);
+    int count = 0;
+    for (const FakeAllocation& allocation : memory) {
+      count += (allocation.pointer != nullptr ? 1 : 0) + allocation.opened;
+    }
+    return count;
+  }
 
   std::size_t count(std::string_view name) const {
     std::size_t found = 0;
