@@ -5,7 +5,6 @@
 #include <algorithm>
 #include <cstring>
 #include <fourge/error.hpp>
-#include <limits>
 #include <utility>
 
 #include "runtime/comm/algorithm.hpp"
@@ -16,7 +15,6 @@
 namespace fourge::comm {
 namespace {
 
-constexpr std::size_t kUnknown = std::numeric_limits<std::size_t>::max();
 constexpr std::chrono::hours kLongestDeadline{24};
 constexpr std::int64_t kFewestCols = 1024;
 constexpr std::int64_t kMostCols = 16384;
@@ -156,7 +154,8 @@ void Maker::exchange_records() {
   RankRecord mine;
   fill_record(mine);
   const bool known = mine.rank >= 0 && mine.rank < mine.ranks;
-  state_.records = gather_records(config_.all_gather, mine, known ? index(mine.rank) : kUnknown, 0);
+  state_.records =
+      gather_records(config_.all_gather, mine, known ? index(mine.rank) : kUnknownRank, 0);
   check_records(state_.records);
   state_.multiprocessors = state_.records[0].multiprocessors;
   for (const RankRecord& record : state_.records) {

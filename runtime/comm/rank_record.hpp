@@ -6,6 +6,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <functional>
+#include <limits>
 #include <optional>
 #include <span>
 #include <string>
@@ -86,8 +87,11 @@ void check_reports(std::span<const StepReport> reports, std::uint32_t step);
 // The first rank that cannot use another's memory, in words; empty if all can.
 std::string unreachable_text(std::span<const StepReport> reports);
 
-// The bytes of all ranks as records. Throws Error(invalid_argument) if they are none, or not so many. With
-// ranks = 0 their number follows from the bytes.
+inline constexpr std::size_t kUnknownRank = std::numeric_limits<std::size_t>::max();
+
+// The bytes of all ranks as records. Throws Error(invalid_argument) if they are none, not so many, or not
+// this rank's where its own should be (kUnknownRank: not looked at). With ranks = 0 their number follows
+// from the bytes.
 template <class Record>
 std::vector<Record> gather_records(
     const std::function<std::vector<std::byte>(std::span<const std::byte>)>& all_gather,
