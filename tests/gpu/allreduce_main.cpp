@@ -1,6 +1,6 @@
 // Runs the tests of all-reduce over this machine's devices; ends with 77 (skipped, for CTest) where there are
 // fewer than two. As `--rank-process ...` it is one rank of a test that has processes for ranks, and with
-// `--manifest` it prints the specs that the tests take, for `fourge prewarm --manifest`.
+// `--manifest [RANKS]` it prints the specs that the tests take, for `fourge prewarm --manifest`.
 #define CATCH_CONFIG_RUNNER
 #include <cstdio>
 #include <cstdlib>
@@ -13,8 +13,7 @@
 
 namespace {
 
-int print_manifest() {
-  const int ranks = fourge::tests::test_ranks();
+int print_manifest(int ranks) {
   std::string specs;
   for (const char* dtype : {"bf16", "f16"}) {
     for (const std::string& axes : fourge::tests::allreduce_axes(dtype, ranks)) {
@@ -37,7 +36,9 @@ int main(int argc, char* argv[]) {
   if (argc > 1 && std::strcmp(argv[1], "--rank-process") == 0) {
     return fourge::tests::rank_process(argc - 2, argv + 2);
   }
-  if (argc > 1 && std::strcmp(argv[1], "--manifest") == 0) return print_manifest();
+  if (argc > 1 && std::strcmp(argv[1], "--manifest") == 0) {
+    return print_manifest(argc > 2 ? std::atoi(argv[2]) : fourge::tests::test_ranks());
+  }
   std::string reason;
   const auto devices = fourge::list_devices(&reason);
   if (devices.size() < 2) {

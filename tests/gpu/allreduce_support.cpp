@@ -42,7 +42,7 @@ std::uint16_t ordinary(bool bf16, std::uint64_t bits) {
 
 std::uint16_t special(bool bf16, std::uint64_t bits) {
   const std::uint16_t infinity = bf16 ? 0x7F80 : 0x7C00;
-  const std::uint16_t sign = (bits & 256U) != 0 ? 0x8000 : 0;
+  const auto sign = static_cast<std::uint16_t>((bits & 256U) << 7U);
   switch (bits % 8) {
     case 0:
       return static_cast<std::uint16_t>(sign | infinity);

@@ -84,7 +84,7 @@ struct FakeCuda {
   std::array<std::atomic<unsigned long long>, 8> context_ids{0, 1, 2, 3, 4, 5, 6, 7};
   std::atomic<unsigned long long> next_context_id{8};
   std::mutex memory_mutex;
-  std::array<FakeAllocation, 64> memory{};
+  std::array<FakeAllocation, 512> memory{};
   std::atomic<int> peer_enables{0};
 
   // Allocations that are not freed, and handles that are open.
