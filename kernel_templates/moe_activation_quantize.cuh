@@ -2,11 +2,13 @@
 //
 // blockDim.x threads take a row, each every blockDim.x-th unit of 32 columns; a CTA has blockDim.y
 // rows. A row of more units with a scale of its own is computed twice, from its end the second time.
+// First of all the CTAs share out the scales that are padding, while no registers are taken.
 #pragma once
 
 #include "device/gated_activation.cuh"
 #include "device/reduce.cuh"
 #include "device/unit_quantize.cuh"
+#include "device/warp_search.cuh"
 
 namespace fourge_device {
 
@@ -16,6 +18,7 @@ enum class GateOrder { linear_first, gate_first };
 template <class Config>
 struct ExpertRows {
   static constexpr ScaleLayout kLayout = Config::kLayout;
+  static constexpr bool kTiled = kLayout != ScaleLayout::linear;
   const int64* starts;
   int64 experts;
   int64 rows;  // in use
@@ -23,22 +26,30 @@ struct ExpertRows {
   FOURGE_INLINE int64 region(int64 expert) const {
     return padded_rows<kLayout>(load(starts + expert) + (padded_rows<kLayout>(1) - 1) * expert);
   }
-  FOURGE_INLINE int64 scale_rows() const {
-    return starts != nullptr && kLayout != ScaleLayout::linear && rows > 0
-               ? region(experts)
-               : padded_rows<kLayout>(rows);
+  // The expert of a row; experts without rows are passed over.
+  FOURGE_INLINE int64 expert_of(int64 row) const {
+    return warp_last_not_above(experts, row, [&](int64 i) { return load(starts + i); });
   }
-  // The last expert that starts at or before a row of scales; experts without rows are passed over.
-  FOURGE_INLINE int64 expert_of(int64 scale_row) const {
-    int64 low = 0;
-    int64 high = experts;
-    while (high - low > 1) {
-      const int64 middle = (low + high) / 2;
-      const int64 start = kLayout == ScaleLayout::linear ? load(starts + middle) : region(middle);
-      low = start <= scale_row ? middle : low;
-      high = start <= scale_row ? high : middle;
+  FOURGE_INLINE int64 scale_row(int64 row, int64 expert) const {
+    return kTiled && starts != nullptr ? region(expert) + row - load(starts + expert) : row;
+  }
+  // Zero scales in the rows behind each expert's, which the CTAs share out.
+  FOURGE_INLINE void store_padding(uint8* scales, int64 columns) const {
+    constexpr int64 kShares = kLayout == ScaleLayout::tiled_128x4 ? 4 : 1;
+    const int64 parts = starts == nullptr ? 1 : experts;
+    if (rows == 0) {
+      return;
     }
-    return low;
+    for (int64 i = blockIdx.x; i < parts * kShares; i += gridDim.x) {
+      const int64 e = i / kShares;
+      const int64 first =
+          starts == nullptr ? rows : region(e) + load(starts + e + 1) - load(starts + e);
+      const int64 end = starts == nullptr ? padded_rows<kLayout>(rows) : region(e + 1);
+      for (int64 row = first + i % kShares * blockDim.y + threadIdx.y; row < end;
+           row += kShares * blockDim.y) {
+        store_zero_scales<Config>(scales, row, columns);
+      }
+    }
   }
 };
 
@@ -180,29 +191,23 @@ FOURGE_INLINE void moe_activation_quantize_kernel(const void* x, const void* bia
     place.rows = end >= 0 && end <= rows ? end : 0;
   }
   const int64 scale_columns = padded_columns<Config::kLayout>(unit_scale_columns<Config>(cols));
+  if constexpr (ExpertRows<Config>::kTiled) {
+    place.store_padding(scales, scale_columns);
+  }
   const int64 step = blockDim.x * 32;
   const int64 rounds = (cols + step - 1) / step;
   ActivationRow<Config> row{x, bias, {limit, alpha, beta}, cols, 0, 0, {}};
   const float given = !kToken && !kExpert && scale != nullptr ? load(scale) : scale_value;
   UnitFactors<Config> factors = given_factors<Config>(kToken || kExpert ? 1.0f : given);
-  const int64 count = place.scale_rows();
   int slot = 0;
 #pragma unroll 1
-  for (int64 i = static_cast<int64>(blockIdx.x) * blockDim.y + threadIdx.y; i < count;
+  for (int64 i = static_cast<int64>(blockIdx.x) * blockDim.y + threadIdx.y; i < place.rows;
        i += static_cast<int64>(gridDim.x) * blockDim.y) {
     row.row = i;
-    bool padding = i >= place.rows;
-    if (expert_rows != nullptr) {
+    if (expert_rows != nullptr && (place.kTiled || kExpert || bias != nullptr)) {
       row.expert = place.expert_of(i);
-      if constexpr (Config::kLayout != ScaleLayout::linear) {
-        row.row = load(expert_rows + row.expert) + i - place.region(row.expert);
-        padding = row.row >= load(expert_rows + row.expert + 1);
-      }
     }
-    if (padding) {  // tiled layouts only
-      store_zero_scales<Config>(scales, i, scale_columns);
-      continue;
-    }
+    const int64 scale_row = place.scale_row(i, row.expert);
     if constexpr (kExpert) {
       factors = given_factors<Config>(load(scale + row.expert));
     }
@@ -240,7 +245,7 @@ FOURGE_INLINE void moe_activation_quantize_kernel(const void* x, const void* bia
         if (column < cols) {
           bytes = row.quantize(q, column, factors) & (column + 16 < cols ? 0xFFFFu : 0xFFu);
         }
-        store_unit_scales<Config>(scales, i, column / 32, scale_columns, bytes);
+        store_unit_scales<Config>(scales, scale_row, column / 32, scale_columns, bytes);
       }
     }
   }

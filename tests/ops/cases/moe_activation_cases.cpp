@@ -242,6 +242,16 @@ std::vector<std::int64_t> starts_of(const std::vector<std::int64_t>& counts) {
   return starts;
 }
 
+// Few rows for many experts, two at the very ends among them.
+std::vector<std::int64_t> sparse_counts(std::size_t experts) {
+  std::vector<std::int64_t> counts(experts);
+  for (const std::size_t i : {std::size_t{0}, experts / 3, experts / 2, experts / 2 + 1}) {
+    counts[i] = 1;
+  }
+  counts.back() = 3;
+  return counts;
+}
+
 struct Shape {
   std::int64_t rows;
   std::int64_t cols;
@@ -295,6 +305,7 @@ void visit_moe_activation_quantize_calls(const KernelSpec& spec, CallSize size,
     visit({1100, 2048, {}}, Pattern::random);
     visit({700, 2048, {250, 0, 127, 128, 129, 1, 60}}, Pattern::random);
     visit({40, 16416, {}}, Pattern::random);
+    visit({9, 2048, sparse_counts(1100)}, Pattern::random);
     return;
   }
   for (const Shape& shape : small_shapes()) {
@@ -308,6 +319,7 @@ void visit_moe_activation_quantize_calls(const KernelSpec& spec, CallSize size,
     }
   }
   visit({2, 8288, {}}, Pattern::random);  // computed twice
+  visit({9, 32, sparse_counts(70)}, Pattern::random);
 }
 
 }  // namespace fourge::tests
