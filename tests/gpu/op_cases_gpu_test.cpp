@@ -7,9 +7,6 @@
 #include "tests/support/variant_sample.hpp"
 #include "tools/executed_targets.hpp"
 
-#include <atomic>
-#include <exception>
-#include <thread>
 #include <vector>
 
 namespace fourge::tests {
@@ -77,29 +74,33 @@ std::vector<KernelSpec> variants_of(const Gpu& gpu, std::string_view op) {
   return variants_with_calls(op, targets);
 }
 
-// Compiles them side by side; prepare() has less to wait for then.
+// Compiles them side by side, in worker processes where the fourge command was found: NVRTC does one
+// thing at a time in a process. What fails is said by prepare().
 void build_all(Runtime& runtime, const std::vector<KernelSpec>& specs) {
-  std::atomic<std::size_t> next{0};
-  std::vector<std::thread> threads;
-  for (unsigned i = 0; i < reference_threads(); ++i) {
-    threads.emplace_back([&] {
-      for (std::size_t at = next++; at < specs.size(); at = next++) {
-        try {
-          runtime.build(specs[at]);
-        } catch (const std::exception&) {
-          return;  // prepare() will say it
-        }
-      }
-    });
+  std::vector<PendingArtifact> pending;
+  for (const KernelSpec& spec : specs) {
+    pending.push_back(runtime.build_async(spec));
   }
-  for (std::thread& thread : threads) {
-    thread.join();
+  for (const PendingArtifact& one : pending) {
+    one.wait();
   }
+  const Stats stats = runtime.stats();
+  WARN(specs.size() << " variants compiled; so far " << stats.worker_compiles
+                    << " by worker processes, " << stats.compiles << " in this one");
+}
+
+std::vector<KernelSpec> specs_of(const std::vector<VariantCalls>& variants) {
+  std::vector<KernelSpec> specs;
+  for (const VariantCalls& variant : variants) {
+    specs.push_back(variant.spec);
+  }
+  return specs;
 }
 
 // The variants' calls, on as many threads as the reference takes; every operation's figures are printed.
 void run_all(const std::vector<VariantCalls>& variants) {
   Gpu& gpu = Gpu::get();
+  build_all(gpu.runtime(), specs_of(variants));
   const auto tallies = run_variants(
       variants, reference_threads(),
       [&](const KernelSpec& spec) -> CallRunner {
@@ -159,20 +160,21 @@ std::size_t run_small_calls(const DeviceContext& context, const OpCases& cases,
 
 TEST_CASE("a few small calls of every operation, for the sanitizer", "[ops][sanitize]") {
   Gpu& gpu = Gpu::get();
-  std::size_t variants = 0;
-  std::size_t calls = 0;
+  std::vector<VariantCalls> variants;
   for (const OpCases& cases : all_op_cases()) {
-    const auto specs = axis_value_sample(variants_of(gpu, cases.op), kSeed);
-    build_all(gpu.runtime(), specs);
-    for (const KernelSpec& spec : specs) {
-      const std::size_t done =
-          run_small_calls(gpu.context(), cases, gpu.runtime().prepare(spec), kSanitizedCalls);
-      CHECK(done > 0);
-      calls += done;
+    for (const KernelSpec& spec : axis_value_sample(variants_of(gpu, cases.op), kSeed)) {
+      variants.push_back({cases, spec});
     }
-    variants += specs.size();
   }
-  WARN(variants << " variants, every value of every axis among them, " << calls << " calls");
+  build_all(gpu.runtime(), specs_of(variants));
+  std::size_t calls = 0;
+  for (const VariantCalls& variant : variants) {
+    const std::size_t done = run_small_calls(gpu.context(), variant.cases,
+                                             gpu.runtime().prepare(variant.spec), kSanitizedCalls);
+    CHECK(done > 0);
+    calls += done;
+  }
+  WARN(variants.size() << " variants, every value of every axis among them, " << calls << " calls");
 }
 
 TEST_CASE("a call of every operation on a second device, one Runtime for both", "[ops][devices]") {
