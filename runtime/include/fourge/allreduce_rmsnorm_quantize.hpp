@@ -44,6 +44,8 @@
 //  - A wait for another rank that lasts longer than deadline_ns writes the report and lets this kernel and
 //    all later ones on this control run to their ends without waiting. Outputs from the call in the report
 //    on are then undefined. The group is to be taken down; other ranks find out in the same way.
+//  - Calls are asynchronous on the caller's stream. Outputs must not overlap inputs or each other.
+// Streams, threads and errors: <fourge/kernel.hpp>. Arithmetic: docs/numerics.md.
 #pragma once
 
 #include <fourge/comm_layout.hpp>

@@ -1,5 +1,5 @@
 // The memory that the ranks of a group share for allreduce_rmsnorm_quantize, as pure functions. No
-// memory is touched here; <fourge/allreduce_rmsnorm_quantize.hpp> has the rules.
+// memory is touched here, and any thread may call them; <fourge/allreduce_rmsnorm_quantize.hpp> has the rules.
 //
 // A rank has
 //   a workspace   device memory, mapped by all ranks of the group, aligned to 128 bytes:
