@@ -202,6 +202,7 @@ void add_bench(CLI::App& app, CommandLine& line) {
       ->capture_default_str();
   command.add_option("--on", options->on, "gpu, or a device's number")->capture_default_str();
   add_bench_jit(command, line);
+  add_bench_allreduce(command, line);
   command.callback([options, &command, &line] {
     if (!command.get_subcommands().empty()) return;  // that one has set the action
     line.action = [options, &line] { return bench(*options, line.common); };

@@ -43,6 +43,9 @@ void add_explain(CLI::App& app, CommandLine& line);
 void add_prewarm(CLI::App& app, CommandLine& line);
 // jit, below `fourge bench`.
 void add_bench_jit(CLI::App& parent, CommandLine& line);
+// allreduce, below `fourge bench` and `fourge tune`.
+void add_bench_allreduce(CLI::App& parent, CommandLine& line);
+void add_tune_allreduce(CLI::App& parent, CommandLine& line);
 // What `fourge bench jit` starts again and again.
 void add_probe(CLI::App& app, CommandLine& line);
 void add_worker(CLI::App& app, CommandLine& line);

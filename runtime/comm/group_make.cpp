@@ -132,7 +132,7 @@ void Maker::fill_record(RankRecord& record) {
     const CUdevice device = state_.context->device();
     const ContextScope scope(driver, state_.context->get());
     state_.target = detail::device_target(driver);
-    char name[64] = {};
+    char name[256] = {};
     driver.check(driver.cuDeviceGetName(name, sizeof(name) - 1, device), "cuDeviceGetName");
     record.device_name.set(name);
     CUuuid uuid{};

@@ -2,6 +2,7 @@
 // the cache directory (runtime/tuning/).
 #pragma once
 
+#include <fourge/export.hpp>
 #include <fourge/options.hpp>
 #include <fourge/target.hpp>
 
@@ -31,7 +32,7 @@ std::optional<std::int64_t> parse_crossing(const std::string& choice) noexcept;
 // options.log. Never throws for what is in the directory.
 std::optional<std::int64_t> find_crossing(const Options& options, const CrossingQuestion& question);
 // Throws Error(io), Error(invalid_argument) without a cache directory.
-void keep_crossing(const Options& options, const CrossingQuestion& question,
+FOURGE_API void keep_crossing(const Options& options, const CrossingQuestion& question,
                    std::int64_t one_shot_rows, double microseconds);
 
 }  // namespace fourge::comm
