@@ -38,7 +38,7 @@ struct OneShot {
 #pragma unroll
         for (int b = 0; b < kSendBatch; ++b) {
           if (first + b * step < vectors) {
-            v[b] = without_negative_zeros(load_input(x + (row * vectors + first + b * step) * 16));
+            v[b] = load_input(x + (row * vectors + first + b * step) * 16);
           }
         }
 #pragma unroll

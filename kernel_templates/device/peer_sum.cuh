@@ -17,17 +17,15 @@ FOURGE_INLINE bool has_sentinel(const PeerVector& v) {
   return v.w[0] == kSentinel || v.w[1] == kSentinel || v.w[2] == kSentinel || v.w[3] == kSentinel;
 }
 
+// Of a rank's own rows. Every -0.0 becomes +0.0: that keeps it apart from the sentinel, and a sum that has
+// become -0.0 by an underflow would show the difference.
 FOURGE_INLINE PeerVector load_input(const void* p) {
   const Words4 words = load_words4(p);
-  return {{words.w[0], words.w[1], words.w[2], words.w[3]}};
-}
-
-// Every -0.0 becomes +0.0, which changes no sum.
-FOURGE_INLINE PeerVector without_negative_zeros(PeerVector v) {
+  PeerVector v;
 #pragma unroll
   for (int i = 0; i < 4; ++i) {
-    const uint32 low = v.w[i] & 0xFFFFu;
-    const uint32 high = v.w[i] >> 16;
+    const uint32 low = words.w[i] & 0xFFFFu;
+    const uint32 high = words.w[i] >> 16;
     v.w[i] = (low == 0x8000u ? 0u : low) | ((high == 0x8000u ? 0u : high) << 16);
   }
   return v;

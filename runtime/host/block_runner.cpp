@@ -211,7 +211,7 @@ int BlockRunner::barrier(BarrierKind kind, int predicate) {
     suspend(thread, Phase::at_barrier);
   }
   if (launch_->system != nullptr && thread.index == 0) {
-    launch_->system->barrier(this);
+    launch_->system->barrier();
   }
   // The next barrier cannot be complete before this thread has arrived there.
   return barrier_result_;

@@ -35,7 +35,7 @@ void BlockRunner::system_store(std::uintptr_t address, const void* data, std::si
     copy_words(to, data, bytes, true);
     return;
   }
-  launch_->system->store({this, running_->index, barriers_}, to, data, bytes, is_release);
+  launch_->system->store({running_->index, barriers_}, to, data, bytes, is_release);
 }
 
 void BlockRunner::system_load(std::uintptr_t address, void* data, std::size_t bytes) {
@@ -44,7 +44,7 @@ void BlockRunner::system_load(std::uintptr_t address, void* data, std::size_t by
     copy_words(data, from, bytes, false);
     return;
   }
-  launch_->system->load({this, running_->index, barriers_}, from, data, bytes);
+  launch_->system->load(from, data, bytes);
 }
 
 std::uint64_t BlockRunner::nanoseconds() const {

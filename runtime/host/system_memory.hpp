@@ -1,4 +1,4 @@
-// Memory that several emulated devices use, as the blocks of one of them see it.
+// Memory that several emulated devices use, as one block of one of them sees it.
 #pragma once
 
 #include <cstddef>
@@ -6,12 +6,11 @@
 
 namespace fourge::host {
 
-// Called by running blocks, each on an OS thread of its own, which it may keep waiting.
+// Called by a running block, on the OS thread that is its own; each call may keep it waiting and may throw.
 class SystemMemory {
  public:
-  // Who stores: a thread of a block, and how many barriers the block has passed.
+  // Who stores: a thread of the block, and how many barriers the block has passed.
   struct Origin {
-    const void* block;
     unsigned thread;
     std::uint64_t barriers;
   };
@@ -23,10 +22,10 @@ class SystemMemory {
 
   virtual void store(const Origin& origin, void* address, const void* data, std::size_t bytes,
                      bool is_release) = 0;
-  virtual void load(const Origin& origin, const void* address, void* data, std::size_t bytes) = 0;
+  virtual void load(const void* address, void* data, std::size_t bytes) = 0;
   virtual std::uint64_t nanoseconds() = 0;
   // The block has passed a barrier.
-  virtual void barrier(const void* block) = 0;
+  virtual void barrier() = 0;
 };
 
 }  // namespace fourge::host
