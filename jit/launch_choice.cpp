@@ -1,9 +1,12 @@
 #include <fourge/launch_choice.hpp>
+#include <fourge/moe_permute.hpp>
+#include <fourge/moe_swiglu_fp8_block.hpp>
 #include <fourge/nvfp4_quantize_per_token.hpp>
 
 #include <algorithm>
 #include <array>
 #include <string_view>
+#include <utility>
 
 namespace fourge {
 namespace {
@@ -11,9 +14,13 @@ namespace {
 // Elements for each multiprocessor. On 132 of them, rows of 7168: up to 300 rows, 2000, 8000, and more.
 enum SizeClass : std::size_t { kSmall, kMiddle, kLarge, kHuge };
 
+double elements_each(const CallShape& shape, const DeviceFacts& device) {
+  return static_cast<double>(shape.rows) * static_cast<double>(shape.cols) /
+         std::max(1, device.multiprocessors);
+}
+
 SizeClass size_class(const CallShape& shape, const DeviceFacts& device) {
-  const double elements = static_cast<double>(shape.rows) * static_cast<double>(shape.cols) /
-                          std::max(1, device.multiprocessors);
+  const double elements = elements_each(shape, device);
   if (elements < 16'000) return kSmall;
   if (elements < 110'000) return kMiddle;
   return elements < 440'000 ? kLarge : kHuge;
@@ -57,12 +64,25 @@ bool fits(const Rule& rule, const KernelSpec& spec) {
          (rule.math.empty() || rule.math == value_of(spec, "math"));
 }
 
+// Whether calls of so many columns are within what the variant can hold.
+bool takes_columns(const KernelSpec& spec, std::int64_t cols) {
+  if (spec.op().name != Nvfp4QuantizePerTokenArgs::kOp) return true;
+  const std::int64_t most = nvfp4_per_token_most_columns(spec);
+  return most == 0 || cols <= most;
+}
+
 }  // namespace
 
 KernelSpec choose_launch(const KernelSpec& spec, const CallShape& shape,
                          const DeviceFacts& device) {
   KernelSpec chosen = spec;
-  if (spec.op().name == Nvfp4QuantizePerTokenArgs::kOp) {
+  if (spec.op().name == MoeSwigluFp8BlockArgs::kOp) {
+    const int rows = moe::swiglu_tokens_per_cta(shape.rows, 1, shape.cols, device.multiprocessors);
+    chosen.set("tpc", rows == 4 ? "4" : rows == 2 ? "2" : "1");
+  } else if (spec.op().name == MoePermuteArgs::kOp) {
+    // A token of eight experts is moved faster one row at a time, 32 of them and more are not.
+    chosen.set("tpc", elements_each(shape, device) < 2000 ? "1" : "4");
+  } else if (spec.op().name == Nvfp4QuantizePerTokenArgs::kOp) {
     chosen.set("row", nvfp4_per_token_row(shape.rows, shape.cols, spec.get("layout"),
                                           has_four_over_six(spec), spec.target(), device));
   } else {
@@ -72,6 +92,26 @@ KernelSpec choose_launch(const KernelSpec& spec, const CallShape& shape,
     chosen.set("tpc", rule->tpc[size_class(shape, device)]);
   }
   return spec.op().refusal(chosen).empty() ? chosen : spec;
+}
+
+std::vector<KernelSpec> launch_candidates(const KernelSpec& spec,
+                                          const std::optional<CallShape>& shape) {
+  std::vector<KernelSpec> all{spec};
+  for (std::size_t i = 0; i < spec.op().axes.size(); ++i) {
+    const Axis& axis = spec.op().axes[i];
+    if (axis.general.empty()) continue;
+    std::vector<KernelSpec> more;
+    for (KernelSpec one : all) {
+      for (std::size_t value = 0; value < axis.values.size(); ++value) {
+        more.push_back(one.set_index(i, value));
+      }
+    }
+    all = std::move(more);
+  }
+  std::erase_if(all, [&](const KernelSpec& one) {
+    return !spec.op().refusal(one).empty() || (shape && !takes_columns(one, shape->cols));
+  });
+  return all;
 }
 
 }  // namespace fourge

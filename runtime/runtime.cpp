@@ -1,3 +1,4 @@
+#include <fourge/device.hpp>
 #include <fourge/runtime.hpp>
 
 #include "runtime/driver/capture.hpp"
@@ -27,6 +28,17 @@ std::shared_ptr<const Artifact> Runtime::build(const KernelSpec& spec) {
   auto artifact = impl_->state->build(spec);
   impl_->state->was_asked_for(spec);
   return artifact;
+}
+
+KernelSpec Runtime::best_variant(const KernelSpec& spec, const CallShape& shape) const {
+  const detail::DeviceModel device =
+      detail::current_device_model(*impl_->state->driver(), spec.text());
+  return impl_->state->best_variant(spec, shape, device.name, device.multiprocessors);
+}
+
+KernelSpec Runtime::best_variant(const KernelSpec& spec, const CallShape& shape,
+                                 const DeviceInfo& device) const {
+  return impl_->state->best_variant(spec, shape, device.name, device.multiprocessors);
 }
 
 bool Runtime::is_cached(const KernelSpec& spec) {

@@ -19,7 +19,8 @@ Options with_guarded_log(Options options, const std::shared_ptr<LogGate>& gate) 
 RuntimeState::RuntimeState(Options given)
     : options(with_guarded_log(std::move(given), log_gate)),
       builder(options, counters),
-      nvtx(options.nvtx) {
+      nvtx(options.nvtx),
+      tuned(options.cache_directory, builder.trust(), options.ops) {
   if (options.history && !options.cache_directory.empty()) {
     history.emplace(options.cache_directory, cache::posix_file_system(), builder.trust());
   }
@@ -119,6 +120,12 @@ void RuntimeState::was_asked_for(const KernelSpec& spec) {
       return true;
     });
   }
+}
+
+KernelSpec RuntimeState::best_variant(const KernelSpec& spec, const CallShape& shape,
+                                      std::string_view device_name, int multiprocessors) {
+  return tuned.choose(spec, shape, device_name, multiprocessors,
+                      [this](std::string_view text) { log(LogLevel::warn, text); });
 }
 
 void RuntimeState::log(LogLevel level, std::string_view text) const {

@@ -15,6 +15,7 @@
 #include "runtime/prepared_kernel.hpp"
 #include "runtime/spec_table.hpp"
 #include "runtime/stand_in.hpp"
+#include "runtime/tuning/tuned_choice.hpp"
 
 #include <atomic>
 #include <chrono>
@@ -52,6 +53,9 @@ struct RuntimeState {
   // Into the current context; the artifact is the spec's.
   detail::PreparedKernel& load(const KernelSpec& spec, const Artifact& artifact);
 
+  KernelSpec best_variant(const KernelSpec& spec, const CallShape& shape,
+                          std::string_view device_name, int multiprocessors);
+
   void log(LogLevel level, std::string_view text) const;
 
   // The caller was given it. For the history, once each, if there is one.
@@ -73,6 +77,8 @@ struct RuntimeState {
   std::optional<StandInTable> stand_ins{std::in_place};
   std::atomic<std::size_t> stand_ins_made{0};
   const NvtxRanges nvtx;
+
+  TunedChoices tuned;
 
   std::optional<cache::HistoryLog> history;
   SpecTable<bool> asked_for;

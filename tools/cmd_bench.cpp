@@ -30,17 +30,6 @@ struct Wanted {
   std::vector<WantedSpec> specs;
 };
 
-std::vector<MatrixShape> parse_shapes(const std::string& text) {
-  std::vector<MatrixShape> shapes;
-  std::size_t at = 0;
-  while (at <= text.size()) {
-    const std::size_t end = std::min(text.find(',', at), text.size());
-    shapes.push_back(parse_shape(text.substr(at, end - at)));
-    at = end + 1;
-  }
-  return shapes;
-}
-
 std::vector<MatrixShape> parse_tokens(const std::string& text) {
   std::vector<MatrixShape> shapes;
   std::size_t at = 0;

@@ -37,6 +37,7 @@ Options library_options(const CommonOptions& common);
 
 void add_run(CLI::App& app, CommandLine& line);
 void add_bench(CLI::App& app, CommandLine& line);
+void add_tune(CLI::App& app, CommandLine& line);
 void add_build(CLI::App& app, CommandLine& line);
 void add_inspect(CLI::App& app, CommandLine& line);
 void add_explain(CLI::App& app, CommandLine& line);

@@ -31,6 +31,7 @@ void define(CLI::App& app, CommandLine& line) {
   add_explain(app, line);
   add_variants(app, line);
   add_bench(app, line);
+  add_tune(app, line);
   add_doctor(app, line);
   add_completion(app, line);
   add_man(app, line);

@@ -142,6 +142,18 @@ int block_threads(const KernelSpec& spec) {
   return spec.index(kScale) == kToken ? kTokenThreads : jit::kRowLaunchThreads;
 }
 
+// 64 or 80 registers where the compiler, left alone, would stop at fewer and spill.
+int min_ctas(const KernelSpec& spec) {
+  if (spec.get("format") != "nvfp4" || spec.target().major() < 10) {
+    return 0;
+  }
+  const bool four_over_six = spec.get("4over6") != "off";
+  if (spec.index(kScale) == kToken) {
+    return spec.get("layout") == "linear" ? 0 : four_over_six ? 3 : 4;
+  }
+  return spec.get("scale") == "expert" && four_over_six ? 6 : 0;
+}
+
 // Grid x over the tokens, y over the columns: tiled scales of distant tokens share sectors, so few columns
 // at a time, that L2 may hold them.
 LaunchShape tokens_first(std::int64_t columns, std::int64_t groups) {
@@ -230,7 +242,8 @@ const OpDefinition& moe_expand_quantize_op() {
       .refusal = refusal,
       .check_args = check_args,
       .launch_shape = launch_shape,
-      .regions = regions};
+      .regions = regions,
+      .min_ctas = min_ctas};
   return kOp;
 }
 

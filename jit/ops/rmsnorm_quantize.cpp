@@ -83,12 +83,16 @@ std::string refusal(const KernelSpec& spec) {
 
 int block_threads(const KernelSpec&) { return kMostLanes; }
 
-// At most 64 or 80 registers, whichever does not spill: a row waits for its sum, so several must take turns.
+// At most 64, 80 or 128 registers, whichever does not spill: a row waits for its sum, so several must take
+// turns. 0, the compiler's choice, where it makes a better one.
 int min_ctas(const KernelSpec& spec) {
-  if (spec.get("4over6") != "off" || spec.get("order") == "unrounded") {
-    return 0;
+  if (spec.get("4over6") != "off") {
+    return per_token(spec) ? 2 : 0;
   }
-  return adds(spec) ? 3 : 4;
+  if (spec.get("order") == "unrounded") {
+    return adds(spec) ? 0 : 3;
+  }
+  return adds(spec) || spec.get("out") == "mxfp8" ? 3 : 4;
 }
 
 void check_scale(const KernelSpec& spec, const Args& args) {

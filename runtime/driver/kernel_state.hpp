@@ -106,4 +106,11 @@ Target device_target(const Driver& driver);
 // The device of the current context. Throws Error(unsupported) with advice when there is none.
 CUdevice current_device(const Driver& driver, std::string_view context);
 
+struct DeviceModel {
+  std::string name;
+  int multiprocessors = 0;
+};
+// As current_device().
+DeviceModel current_device_model(const Driver& driver, std::string_view context);
+
 }  // namespace fourge::detail

@@ -130,6 +130,13 @@ CUdevice current_device(const Driver& driver, std::string_view context) {
   return device;
 }
 
+DeviceModel current_device_model(const Driver& driver, std::string_view context) {
+  const CUdevice device = current_device(driver, context);
+  char name[256] = {};
+  driver.check(driver.cuDeviceGetName(name, sizeof(name) - 1, device), "cuDeviceGetName", context);
+  return {name, attribute(driver, CU_DEVICE_ATTRIBUTE_MULTIPROCESSOR_COUNT, device)};
+}
+
 void require_device(const KernelState& state, CUdevice device) {
   if (device < 0 || device >= kMaxDevices) {
     throw Error(ErrorKind::unsupported, fmt::format("{}: device {} is beyond the {} that are used",

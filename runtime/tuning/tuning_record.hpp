@@ -1,6 +1,8 @@
 // What a search for the fastest way to do something found, as it is kept in the cache directory.
 #pragma once
 
+#include <fourge/export.hpp>
+
 #include <cstddef>
 #include <optional>
 #include <string>
@@ -38,8 +40,9 @@ struct TuningRecord {
 inline constexpr std::size_t kTuningTextBytes = 512;
 
 // JSON, at most a few kilobytes. Throws Error(invalid_argument) for a record that may not be (see above).
-std::string encode_tuning(const TuningRecord& record);
+FOURGE_API std::string encode_tuning(const TuningRecord& record);
 // Exactly what encode_tuning() makes, whatever the bytes. nullopt and, in *why, what is wrong with them.
-std::optional<TuningRecord> parse_tuning(std::string_view text, std::string* why = nullptr);
+FOURGE_API std::optional<TuningRecord> parse_tuning(std::string_view text,
+                                                    std::string* why = nullptr);
 
 }  // namespace fourge

@@ -53,6 +53,11 @@ std::string TuningStore::path_of(const TuningKey& key) const {
 }
 
 TuningAnswer TuningStore::find(const TuningKey& key, const TuningBasis& basis) const {
+  return find(key, [&basis] { return basis; });
+}
+
+TuningAnswer TuningStore::find(const TuningKey& key,
+                               const std::function<TuningBasis()>& basis) const {
   if (root_.path.empty()) return {};
   const std::string path = path_of(key);
   const auto ignored = [&path](const std::string& why) {
@@ -65,7 +70,7 @@ TuningAnswer TuningStore::find(const TuningKey& key, const TuningBasis& basis) c
   if (!file.ok()) return ignored(file.reason());
   std::string why;
   auto record = parse_tuning(text_of(file.value), &why);
-  if (record) why = objection(*record, key, basis);
+  if (record) why = objection(*record, key, basis());
   if (!why.empty()) return ignored(why);
   return {std::move(record), {}};
 }

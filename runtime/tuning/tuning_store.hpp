@@ -9,8 +9,11 @@
 // kMostTuningRecords files stay. Nothing is created before the first record. Thread-safe.
 #pragma once
 
+#include <fourge/export.hpp>
+
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <optional>
 #include <string>
 #include <vector>
@@ -27,7 +30,7 @@ struct TuningAnswer {
   std::string warning;                 // why one that is there is not used; names the file
 };
 
-class TuningStore {
+class FOURGE_API TuningStore {
  public:
   // Empty root: there are no records, and none can be kept. The file system must outlive the store.
   explicit TuningStore(std::string root, cache::FileSystem& files = cache::posix_file_system(),
@@ -37,6 +40,8 @@ class TuningStore {
 
   // Never throws for what the system refuses or for what a file holds.
   TuningAnswer find(const TuningKey& key, const TuningBasis& basis) const;
+  // The same for a basis that is only computed if there is a record.
+  TuningAnswer find(const TuningKey& key, const std::function<TuningBasis()>& basis) const;
   // In place of an older one. Throws Error(io) that says which file could not be written and why,
   // Error(invalid_argument) for a record that may not be or without a root.
   void keep(const TuningRecord& record);

@@ -11,7 +11,7 @@ TEST_CASE("cli: help and version") {
   CHECK(help.out.find("Exit codes:") != std::string::npos);
   CHECK(help.out.find("\n  worker ") == std::string::npos);
   for (const char* command :
-       {"run", "build", "inspect", "prewarm", "cache", "variants", "bench", "doctor"}) {
+       {"run", "build", "inspect", "prewarm", "cache", "variants", "bench", "tune", "doctor"}) {
     CHECK(help.out.find(command) != std::string::npos);
     const CommandResult each = sandbox.run({command, "--help"});
     CHECK(each.exit_code == 0);
@@ -37,6 +37,10 @@ TEST_CASE("cli: bad usage names what was asked and exits with 2") {
       {{"prewarm"}, "--target"},
       {{"inspect"}, "spec"},
       {{"doctor", "--log", "loud"}, "loud"},
+      {{"tune"}, "what"},
+      {{"tune", "frobnicate"}, "frobnicate"},
+      {{"tune", "fp8_quantize_128x128"}, "nothing to tune"},
+      {{"tune", "nvfp4_quantize", "--shapes", "12"}, "12"},
       {{"run", "nvfp4_quantize", "--shape", "1x16", "--device", "tpu"}, "tpu"},
       {{"run", "nvfp4_quantise", "--shape", "1x16"}, "nvfp4_quantise"},
       {{"build", "nvfp4_quantize[colour=red]@sm_90a"}, "colour"},

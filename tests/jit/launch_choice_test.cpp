@@ -2,6 +2,7 @@
 #include <fourge/launch_choice.hpp>
 #include <fourge/nvfp4_quantize_per_token.hpp>
 
+#include <algorithm>
 #include <cstddef>
 #include <string>
 
@@ -11,6 +12,7 @@ using fourge::CallShape;
 using fourge::choose_launch;
 using fourge::DeviceFacts;
 using fourge::KernelSpec;
+using fourge::launch_candidates;
 using fourge::Target;
 
 namespace {
@@ -29,6 +31,15 @@ std::string chosen(const std::string& text, const char* axis) {
   for (const CallShape& shape : kShapes) {
     values += (values.empty() ? "" : " ") +
               std::string(choose_launch(spec_of(text), shape, kH200).get(axis));
+  }
+  return values;
+}
+
+// The values of an axis among the candidates, joined.
+std::string candidates(const std::string& text, const char* axis, const CallShape& shape) {
+  std::string values;
+  for (const KernelSpec& spec : launch_candidates(spec_of(text), shape)) {
+    values += (values.empty() ? "" : " ") + std::string(spec.get(axis));
   }
   return values;
 }
@@ -58,6 +69,55 @@ TEST_CASE("what the spec said on an axis of speed does not matter, the device do
     CHECK(choose_launch(spec, shape, DeviceFacts{1320}).get("tpc") == "1");
     CHECK(choose_launch(spec, shape, DeviceFacts{0}).get("tpc") == "2");
   }
+}
+
+TEST_CASE(
+    "expanded tokens: block-FP8 SwiGLU by its CTAs, rows moved four at a time unless there are "
+    "few") {
+  const auto tpc = [](const char* op, std::int64_t tokens, std::int64_t cols) {
+    return std::string(choose_launch(spec_of(op), {8 * tokens, cols}, kH200).get("tpc"));
+  };
+  CHECK(tpc("moe_swiglu_fp8_block", 1, 2048) == "1");
+  CHECK(tpc("moe_swiglu_fp8_block", 66, 2048) == "1");
+  CHECK(tpc("moe_swiglu_fp8_block", 67, 2048) == "2");
+  CHECK(tpc("moe_swiglu_fp8_block", 528, 2048) == "2");
+  CHECK(tpc("moe_swiglu_fp8_block", 529, 2048) == "4");
+  CHECK(tpc("moe_permute", 1, 7168) == "1");
+  CHECK(tpc("moe_permute", 4, 7168) == "1");
+  CHECK(tpc("moe_permute", 5, 7168) == "4");
+  CHECK(tpc("moe_permute", 4096, 7168) == "4");
+}
+
+TEST_CASE("the candidates are the variants with the same results that take the columns") {
+  const CallShape shape{1024, 7168};
+  CHECK(candidates("nvfp4_quantize[tpc=4]", "tpc", shape) == "1 2 4");
+  CHECK(candidates("nvfp4_quantize[math=fast,tpc=4]", "math", shape) == "fast fast fast");
+  CHECK(candidates("fp8_quantize_128x128", "in", shape) == "bf16");
+  const char* per_token = "nvfp4_quantize_per_token[row=cluster]";
+  CHECK(candidates(per_token, "row", shape) == "registers registers2 registers1 cluster looped");
+  CHECK(candidates(per_token, "row", {1, 16384}) ==
+        "registers registers2 registers1 cluster looped");
+  CHECK(candidates(per_token, "row", {1, 16400}) == "registers registers2 cluster looped");
+  CHECK(candidates(per_token, "row", {1, 65552}) == "cluster looped");
+  CHECK(candidates(per_token, "row", {1, 131088}) == "looped");
+  const KernelSpec before = KernelSpec::parse("nvfp4_quantize_per_token[row=looped]@sm_89");
+  CHECK(launch_candidates(before).size() == 4);  // no clusters
+}
+
+TEST_CASE("the choice is a candidate, for every variant") {
+  std::size_t wrong = 0;
+  for (const auto* op : fourge::all_ops()) {
+    for (const KernelSpec& spec : fourge::legal_variants(*op, Target::parse("sm_90a"))) {
+      if (spec != spec.fallback()) continue;
+      for (const CallShape& shape : kShapes) {
+        const auto all = launch_candidates(spec, shape);
+        const KernelSpec choice = choose_launch(spec, shape, kH200);
+        wrong += std::count(all.begin(), all.end(), choice) == 1 ? 0U : 1U;
+        for (const KernelSpec& one : all) wrong += one.same_results(spec) ? 0U : 1U;
+      }
+    }
+  }
+  CHECK(wrong == 0);
 }
 
 TEST_CASE("per token the operation's own rule decides") {

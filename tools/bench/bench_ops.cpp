@@ -202,6 +202,17 @@ MatrixShape parse_shape(const std::string& text) {
   return shape;
 }
 
+std::vector<MatrixShape> parse_shapes(const std::string& text) {
+  std::vector<MatrixShape> shapes;
+  std::size_t at = 0;
+  while (at <= text.size()) {
+    const std::size_t end = std::min(text.find(',', at), text.size());
+    shapes.push_back(parse_shape(text.substr(at, end - at)));
+    at = end + 1;
+  }
+  return shapes;
+}
+
 std::span<const BenchOp> bench_ops() {
   static const std::vector<BenchOp> kAll = [] {
     std::vector<BenchOp> all = table();

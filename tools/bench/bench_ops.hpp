@@ -3,6 +3,7 @@
 #pragma once
 
 #include <fourge/kernel_spec.hpp>
+#include <fourge/launch_choice.hpp>
 #include <fourge/op_definition.hpp>
 
 #include <cstddef>
@@ -21,6 +22,8 @@ struct MatrixShape {
 
 // "1024x7168". Throws Error(invalid_argument).
 MatrixShape parse_shape(const std::string& text);
+// "1x7168,16x7168".
+std::vector<MatrixShape> parse_shapes(const std::string& text);
 
 // What a call's buffers held after it.
 class BenchMemory {
@@ -60,6 +63,12 @@ struct BenchOp {
                        const BenchMemory& memory) = nullptr;
   // For these sizes, the axis and value that are added for the variant "auto"; null: there is none.
   std::string (*automatic)(const MatrixShape& shape, int multiprocessors) = nullptr;
+  // Rows that a call has for each row of the shape, as choose_launch() counts them: top_k of expanded tokens.
+  std::int64_t rows_each = 1;
+
+  CallShape call_shape(const MatrixShape& shape) const {
+    return {shape.rows * rows_each, shape.cols};
+  }
 };
 
 // All, those of bench_moe_ops() included.

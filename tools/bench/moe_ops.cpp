@@ -162,7 +162,8 @@ std::vector<BenchOp> make_table() {
        exact,
        swiglu_bytes,
        check_moe_swiglu,
-       automatic_tpc});
+       automatic_tpc,
+       kBenchTopK});
   table.push_back({MoePermuteArgs::kOp,
                    {"bits=16,tpc=1", "bits=16,tpc=4", "bits=8,scales=block128,tpc=1",
                     "bits=8,scales=block128,tpc=4", "bits=16,index=compact,tpc=4"},
@@ -171,7 +172,9 @@ std::vector<BenchOp> make_table() {
                    kHidden,
                    exact,
                    permute_bytes,
-                   check_moe_permute});
+                   check_moe_permute,
+                   nullptr,
+                   kBenchTopK});
   table.push_back({MoeExpandQuantizeArgs::kOp,
                    {"", "layout=128x4", "layout=128x4,index=compact", "scale=expert", "scale=token",
                     "4over6=mae448", "format=mxfp8,scale=none", "format=fp8,scale=token"},

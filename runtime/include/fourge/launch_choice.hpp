@@ -8,9 +8,13 @@
 #include <fourge/op_definition.hpp>
 
 #include <cstdint>
+#include <optional>
+#include <vector>
 
 namespace fourge {
 
+// Of the matrix that a call works on. For operations of a mixture of experts rows are its expanded tokens
+// (tokens * top_k).
 struct CallShape {
   std::int64_t rows = 0;
   std::int64_t cols = 0;
@@ -22,5 +26,11 @@ struct CallShape {
 // it may return. Thread-safe.
 FOURGE_API KernelSpec choose_launch(const KernelSpec& spec, const CallShape& shape,
                                     const DeviceFacts& device);
+
+// All legal variants with the spec's results, bit for bit, in the order of the axes' values, the spec's
+// own among them if it is legal; with a shape those that take its columns. choose_launch() gives one of
+// them.
+FOURGE_API std::vector<KernelSpec> launch_candidates(
+    const KernelSpec& spec, const std::optional<CallShape>& shape = std::nullopt);
 
 }  // namespace fourge

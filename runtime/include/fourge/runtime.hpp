@@ -13,6 +13,7 @@
 #include <fourge/export.hpp>
 #include <fourge/kernel.hpp>
 #include <fourge/kernel_spec.hpp>
+#include <fourge/launch_choice.hpp>
 #include <fourge/manifest.hpp>
 #include <fourge/options.hpp>
 #include <fourge/pending.hpp>
@@ -30,6 +31,8 @@
 #include <vector>
 
 namespace fourge {
+
+struct DeviceInfo;  // <fourge/device.hpp>
 
 enum class Origin { disk, compiled };
 FOURGE_API const char* to_string(Origin origin) noexcept;
@@ -86,6 +89,16 @@ class FOURGE_API Runtime {
   PendingKernel prepare_async(const KernelSpec& spec);
   // build() in the background. Needs no GPU.
   PendingArtifact build_async(const KernelSpec& spec);
+
+  // The variant to prepare for calls of this shape: the fastest that `fourge tune` found for a device of
+  // this model and is kept in the cache directory, else choose_launch()'s. The results are the spec's, bit
+  // for bit. A record that is damaged, of another version of fourge or not legal for the call is ignored
+  // with one warning. Ask once for a shape and keep the answer: the first question of a kind reads a
+  // file. The device is that of the current context; throws as device_target() does. docs/tuning.md.
+  KernelSpec best_variant(const KernelSpec& spec, const CallShape& shape) const;
+  // The same for a device that need not be here.
+  KernelSpec best_variant(const KernelSpec& spec, const CallShape& shape,
+                          const DeviceInfo& device) const;
 
   // Whether a verified entry for the spec is in memory or in one of the caches: then build() compiles
   // nothing. Compiles nothing itself. (A bad entry is set aside as ever.)
