@@ -106,12 +106,6 @@ std::string refusal(const KernelSpec& spec) {
 
 int block_threads(const KernelSpec&) { return kThreads; }
 
-// At most 128 or 96 registers. Left alone the compiler would stop at fewer for most variants, and spill.
-int min_ctas(const KernelSpec& spec) {
-  const bool long_terms = spec.get("act") == "geglu" || spec.get("round") == "unrounded";
-  return spec.get("4over6") != "off" || (is_gated(spec) && long_terms) ? 4 : 5;
-}
-
 [[noreturn]] void refuse(const KernelSpec& spec, const std::string& what) {
   throw Error(ErrorKind::invalid_argument, fmt::format("{}: {}", spec.text(), what));
 }
