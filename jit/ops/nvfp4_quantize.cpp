@@ -83,8 +83,9 @@ int min_ctas(const KernelSpec& spec) {
   const bool flat = is_flat(spec);
   const bool exact = spec.get("math") == "exact";
   if (spec.index(kFourOverSix) != 0) {  // there is much to compute: many warps take turns
-    const bool long_addresses = has_row_scale(spec) && spec.index(kTokensPerCta) != 0;
-    return flat ? 16 : long_addresses && !exact && spec.get("layout") == "8x4" ? 12 : 14;
+    const bool many_addresses = has_row_scale(spec) && spec.index(kTokensPerCta) != 0;
+    const bool fits = spec.get("layout") != "8x4" && spec.target().major() == 9;
+    return flat ? 16 : many_addresses && !fits ? 12 : 14;
   }
   if (spec.index(kTokensPerCta) != 2) {
     return 0;
