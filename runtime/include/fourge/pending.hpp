@@ -12,7 +12,7 @@
 
 namespace fourge {
 
-struct Artifact;
+struct FOURGE_API Artifact;
 
 namespace detail {
 template <class T>

@@ -38,7 +38,7 @@ enum class Origin { disk, compiled };
 FOURGE_API const char* to_string(Origin origin) noexcept;
 
 // What a spec turns into, before any GPU is involved.
-struct Artifact {
+struct FOURGE_API Artifact {
   KernelSpec spec;
   std::string entry_name;
   std::string source;                // exactly what NVRTC gets
