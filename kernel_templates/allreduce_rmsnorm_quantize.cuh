@@ -117,6 +117,10 @@ FOURGE_INLINE void allreduce_rmsnorm_quantize_kernel(
   const int vectors = operands.cols / 8;
 
   wait_for_predecessor<Config>();
+  RowCursor<Config> cursor = {static_cast<const char*>(x), rows, vectors, 0, 0, {}};
+  if constexpr (Config::kAlgorithm == Algorithm::one_shot) {
+    cursor.start();  // on its way while the control is read
+  }
   const ControlState state = load_state(group.control);
   const float given = kGiven && scale != nullptr ? load(scale) : scale_value;
   const NormQuantizer<AfterSum<Config>> quantize{
@@ -142,7 +146,7 @@ FOURGE_INLINE void allreduce_rmsnorm_quantize_kernel(
   if constexpr (Config::kAlgorithm == Algorithm::one_shot) {
     const OneShot<Config> exchange{
         group, state, static_cast<const char*>(x), rows, vectors, slot_bytes};
-    exchange.send_rows();
+    exchange.send_rows(cursor);
     if constexpr (!kSum) {
       tail.prefetch(rows);
       tail.pad(rows);

@@ -10,12 +10,57 @@
 
 namespace fourge_device {
 
+// Vectors of a rank's own rows, so many at a time, in the order in which a CTA's threads send them.
+template <class Config>
+struct RowCursor {
+  static constexpr int kCount = 4;
+
+  const char* x;
+  int64 rows;
+  int vectors;  // of a row
+  int64 row;
+  int first;
+  PeerVector v[kCount];
+
+  FOURGE_INLINE bool is_inside() const { return row < rows; }
+  FOURGE_INLINE bool has(int b) const {
+    return first + b * static_cast<int>(blockDim.x) < vectors;
+  }
+  FOURGE_INLINE int64 place(int b) const {
+    return (row * vectors + first + b * static_cast<int>(blockDim.x)) * 16;
+  }
+  FOURGE_INLINE void start() {
+    row = blockIdx.x;
+    first = static_cast<int>(threadIdx.x);
+    read();
+  }
+  FOURGE_INLINE void next() {
+    first += kCount * static_cast<int>(blockDim.x);
+    if (first >= vectors) {
+      first = static_cast<int>(threadIdx.x);
+      row += gridDim.x;
+    }
+    read();
+  }
+
+ private:
+  FOURGE_INLINE void read() {
+    if (is_inside()) {
+#pragma unroll
+      for (int b = 0; b < kCount; ++b) {
+        if (has(b)) {
+          v[b] = load_input<Config::kInput>(x + place(b));
+        }
+      }
+    }
+  }
+};
+
 template <class Config>
 struct OneShot {
   static constexpr int kRanks = Config::kRanks;
   // Vectors of a row that a thread waits for at once.
   static constexpr int kBatch = kRanks <= 2 ? 4 : kRanks <= 4 ? 2 : 1;
-  static constexpr int kSendBatch = 4;
 
   const PeerGroup<Config>& group;
   const ControlState& state;
@@ -28,31 +73,23 @@ struct OneShot {
     return kOneShotOffset + (static_cast<int64>(generation) * kRanks + r) * slot_bytes;
   }
 
-  FOURGE_INLINE void send_rows() const {
+  // Sends this CTA's rows. The first vectors were read before the control was.
+  FOURGE_INLINE void send_rows(RowCursor<Config>& cursor) const {
     const int64 to = slot(state.generation, group.rank);
-    const int step = static_cast<int>(blockDim.x);
-    for (int64 row = blockIdx.x; row < rows; row += gridDim.x) {
 #pragma unroll 1
-      for (int first = static_cast<int>(threadIdx.x); first < vectors; first += step * kSendBatch) {
-        PeerVector v[kSendBatch];
+    while (cursor.is_inside()) {
 #pragma unroll
-        for (int b = 0; b < kSendBatch; ++b) {
-          if (first + b * step < vectors) {
-            v[b] = load_input(x + (row * vectors + first + b * step) * 16);
-          }
-        }
+      for (int r = 0; r < kRanks; ++r) {
+        if (group.is_remote(r)) {
 #pragma unroll
-        for (int r = 0; r < kRanks; ++r) {
-          if (group.is_remote(r)) {
-#pragma unroll
-            for (int b = 0; b < kSendBatch; ++b) {
-              if (first + b * step < vectors) {
-                store_peer(group.peers[r] + to + (row * vectors + first + b * step) * 16, v[b]);
-              }
+          for (int b = 0; b < cursor.kCount; ++b) {
+            if (cursor.has(b)) {
+              store_peer(group.peers[r] + to + cursor.place(b), cursor.v[b]);
             }
           }
         }
       }
+      cursor.next();
     }
   }
 
@@ -76,8 +113,7 @@ struct OneShot {
   }
 
   FOURGE_INLINE PeerVector look(int r, int64 at) const {
-    return group.is_remote(r) ? load_peer(group.own() + slot(state.generation, r) + at)
-                              : load_input(x + at);
+    return load_peer(group.own() + slot(state.generation, r) + at);
   }
 
   // Waits for a row and hands its sums to put(vector's number, sum).
@@ -90,9 +126,15 @@ struct OneShot {
 #pragma unroll
       for (int b = 0; b < kBatch; ++b) {
         if (first + b * step < vectors) {
+          const int64 at = (row * vectors + first + b * step) * 16;
+          const PeerVector mine =
+              group.kAlone ? PeerVector{} : load_input<Config::kInput>(x + at);
 #pragma unroll
           for (int r = 0; r < kRanks; ++r) {
-            v[b][r] = look(r, (row * vectors + first + b * step) * 16);
+            v[b][r] = mine;
+            if (group.is_remote(r)) {
+              v[b][r] = look(r, at);
+            }
           }
         }
       }

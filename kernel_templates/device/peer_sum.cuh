@@ -17,16 +17,33 @@ FOURGE_INLINE bool has_sentinel(const PeerVector& v) {
   return v.w[0] == kSentinel || v.w[1] == kSentinel || v.w[2] == kSentinel || v.w[3] == kSentinel;
 }
 
-// Of a rank's own rows. Every -0.0 becomes +0.0: that keeps it apart from the sentinel, and a sum that has
-// become -0.0 by an underflow would show the difference.
+// Every -0.0 becomes +0.0: w * 1 + 0. What else changes are the bits of a NaN.
+template <ElementType kType>
+FOURGE_INLINE uint32 without_negative_zeros(uint32 w) {
+#if defined(FOURGE_HOST_EXECUTION)
+  const uint32 low = w & 0xFFFFu;
+  const uint32 high = w >> 16;
+  return (low == 0x8000u ? 0u : low) | ((high == 0x8000u ? 0u : high) << 16);
+#else
+  uint32 r;
+  if constexpr (kType == ElementType::bf16) {
+    asm("fma.rn.bf16x2 %0, %1, %2, %3;" : "=r"(r) : "r"(w), "r"(0x3F803F80u), "r"(0u));
+  } else {
+    asm("fma.rn.f16x2 %0, %1, %2, %3;" : "=r"(r) : "r"(w), "r"(0x3C003C00u), "r"(0u));
+  }
+  return r;
+#endif
+}
+
+// Of a rank's own rows. Negative zeros go, which keeps it apart from the sentinel, and a sum that has become
+// -0.0 by an underflow would show the difference.
+template <ElementType kType>
 FOURGE_INLINE PeerVector load_input(const void* p) {
   const Words4 words = load_words4(p);
   PeerVector v;
 #pragma unroll
   for (int i = 0; i < 4; ++i) {
-    const uint32 low = words.w[i] & 0xFFFFu;
-    const uint32 high = words.w[i] >> 16;
-    v.w[i] = (low == 0x8000u ? 0u : low) | ((high == 0x8000u ? 0u : high) << 16);
+    v.w[i] = without_negative_zeros<kType>(words.w[i]);
   }
   return v;
 }

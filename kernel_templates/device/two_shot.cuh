@@ -18,7 +18,7 @@ template <class Config>
 struct TwoShot {
   static constexpr int kRanks = Config::kRanks;
   static constexpr int kBatch = kRanks <= 2 ? 4 : kRanks <= 4 ? 2 : 1;
-  static constexpr int kSendBatch = 4;
+  static constexpr int kInputBatch = 4;
 
   const PeerGroup<Config>& group;
   const ControlState& state;
@@ -85,16 +85,16 @@ struct TwoShot {
     for (int64 i = 0; i < count; ++i) {
       const int64 row = row_of(i);
 #pragma unroll 1
-      for (int first = static_cast<int>(threadIdx.x); first < vectors; first += step * kSendBatch) {
-        PeerVector v[kSendBatch];
+      for (int first = static_cast<int>(threadIdx.x); first < vectors; first += step * kInputBatch) {
+        PeerVector v[kInputBatch];
 #pragma unroll
-        for (int b = 0; b < kSendBatch; ++b) {
+        for (int b = 0; b < kInputBatch; ++b) {
           if (first + b * step < vectors) {
-            v[b] = load_input(x + (row * vectors + first + b * step) * 16);
+            v[b] = load_input<Config::kInput>(x + (row * vectors + first + b * step) * 16);
           }
         }
 #pragma unroll
-        for (int b = 0; b < kSendBatch; ++b) {
+        for (int b = 0; b < kInputBatch; ++b) {
           const int vector = first + b * step;
           const int owner = vector / part();
           if (vector < vectors && owner != group.rank) {
@@ -126,10 +126,13 @@ struct TwoShot {
           const int in_part = static_cast<int>(item - static_cast<int64>(i) * mine);
           const int64 row = row_of(i);
           at[b] = (row * vectors + begin + in_part) * 16;
+          const PeerVector mine = load_input<Config::kInput>(x + at[b]);
 #pragma unroll
           for (int r = 0; r < kRanks; ++r) {
-            v[b][r] = r == group.rank ? load_input(x + at[b])
-                                      : load_peer(group.own() + input_place(r, row, in_part));
+            v[b][r] = mine;
+            if (r != group.rank) {
+              v[b][r] = load_peer(group.own() + input_place(r, row, in_part));
+            }
           }
         }
       }
