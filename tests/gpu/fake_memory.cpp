@@ -122,7 +122,10 @@ CUresult fill(FakeCuda& fake, CUdeviceptr pointer, unsigned value, std::size_t s
   const auto end = reinterpret_cast<std::uintptr_t>(found->pointer) + found->bytes;
   if (pointer + size * count > end) return CUDA_ERROR_INVALID_VALUE;
   auto* const bytes = reinterpret_cast<unsigned char*>(static_cast<std::uintptr_t>(pointer));
-  for (std::size_t i = 0; i < count; ++i) std::memcpy(bytes + i * size, &value, size);
+  if (size == 1) std::memset(bytes, static_cast<int>(value), count);
+  for (std::size_t i = 0; size != 1 && i < count; ++i) {
+    std::memcpy(bytes + i * size, &value, size);
+  }
   return CUDA_SUCCESS;
 }
 
@@ -171,6 +174,36 @@ CUresult memset_32(CUdeviceptr pointer, unsigned value, std::size_t count) {
   return fill(state(), pointer, value, 4, count);
 }
 
+// Copies and fills of streams are done at once.
+CUresult memset_8_async(CUdeviceptr pointer, unsigned char value, std::size_t count, CUstream) {
+  RECORD("cuMemsetD8Async");
+  return fill(state(), pointer, value, 1, count);
+}
+
+// Whether the bytes lie in an allocation; what the fake did not allocate is left alone.
+bool is_allocated(CUdeviceptr pointer, std::size_t bytes) {
+  const std::lock_guard lock(state().memory_mutex);
+  const FakeAllocation* const found = find(state(), pointer);
+  return found != nullptr &&
+         pointer + bytes <= reinterpret_cast<std::uintptr_t>(found->pointer) + found->bytes;
+}
+
+void* host_pointer(CUdeviceptr pointer) {
+  return reinterpret_cast<void*>(static_cast<std::uintptr_t>(pointer));
+}
+
+CUresult upload_async(CUdeviceptr to, const void* from, std::size_t bytes, CUstream) {
+  RECORD("cuMemcpyHtoDAsync");
+  if (is_allocated(to, bytes)) std::memcpy(host_pointer(to), from, bytes);
+  return CUDA_SUCCESS;
+}
+
+CUresult download_async(void* to, CUdeviceptr from, std::size_t bytes, CUstream) {
+  RECORD("cuMemcpyDtoHAsync");
+  if (is_allocated(from, bytes)) std::memcpy(to, host_pointer(from), bytes);
+  return CUDA_SUCCESS;
+}
+
 CUresult ipc_get(CUipcMemHandle* handle, CUdeviceptr pointer) {
   RECORD("cuIpcGetMemHandle");
   return get_handle(state(), handle, pointer);
@@ -216,6 +249,9 @@ void* find_memory_call(const char* name) {
       {"cuMemFreeHost", address(host_free)},
       {"cuMemsetD8", address(memset_8)},
       {"cuMemsetD32", address(memset_32)},
+      {"cuMemsetD8Async", address(memset_8_async)},
+      {"cuMemcpyHtoDAsync", address(upload_async)},
+      {"cuMemcpyDtoHAsync", address(download_async)},
       {"cuIpcGetMemHandle", address(ipc_get)},
       {"cuIpcOpenMemHandle", address(ipc_open)},
       {"cuIpcCloseMemHandle", address(ipc_close)},
