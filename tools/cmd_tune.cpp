@@ -108,6 +108,9 @@ TuningStore open_store(const Runtime& runtime, const TuneOptions& options) {
 }
 
 ExitCode tune(const TuneOptions& options, const CommonOptions& common) {
+  if (options.what.empty()) {
+    throw Error(ErrorKind::invalid_argument, "tune: name an operation or a spec, or \"allreduce\"");
+  }
   const std::vector<MatrixShape> shapes = parse_shapes(options.shapes);
   parse_wanted(options.what, kHostTarget);  // bad input is an error with and without a GPU
   const Place place = choose_place(options.on, std::nullopt);
@@ -156,14 +159,17 @@ void add_tune(CLI::App& app, CommandLine& line) {
       "the rows of --shapes are tokens.\n\n"
       "  fourge tune nvfp4_quantize --shapes 1x7168,64x7168,4096x7168\n"
       "  fourge tune 'nvfp4_quantize_per_token[layout=128x4]' --shapes 1024x16384 --json");
-  command.add_option("what", options->what, "Operations or specs")->required();
+  command.add_option("what", options->what, "Operations or specs; at least one");
   command.add_option("--shapes", options->shapes, "ROWSxCOLS,...")->capture_default_str();
   command.add_option("--samples", options->samples, "Replays that are timed, three times over")
       ->capture_default_str();
   command.add_option("--on", options->on, "gpu, or a device's number")->capture_default_str();
   command.add_flag("--dry-run", options->dry_run, "Keep nothing");
-  command.callback(
-      [options, &line] { line.action = [options, &line] { return tune(*options, line.common); }; });
+  add_tune_allreduce(command, line);
+  command.callback([options, &command, &line] {
+    if (!command.get_subcommands().empty()) return;  // that one has set the action
+    line.action = [options, &line] { return tune(*options, line.common); };
+  });
 }
 
 }  // namespace fourge::tools
