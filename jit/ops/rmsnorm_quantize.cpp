@@ -92,7 +92,9 @@ int min_ctas(const KernelSpec& spec) {
   if (spec.get("order") == "unrounded") {
     return adds(spec) ? 0 : 3;
   }
-  return adds(spec) || spec.get("out") == "mxfp8" ? 3 : 4;
+  const auto out = spec.get("out");
+  const bool fits = out != "mxfp8" && (out != "nvfp4" || spec.target().major() < 12);
+  return adds(spec) || !fits ? 3 : 4;
 }
 
 void check_scale(const KernelSpec& spec, const Args& args) {
