@@ -1,11 +1,14 @@
 // A whole Runtime, with this machine's NVRTC, on a make-believe libcuda: captures, contexts, devices and
 // threads. Needs no GPU.
 #include <atomic>
+#include <fourge/device.hpp>
+#include <fourge/launch_choice.hpp>
 #include <fourge/nvfp4_quantize.hpp>
 #include <fourge/runtime.hpp>
 #include <thread>
 #include <vector>
 
+#include "runtime/tuning/tuned_choice.hpp"
 #include "tests/gpu/capture_support.hpp"
 #include "tests/gpu/driver_probe.hpp"
 #include "tests/runtime/scratch.hpp"
@@ -67,6 +70,35 @@ TEST_CASE("preparing leaves the current context alone and makes none", "[runtime
   CHECK(fake.launches[1].config.hStream == CU_STREAM_LEGACY);
   CHECK(fake.launches[2].config.hStream == nullptr);
   CHECK(fake.launches[0].context == fake.launches[2].context);
+}
+
+TEST_CASE("the best variant is the tuned one of the current context's device",
+          "[runtime][driver]") {
+  reset_for_real_kernels();
+  const Scratch scratch;
+  Options options = scratch.options();
+  options.driver_library = FOURGE_FAKE_CUDA;
+  const KernelSpec spec = KernelSpec::parse(kSpec, Target::parse("sm_90a"));
+  const CallShape shape{1000, 7168};
+  const auto devices = list_devices(nullptr, FOURGE_FAKE_CUDA);
+  REQUIRE(devices.size() >= 2);
+  const int multiprocessors = devices[1].multiprocessors;
+  REQUIRE(choose_launch(spec, shape, {multiprocessors}).get("tpc") != "2");
+  TuningStore(options.cache_directory)
+      .keep({tuning_key(spec, shape, devices[1].name),
+             tuning_basis(spec, multiprocessors, options.ops), "tpc=2", 1.0});
+
+  const Runtime runtime(options);
+  CHECK(failure_of([&] {
+          static_cast<void>(runtime.best_variant(spec, shape));
+        }).says("no current CUDA context"));
+  {
+    const DeviceContext context(1, ContextKind::separate, FOURGE_FAKE_CUDA);
+    CHECK(runtime.best_variant(spec, shape).get("tpc") == "2");
+  }
+  const DeviceContext context(0, ContextKind::separate, FOURGE_FAKE_CUDA);
+  CHECK(runtime.best_variant(spec, shape) ==
+        choose_launch(spec, shape, {devices[0].multiprocessors}));
 }
 
 TEST_CASE("preparing in a capture is refused before anything happens", "[runtime][driver]") {
