@@ -49,7 +49,8 @@ constexpr std::span<const AxisValue> kFourOverSix = std::span(jit::kFourOverSixV
 constexpr Axis kAxes[] = {
     jit::kInput16Axis,
     {"ranks", "kRanks", "ranks of the group", kRankValues},
-    {"algorithm", "kAlgorithm", "how ranks get the sum; same bits", kAlgorithmValues},
+    // No general one: a rank that fell back by itself would wait for what the others never send.
+    {"algorithm", "kAlgorithm", "how ranks get the sum: the result is equal", kAlgorithmValues},
     {"out", "kOut", "what follows the sum", kOutValues},
     jit::kScaleLayoutAxis,
     {"scale", "kScaling", "where the scale above the block scales comes from", kScaleValues},
