@@ -2,6 +2,7 @@
 // here depends on the records alone, so that all ranks come to the same result and throw the same error.
 #pragma once
 
+#include <algorithm>
 #include <array>
 #include <cstddef>
 #include <cstdint>

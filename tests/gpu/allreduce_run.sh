@@ -18,10 +18,13 @@ export NCCL_NVLS_ENABLE=0
 
 note() { printf '\n== %s (%ss)\n' "$*" "$((SECONDS - begin))"; }
 
-# run_logged SECONDS LINES LOG COMMAND...: the last lines are shown, all is kept.
+# run_logged SECONDS LINES LOG COMMAND...: the last lines are shown, all is kept. Not longer than is left of
+# the 100 seconds.
 run_logged() {
-  local limit="$1" lines="$2" log="$3" result=0
+  local limit="$1" lines="$2" log="$3" result=0 left="$((100 - (SECONDS - begin)))"
   shift 3
+  if [ "$left" -lt 5 ]; then left=5; fi
+  if [ "$limit" -gt "$left" ]; then limit="$left"; fi
   timeout -k 5 "$limit" "$@" >"$out/$log" 2>&1 || result=$?
   tail -n "$lines" "$out/$log" | cut -c1-600
   if [ "$result" -ne 0 ]; then
@@ -86,7 +89,6 @@ run_logged 75 60 allreduce_tests.log "$tests" --durations yes
 note "benchmark"
 run_logged 40 20 allreduce_bench.log "$command" bench allreduce --ranks "$ranks" --nccl \
   "$FOURGE_TEST_NCCL" --samples 12
-run_logged 15 4 allreduce_tune.log "$command" tune allreduce --ranks "$ranks" --samples 5
 
 if command -v compute-sanitizer >/dev/null; then
   note "compute-sanitizer memcheck"
@@ -95,6 +97,9 @@ if command -v compute-sanitizer >/dev/null; then
 else
   note "compute-sanitizer is not installed: skipped"
 fi
+
+note "tune"
+run_logged 15 4 allreduce_tune.log "$command" tune allreduce --ranks "$ranks" --samples 5
 
 note "done, status $status; logs in $out"
 exit "$status"
