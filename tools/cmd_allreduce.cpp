@@ -165,7 +165,8 @@ ExitCode tune_allreduce(const AllreduceOptions& options, const CommonOptions& co
   for (const AllreduceTimes& times : report.times) {
     if (times.rows <= rows) slowest = std::max(slowest, times.one_shot.median_us);
   }
-  if (!options.dry_run) {
+  const bool kept = !options.dry_run && all_right(report, bench.ranks);
+  if (kept) {
     comm::keep_crossing(runtime.options(),
                         {device.name, device.multiprocessors, device.target.value(), bench.ranks,
                          bench.cols, bench.dtype},
@@ -179,12 +180,12 @@ ExitCode tune_allreduce(const AllreduceOptions& options, const CommonOptions& co
                 {"cols", bench.cols},
                 {"dtype", bench.dtype},
                 {"one_shot_rows", rows},
-                {"kept", !options.dry_run},
+                {"kept", kept},
                 {"results", results}});
   } else {
     std::string text = heading(bench, device);
     for (const AllreduceTimes& times : report.times) text += row_of(times);
-    print_text(text + fmt::format("\none-shot up to {} rows\n", rows));
+    print_text(text + fmt::format("\none-shot up to {} rows{}\n", rows, kept ? "" : "; not kept"));
   }
   return all_right(report, bench.ranks) ? ExitCode::ok : ExitCode::negative;
 }
