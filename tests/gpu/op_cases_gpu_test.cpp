@@ -7,6 +7,8 @@
 #include "tests/support/variant_sample.hpp"
 #include "tools/executed_targets.hpp"
 
+#include <optional>
+#include <string>
 #include <vector>
 
 namespace fourge::tests {
@@ -175,6 +177,34 @@ TEST_CASE("a few small calls of every operation, for the sanitizer", "[ops][sani
     calls += done;
   }
   WARN(variants.size() << " variants, every value of every axis among them, " << calls << " calls");
+}
+
+TEST_CASE("50 launches of each operation around experts give equal bytes", "[ops][moe]") {
+  constexpr int kRepeats = 50;
+  Gpu& gpu = Gpu::get();
+  std::size_t operations = 0;
+  for (const OpCases& cases : all_op_cases()) {
+    if (cases.op.substr(0, 4) != "moe_") {
+      continue;
+    }
+    ++operations;
+    const Kernel kernel = gpu.runtime().prepare(KernelSpec(find_op(cases.op), gpu.target()));
+    std::optional<OpCall> largest;  // of the small ones
+    cases.visit(kernel.spec(), CallSize::small, [&](const OpCall& call) {
+      const bool gives_up = call.label.find("too small") != std::string::npos;
+      if (!gives_up && (!largest || total_bytes(call) > total_bytes(*largest))) {
+        largest = call;
+      }
+    });
+    REQUIRE(largest);
+    std::string difference;
+    for (int i = 0; i < kRepeats && difference.empty(); ++i) {
+      difference = run_on_gpu(gpu.context(), kernel, *largest);
+    }
+    INFO(difference);
+    CHECK(difference.empty());
+  }
+  CHECK(operations == 7);
 }
 
 TEST_CASE("a call of every operation on a second device, one Runtime for both", "[ops][devices]") {
