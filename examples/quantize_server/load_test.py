@@ -15,7 +15,8 @@ import urllib.parse
 
 # What must stand still once the server is ready.
 COMPILER = ["fourge_compiles_total", "fourge_host_compiles_total", "fourge_compile_failures_total",
-            "fourge_compile_waits_total", "fourge_loads_total", "fourge_frozen_misses_total"]
+            "fourge_compile_waits_total", "fourge_loads_total", "fourge_frozen_misses_total",
+            "fourge_worker_compiles_total", "fourge_fallback_swaps_total"]
 VARIANTS = [(dtype, layout) for dtype in ("bf16", "f16") for layout in ("linear", "128x4", "8x4")]
 
 
