@@ -3,8 +3,8 @@
 // compiles fast. Not for inclusion by the library.
 //
 // Limits: a thread that spins on memory waits for ever (threads switch only at barriers and warp
-// operations); shared variables must be of trivial type; __shared__ stands alone, without static or
-// extern (dynamic shared memory is fourge_host::dynamic_shared()).
+// operations), but for system_load() among several ranks; shared variables must be of trivial type;
+// __shared__ stands alone, without static or extern (dynamic shared memory is fourge_host::dynamic_shared()).
 #pragma once
 
 #include "abi.hpp"

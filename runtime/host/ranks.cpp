@@ -150,9 +150,14 @@ void Worker::store(const Origin& origin, void* address, const void* data, std::s
     std::for_each(pending_.begin(), rest, [](const Pending& store) { store.arrive(); });
     pending_.erase(pending_.begin(), rest);
   }
-  Pending store{address, {}, bytes, origin};
-  std::memcpy(store.data.data(), data, bytes);
-  pending_.push_back(store);
+  // A vector may arrive in pieces: only its words are whole.
+  constexpr std::size_t kWord = 4;
+  const std::size_t piece = bytes == 16 && world_.turns->one_in(4) ? kWord : bytes;
+  for (std::size_t at = 0; at < bytes; at += piece) {
+    Pending store{static_cast<unsigned char*>(address) + at, {}, piece, origin};
+    std::memcpy(store.data.data(), static_cast<const unsigned char*>(data) + at, piece);
+    pending_.push_back(store);
+  }
   maybe_hand_over(kAccessesToHandOver);
 }
 

@@ -1,0 +1,129 @@
+// Defects that such kernels have had, each planted into the source once: calls on emulated ranks must show
+// every one of them, and show nothing without.
+#include "tests/ops/rank_group.hpp"
+#include "tests/support/catch.hpp"
+
+#include <random>
+#include <stdexcept>
+#include <string_view>
+
+namespace fourge::tests {
+namespace {
+
+struct Defect {
+  std::string_view name;
+  std::string_view from;  // is in the generated source once
+  std::string_view to;
+  std::int64_t cols = 1024;
+};
+
+constexpr Defect kOneShot[] = {
+    {"none", "", ""},
+    {"the generation in use is cleared", "(state.generation + kGenerations - 1) % kGenerations",
+     "state.generation"},
+    {"the generation that comes next is cleared",
+     "(state.generation + kGenerations - 1) % kGenerations",
+     "(state.generation + 1) % kGenerations"},
+    {"no clear", "exchange.clear();", ""},
+    {"cleared as far as this call goes, not the one before",
+     "static_cast<int64>(state.used_bytes / 16)", "rows * vectors"},
+    {"two generations", "group.arrive(state, (state.generation + 1) % kGenerations,",
+     "group.arrive(state, (state.generation + 1) % 2,"},
+    {"looks at what a peer got", "load_peer(group.own() + slot(state.generation, r) + at)",
+     "load_peer(group.peers[r] + slot(state.generation, group.rank) + at)"},
+    {"-0.0 is sent as it is", "v.w[i] = without_negative_zeros<kType>(words.w[i]);",
+     "v.w[i] = words.w[i];"},
+    {"looks at three words of four", " || v.w[3] == kSentinel", ""},
+    {"does not look again", "while (missing >= 0 && !wait.is_over(missing));", "while (false);"},
+    {"the sum begins with the own part", "put(first + b * step, add_up<Config>(v[b]));",
+     "const PeerVector t = v[b][0]; v[b][0] = v[b][group.rank]; v[b][group.rank] = t;"
+     "put(first + b * step, add_up<Config>(v[b]));"},
+    {"the end of a row is not covered",
+     "if (first + b * step < vectors) {\n          const int64 at",
+     "if (first + b * step < vectors / 32 * 32) {\n          const int64 at", 1040},
+    {"the arrival counter stays", "store_control(&control->arrived, 0u);", ""},
+    {"the control changes before all have read it",
+     "atomicAdd(&control->arrived, 1u) == gridDim.x - 1", "blockIdx.x == 0"}};
+
+constexpr std::string_view kFlagWait =
+    "< number && !wait.is_over(r)) {\n      }\n    }\n    __syncthreads();";
+
+constexpr Defect kTwoShot[] = {
+    {"none", "", ""},
+    {"no first barrier", "meet(2 * state.calls + 1, WaitKind::input_barrier);", ""},
+    {"no second barrier", "meet(2 * state.calls + 2, WaitKind::result_barrier);",
+     "__syncthreads();"},
+    {"both barriers have one number", "2 * state.calls + 2", "2 * state.calls + 1"},
+    {"the second barrier's number is always the same", "2 * state.calls + 2", "2"},
+    {"flags are not released", "fourge_host::system_store(p, &value, sizeof(value), 1);",
+     "fourge_host::system_store(p, &value, sizeof(value), 0);"},
+    {"flags are released before all threads have stored",
+     "WaitKind kind) const {\n    __syncthreads();", "WaitKind kind) const {"},
+    {"the other threads do not wait", kFlagWait,
+     "< number && !wait.is_over(r)) {\n      }\n    }\n"},
+    {"reads a peer's input area", "load_peer(group.own() + input_place(r, row, in_part))",
+     "load_peer(group.at(r) + input_place(group.rank, row, in_part))"},
+    {"the sum begins with the own part", "const PeerVector sum = add_up<Config>(v[b]);",
+     "const PeerVector t = v[b][0]; v[b][0] = v[b][group.rank]; v[b][group.rank] = t;"
+     "const PeerVector sum = add_up<Config>(v[b]);"},
+    {"the last part of a row is cut off", "(vectors + kRanks - 1) / kRanks", "vectors / kRanks",
+     1040},
+    {"the arrival counter stays", "store_control(&control->arrived, 0u);", ""}};
+
+std::string with_defect(const Defect& defect, std::string source) {
+  const auto at = source.find(defect.from);
+  if (defect.from.empty()) {
+    return source;
+  }
+  if (at == std::string::npos || source.find(defect.from, at + 1) != std::string::npos) {
+    throw std::runtime_error(std::string(defect.name) +
+                             ": not once in the source: " + std::string(defect.from));
+  }
+  return source.replace(at, defect.from.size(), defect.to);
+}
+
+std::string run_calls(const KernelSpec& spec, const host::HostFunction* function, std::int64_t cols,
+                      std::uint64_t seed) {
+  constexpr int kCalls = 12;
+  std::mt19937_64 random(seed);
+  RankGroup group({3, 12, 12, 1056}, 1 + static_cast<int>(seed % 2));
+  group.set_deadline(30'000'000);
+  for (int i = 0; i < kCalls; ++i) {
+    const auto rows = static_cast<std::int64_t>(1 + random() % (random() % 3 == 0 ? 12 : 3));
+    group.add(spec, function, make_allreduce_case(spec, rows, cols, false, 1 + random() % 9));
+  }
+  return group.run({seed, static_cast<int>(seed % 4) - 1});
+}
+
+void check_defects(const char* algorithm, std::span<const Defect> defects) {
+  constexpr std::uint64_t kSeeds = 8;
+  const KernelSpec spec =
+      KernelSpec::parse(std::string("allreduce_rmsnorm_quantize[in=bf16,ranks=3,algorithm=") +
+                        algorithm + ",out=sum,accumulate=type]@sm_90a");
+  RankKernels kernels;
+  std::size_t next = 0;
+  const std::vector<KernelSpec> specs(defects.size(), spec);
+  const auto functions = kernels.load(specs, [&](const KernelSpec&, std::string source) {
+    return with_defect(defects[next++], std::move(source));
+  });
+  for (std::size_t i = 0; i < defects.size(); ++i) {
+    std::string found;
+    std::uint64_t seed = 0;
+    while (found.empty() && seed < kSeeds) {
+      found = run_calls(spec, functions[i], defects[i].cols, ++seed);
+    }
+    INFO(defects[i].name << ", seed " << seed << ": " << found);
+    CHECK(found.empty() == defects[i].from.empty());
+  }
+}
+
+}  // namespace
+
+TEST_CASE("allreduce: planted defects of one-shot show", "[allreduce][defects]") {
+  check_defects("one_shot", kOneShot);
+}
+TEST_CASE("allreduce: planted defects of two-shot show", "[allreduce][defects]") {
+  check_defects("two_shot", kTwoShot);
+}
+
+}  // namespace fourge::tests
