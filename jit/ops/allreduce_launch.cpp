@@ -3,16 +3,15 @@
 
 #include <algorithm>
 
-#include "jit/ops/allreduce_rmsnorm_quantize.hpp"
 #include "jit/ops/row_launch.hpp"
 
 namespace fourge {
 
-// The kernel is compiled for kAllreduceThreads a CTA and so for as many on a multiprocessor at least: that
-// many are at work at once. With few rows each gets a multiprocessor; with many, small CTAs take turns
+// The kernel is compiled for most_threads a CTA and so for as many on a multiprocessor at least: that many
+// are at work at once. With few rows each gets a multiprocessor; with many, small CTAs take turns
 // waiting. All multiprocessors take part, as clearing and padding are spread over them.
 AllreduceLaunch allreduce_launch(std::int64_t rows, std::int64_t padded_rows, std::int64_t cols,
-                                 int multiprocessors) {
+                                 int multiprocessors, int most_threads) {
   constexpr std::int64_t kUnit = 32;   // columns of a lane
   constexpr std::int64_t kVector = 8;  // columns of a thread while rows are exchanged
   constexpr std::int64_t kMostLanes = 256;
@@ -21,10 +20,10 @@ AllreduceLaunch allreduce_launch(std::int64_t rows, std::int64_t padded_rows, st
   const std::int64_t wanted = std::max(rows, padded_rows) <= 0        ? lanes
                               : rows <= std::int64_t{multiprocessors} ? cols / kVector
                                                                       : kSmallCta;
-  const std::int64_t threads = std::clamp<std::int64_t>(jit::round_up(wanted, 32), lanes,
-                                                        std::int64_t{jit::kAllreduceThreads});
+  const std::int64_t threads =
+      std::clamp<std::int64_t>(jit::round_up(wanted, 32), lanes, std::int64_t{most_threads});
   const std::int64_t ctas =
-      std::min<std::int64_t>(comm::kMostCtas, multiprocessors * (jit::kAllreduceThreads / threads));
+      std::min<std::int64_t>(comm::kMostCtas, multiprocessors * (most_threads / threads));
   AllreduceLaunch launch{};
   launch.threads = static_cast<std::uint32_t>(threads);
   launch.ctas = static_cast<std::uint32_t>(ctas);

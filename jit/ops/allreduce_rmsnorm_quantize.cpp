@@ -3,7 +3,6 @@
 #include <fourge/kernel_spec.hpp>
 #include <fourge/rmsnorm_quantize.hpp>
 
-#include "jit/ops/allreduce_rmsnorm_quantize.hpp"
 #include "jit/ops/arguments.hpp"
 #include "jit/ops/quantize_axes.hpp"
 #include "jit/ops/row_launch.hpp"
@@ -129,7 +128,9 @@ std::string refusal(const KernelSpec& spec) {
   return {};
 }
 
-int block_threads(const KernelSpec&) { return jit::kAllreduceThreads; }
+int block_threads(const KernelSpec& spec) {
+  return spec.get("order") == "unrounded" ? kAllreduceThreadsUnrounded : kAllreduceThreads;
+}
 
 [[noreturn]] void refuse(const KernelSpec& spec, const std::string& what) {
   throw Error(ErrorKind::invalid_argument, spec.text() + ": " + what);
@@ -256,7 +257,7 @@ LaunchShape launch_shape(const KernelSpec& spec, const void* pointer, const Devi
   }
   const std::int64_t padded = jit::scale_extent(spec.get("layout"), args.rows, 4).rows;
   const AllreduceLaunch launch =
-      allreduce_launch(args.rows, padded, args.cols, args.multiprocessors);
+      allreduce_launch(args.rows, padded, args.cols, args.multiprocessors, block_threads(spec));
   shape.block[0] = launch.threads;
   shape.grid[0] = launch.ctas;
   shape.dynamic_shared_bytes = spec.get("out") == "sum" ? 0 : launch.shared_bytes;

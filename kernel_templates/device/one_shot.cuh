@@ -112,14 +112,20 @@ struct OneShot {
     }
   }
 
-  FOURGE_INLINE PeerVector look(int r, int64 at) const {
-    return load_peer(group.own() + slot(state.generation, r) + at);
+  // This rank's slots of the present generation. Found anew for each row: the addresses would take registers
+  // that the norm needs.
+  FOURGE_INLINE const char* slots() const {
+    return kept(static_cast<const char*>(group.own()) + slot(state.generation, 0));
+  }
+  FOURGE_INLINE PeerVector look(const char* slots, int r, int64 at) const {
+    return load_peer(slots + r * slot_bytes + at);
   }
 
   // Waits for a row and hands its sums to put(vector's number, sum).
   template <class Put>
   FOURGE_INLINE void sum_row(int64 row, const Put& put) const {
     const int step = static_cast<int>(blockDim.x);
+    const char* const from = slots();
 #pragma unroll 1
     for (int first = static_cast<int>(threadIdx.x); first < vectors; first += step * kBatch) {
       PeerVector v[kBatch][kRanks];
@@ -133,12 +139,12 @@ struct OneShot {
           for (int r = 0; r < kRanks; ++r) {
             v[b][r] = mine;
             if (group.is_remote(r)) {
-              v[b][r] = look(r, at);
+              v[b][r] = look(from, r, at);
             }
           }
         }
       }
-      wait_for(v, row, first);
+      wait_for(v, from, row, first);
 #pragma unroll
       for (int b = 0; b < kBatch; ++b) {
         if (first + b * step < vectors) {
@@ -150,7 +156,7 @@ struct OneShot {
 
  private:
   // Looks again at what is not there yet.
-  FOURGE_INLINE void wait_for(PeerVector (&v)[kBatch][kRanks], int64 row, int first) const {
+  FOURGE_INLINE void wait_for(PeerVector (&v)[kBatch][kRanks], const char* from, int64 row, int first) const {
     const int step = static_cast<int>(blockDim.x);
     PeerWait<Config> wait{group, WaitKind::one_shot_data, state.calls, 0, 0};
     int missing = 0;
@@ -162,7 +168,7 @@ struct OneShot {
 #pragma unroll
           for (int r = 0; r < kRanks; ++r) {
             if (group.is_remote(r) && has_sentinel(v[b][r])) {
-              v[b][r] = look(r, (row * vectors + first + b * step) * 16);
+              v[b][r] = look(from, r, (row * vectors + first + b * step) * 16);
               missing = r;
             }
           }

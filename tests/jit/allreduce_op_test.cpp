@@ -141,6 +141,18 @@ bool covers_row(const AllreduceLaunch& launch, std::int64_t cols) {
          std::set<int>(normed.begin(), normed.end()) == std::set<int>{1};
 }
 
+// A multiprocessor has 65536 registers; a kernel for `most` threads uses at most so many of them that these
+// fit. As many CTAs as come on each multiprocessor run at once.
+bool is_possible(const AllreduceLaunch& launch, std::int64_t cols, int multiprocessors, int most) {
+  const unsigned fit = static_cast<unsigned>(most) / launch.threads;
+  return launch.threads % 32 == 0 && launch.threads <= static_cast<unsigned>(most) &&
+         launch.lanes % 32 == 0 && launch.lanes >= 32 && launch.lanes <= launch.threads &&
+         launch.ctas >= 1 && launch.ctas <= fit * static_cast<unsigned>(multiprocessors) &&
+         launch.ctas <= comm::kMostCtas && launch.shared_bytes >= cols * 2 &&
+         launch.shared_bytes <= 32768 &&
+         launch.lanes == std::min<std::int64_t>(256, (cols + 1023) / 1024 * 32);
+}
+
 }  // namespace
 
 TEST_CASE("allreduce: every launch covers all rows and columns, with CTAs that fit",
@@ -149,26 +161,19 @@ TEST_CASE("allreduce: every launch covers all rows and columns, with CTAs that f
   for (std::int64_t cols = 1024; cols <= 16384; cols += 16) {
     for (const std::int64_t rows : {1, 2, 8, 16, 22, 64, 128, 133, 1024, 2048}) {
       for (const int multiprocessors : {1, 4, 78, 132, 148, 300}) {
-        const AllreduceLaunch launch = allreduce_launch(rows, rows, cols, multiprocessors);
-        ++launches;
-        // 65536 registers and 2048 threads on a multiprocessor, at most 128 registers a thread: as
-        // many CTAs as come on each of them run at once.
-        const auto fit = 512 / launch.threads;
-        const bool right = launch.threads % 32 == 0 && launch.threads <= 512 &&
-                           launch.lanes % 32 == 0 && launch.lanes >= 32 &&
-                           launch.lanes <= launch.threads && launch.ctas >= 1 &&
-                           launch.ctas <= fit * static_cast<unsigned>(multiprocessors) &&
-                           launch.ctas <= comm::kMostCtas && launch.shared_bytes >= cols * 2 &&
-                           launch.shared_bytes <= 32768 &&
-                           launch.lanes == std::min<std::int64_t>(256, (cols + 1023) / 1024 * 32);
-        if (!right || (rows <= 133 && multiprocessors == 132 && !covers_row(launch, cols))) {
-          INFO(rows << " x " << cols << " on " << multiprocessors);
-          CHECK(false);
+        for (const int most : {kAllreduceThreads, kAllreduceThreadsUnrounded}) {
+          ++launches;
+          const AllreduceLaunch launch = allreduce_launch(rows, rows, cols, multiprocessors, most);
+          const bool covered = rows > 133 || multiprocessors != 132 || covers_row(launch, cols);
+          if (!covered || !is_possible(launch, cols, multiprocessors, most)) {
+            INFO(rows << " x " << cols << " on " << multiprocessors);
+            CHECK(false);
+          }
         }
       }
     }
   }
-  CHECK(launches == 961 * 60);
+  CHECK(launches == 961 * 120);
 }
 
 TEST_CASE("allreduce: the launches of usual shapes", "[allreduce]") {
@@ -196,6 +201,11 @@ TEST_CASE("allreduce: the launch follows from the arguments, not from the device
   CHECK(launch(spec, args).grid[0] == 14);
   CHECK(launch(spec, args).block[0] == 256);
   CHECK(launch(spec, args).dynamic_shared_bytes == 4096);
+  const char* unrounded = "allreduce_rmsnorm_quantize[ranks=4,out=nvfp4,order=unrounded]@sm_90a";
+  CHECK(launch(unrounded, args).grid[0] == 7);
+  args.rows = 8;
+  CHECK(launch(unrounded, args).block[0] == 128);
+  CHECK(launch(unrounded, args).grid[0] == 21);
   CHECK(launch("allreduce_rmsnorm_quantize[ranks=4]@sm_90a", args).dynamic_shared_bytes == 0);
   args.rows = 0;
   CHECK(launch(spec, args).empty);

@@ -96,8 +96,13 @@ struct AllreduceLaunch {
   std::uint32_t lanes;    // threads of a CTA that norm a row: the first
   std::uint32_t shared_bytes;
 };
+// most_threads: what a CTA is compiled for, kAllreduceThreads, with order=unrounded
+// kAllreduceThreadsUnrounded. So many threads are always at work at once on a multiprocessor.
+inline constexpr int kAllreduceThreads = 512;
+inline constexpr int kAllreduceThreadsUnrounded = 384;  // which needs more registers
 FOURGE_API AllreduceLaunch allreduce_launch(std::int64_t rows, std::int64_t padded_rows,
-                                            std::int64_t cols, int multiprocessors);
+                                            std::int64_t cols, int multiprocessors,
+                                            int most_threads = kAllreduceThreads);
 
 FOURGE_API const OpDefinition& allreduce_rmsnorm_quantize_op();
 
