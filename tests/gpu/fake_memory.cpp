@@ -89,6 +89,7 @@ CUresult open_handle(FakeCuda& fake, CUdeviceptr* pointer, CUipcMemHandle handle
     if (place == nullptr) return CUDA_ERROR_OUT_OF_MEMORY;
     *place = {std::aligned_alloc(kAlignment, kAlignment), kAlignment, false, 0};
     place->foreign = true;
+    ++fake.open_handles;
     *pointer = reinterpret_cast<std::uintptr_t>(place->pointer);
     return CUDA_SUCCESS;
   }
@@ -96,6 +97,7 @@ CUresult open_handle(FakeCuda& fake, CUdeviceptr* pointer, CUipcMemHandle handle
     return CUDA_ERROR_INVALID_HANDLE;
   }
   ++found->opened;
+  ++fake.open_handles;
   *pointer = wanted;
   return CUDA_SUCCESS;
 }
@@ -104,12 +106,14 @@ CUresult close_handle(FakeCuda& fake, CUdeviceptr pointer) {
   const std::lock_guard lock(fake.memory_mutex);
   FakeAllocation* const found = find(fake, pointer);
   if (found != nullptr && found->foreign) {
+    --fake.open_handles;
     std::free(found->pointer);
     *found = {};
     return CUDA_SUCCESS;
   }
   if (found == nullptr || found->opened == 0) return CUDA_ERROR_INVALID_VALUE;
   --found->opened;
+  --fake.open_handles;
   return CUDA_SUCCESS;
 }
 
