@@ -209,6 +209,10 @@ TEST_CASE("per token: the launch covers every row, padding included", "[per-toke
   CHECK(launch("row=looped", args).grid[0] == 2147483647);
   CHECK(launch("row=looped", args).grid[1] == 2);
   CHECK(launch("row=registers", args).grid[1] == 1);
+  CHECK(launch("row=registers2", args).grid[1] == 1);
+  args.cols = 16384;
+  CHECK(launch("row=registers2,4over6=mae448", args).grid[1] == 2);
+  args.cols = 65536;
   args.rows = 129;
   CHECK(launch("row=looped", args).block[0] == 512);
   args.cols = 2048;
