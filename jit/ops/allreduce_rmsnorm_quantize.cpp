@@ -132,6 +132,9 @@ int block_threads(const KernelSpec& spec) {
   return spec.get("order") == "unrounded" ? kAllreduceThreadsUnrounded : kAllreduceThreads;
 }
 
+// Says that no more need fit: the compiler would rather spill than leave room for one only.
+int min_ctas(const KernelSpec&) { return 1; }
+
 [[noreturn]] void refuse(const KernelSpec& spec, const std::string& what) {
   throw Error(ErrorKind::invalid_argument, spec.text() + ": " + what);
 }
@@ -327,7 +330,8 @@ const OpDefinition& allreduce_rmsnorm_quantize_op() {
       .refusal = refusal,
       .check_args = check_args,
       .launch_shape = launch_shape,
-      .regions = regions};
+      .regions = regions,
+      .min_ctas = min_ctas};
   return kOp;
 }
 
