@@ -12,6 +12,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstring>
 #include <mutex>
@@ -316,7 +317,8 @@ void UnixRendezvous::Impl::take_from(std::size_t rank, std::size_t bytes,
                     "with {} bytes",
                     name(), sequence_, bytes, rank, frame.header.sequence, frame.payload.size()));
   }
-  std::memcpy(all.data() + rank * bytes, frame.payload.data(), bytes);
+  std::copy(frame.payload.begin(), frame.payload.end(),
+            all.begin() + static_cast<std::ptrdiff_t>(rank * bytes));
 }
 
 std::vector<std::byte> UnixRendezvous::Impl::collect(std::span<const std::byte> mine,
