@@ -33,6 +33,6 @@ std::optional<std::int64_t> parse_crossing(const std::string& choice) noexcept;
 std::optional<std::int64_t> find_crossing(const Options& options, const CrossingQuestion& question);
 // Throws Error(io), Error(invalid_argument) without a cache directory.
 FOURGE_API void keep_crossing(const Options& options, const CrossingQuestion& question,
-                   std::int64_t one_shot_rows, double microseconds);
+                              std::int64_t one_shot_rows, double microseconds);
 
 }  // namespace fourge::comm
