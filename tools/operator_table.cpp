@@ -121,7 +121,7 @@ std::vector<std::string> used_flags(const jit::Nvrtc& nvrtc, const OpDefinition&
   return used;
 }
 
-std::string executed_on(const Target& target) {
+std::string executed_on(std::string_view op, const Target& target) {
   std::string text;
   const auto add = [&text](std::string_view where) {
     text += fmt::format("{}{}", text.empty() ? "" : ", ", where);
@@ -130,8 +130,10 @@ std::string executed_on(const Target& target) {
       std::end(kHostExecuted)) {
     add("host");
   }
+  const bool on_device = std::find(std::begin(kNotYetOnDevice), std::end(kNotYetOnDevice), op) ==
+                         std::end(kNotYetOnDevice);
   for (const DeviceExecuted& entry : kDeviceExecuted) {
-    if (entry.target == target.text()) {
+    if (on_device && entry.target == target.text()) {
       add(entry.device);
     }
   }
@@ -142,17 +144,18 @@ std::string executed_on(const Target& target) {
 struct Group {
   std::string targets;
   std::map<std::string, bool> flags;
-  std::string executed;
+  Target first;
 };
 
 std::vector<Group> groups() {
+  const OpDefinition& any = *all_ops().front();
   std::vector<Group> list;
   for (const Target& target : Target::all()) {
     // The flags do not depend on the operation.
-    Group group{target.text(), facts_of(KernelSpec(*all_ops().front(), target)).flags,
-                executed_on(target)};
-    const auto same = std::find_if(list.begin(), list.end(), [&group](const Group& other) {
-      return other.flags == group.flags && other.executed == group.executed;
+    Group group{target.text(), facts_of(KernelSpec(any, target)).flags, target};
+    const auto same = std::find_if(list.begin(), list.end(), [&any, &group](const Group& other) {
+      return other.flags == group.flags &&
+             executed_on(any.name, other.first) == executed_on(any.name, group.first);
     });
     if (same == list.end()) {
       list.push_back(std::move(group));
@@ -183,7 +186,7 @@ std::string operator_table() {
   for (const OpDefinition* op : all_ops()) {
     text += fmt::format("| `{}` | executed on |", op->name);
     for (const Group& column : columns) {
-      text += fmt::format(" {} |", column.executed);
+      text += fmt::format(" {} |", executed_on(op->name, column.first));
     }
     text += "\n";
     for (const std::string& flag : used_flags(nvrtc, *op)) {
