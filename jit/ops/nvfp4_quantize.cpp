@@ -78,7 +78,7 @@ bool is_flat(const KernelSpec& spec) { return spec.index(kLayout) == 0 && !has_r
 int block_threads(const KernelSpec&) { return kThreads; }
 
 // How many CTAs shall fit, so that not more than 64 registers are used or as few more as keep everything
-// out of local memory: found by compiling all variants for all targets.
+// out of local memory: found by compiling.
 int min_ctas(const KernelSpec& spec) {
   const bool flat = is_flat(spec);
   const bool exact = spec.get("math") == "exact";
