@@ -94,10 +94,11 @@ int min_ctas(const KernelSpec& spec) {
   if (has_row_scale(spec)) {
     return 10;
   }
-  const bool before_hopper = spec.target().major() < 9;
-  if (exact && is_inverse(spec)) {  // what becomes of the scale is computed here
-    return before_hopper ? 10 : 12;
+  if (exact &&
+      is_inverse(spec)) {  // the compiler does best alone; with any bound it spills somewhere
+    return 0;
   }
+  const bool before_hopper = spec.target().major() < 9;
   if (before_hopper) {
     return flat ? 14 : 12;
   }
