@@ -97,11 +97,12 @@ FOURGE_INLINE void allreduce_rmsnorm_quantize_kernel(
     void* norm_out, uint8* q, uint8* scales, float* token_scales, const float* scale,
     float scale_value, float eps, int64 rows, int64 cols, int rank, int, void* peer0, void* peer1,
     void* peer2, void* peer3, void* peer4, void* peer5, void* peer6, void* peer7, void* control,
-    void* report, int64 slot_bytes, int64 input_offset, int64 input_slot_bytes,
-    int64 result_offset, int64, int64 deadline_ns) {
+    void* report, int64 slot_bytes, int64 input_offset, int64 input_slot_bytes, int64 result_offset,
+    int64, int64 deadline_ns) {
   constexpr bool kSum = Config::kOut == AllreduceOut::sum;
-  constexpr bool kGiven = Config::kScaling == Scaling::tensor &&
-                          (Config::kOut == AllreduceOut::nvfp4 || Config::kOut == AllreduceOut::fp8);
+  constexpr bool kGiven =
+      Config::kScaling == Scaling::tensor &&
+      (Config::kOut == AllreduceOut::nvfp4 || Config::kOut == AllreduceOut::fp8);
   __shared__ SharedArray<uint32, 64> scratch;
 
   const PeerGroup<Config> group{
@@ -144,8 +145,8 @@ FOURGE_INLINE void allreduce_rmsnorm_quantize_kernel(
     }
   };
   if constexpr (Config::kAlgorithm == Algorithm::one_shot) {
-    const OneShot<Config> exchange{
-        group, state, static_cast<const char*>(x), rows, vectors, slot_bytes};
+    const OneShot<Config> exchange{group, state,   static_cast<const char*>(x),
+                                   rows,  vectors, slot_bytes};
     exchange.send_rows(cursor);
     if constexpr (!kSum) {
       tail.prefetch(rows);
@@ -156,8 +157,14 @@ FOURGE_INLINE void allreduce_rmsnorm_quantize_kernel(
                  static_cast<uint64>(rows * vectors * 16));
     visit_rows<Config>(exchange, rows, put, done);
   } else {
-    const TwoShot<Config> exchange{group,   state,        static_cast<const char*>(x), rows,
-                                   vectors, input_offset, input_slot_bytes, result_offset};
+    const TwoShot<Config> exchange{group,
+                                   state,
+                                   static_cast<const char*>(x),
+                                   rows,
+                                   vectors,
+                                   input_offset,
+                                   input_slot_bytes,
+                                   result_offset};
     if constexpr (!kSum) {
       tail.pad(rows);
     }

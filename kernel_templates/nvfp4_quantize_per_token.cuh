@@ -23,9 +23,9 @@ constexpr bool kIsCluster = Config::kRow == RowHolding::cluster;
 // Where registers are short, nothing about other rows is kept through a row's two passes: its threads or its
 // cluster have one row, and grid y goes on where grid x ends. The others stride over their rows.
 template <class Config>
-constexpr bool kHasOneRow =
-    kIsCluster<Config> || Config::kRow == RowHolding::looped ||
-    (Config::kRow == RowHolding::registers2 && Config::kFourOverSix != FourOverSix::off);
+constexpr bool kHasOneRow = kIsCluster<Config> || Config::kRow == RowHolding::looped ||
+                            (Config::kRow == RowHolding::registers2 &&
+                             Config::kFourOverSix != FourOverSix::off);
 template <class Config>
 constexpr int kBlocksPerThread = Config::kRow == RowHolding::registers1 ? 1
                                  : Config::kRow == RowHolding::registers2 ||

@@ -37,14 +37,12 @@ namespace silu {
 
 using Args = SiluAndMulNvfp4QuantizeArgs;
 
-// At most 40 registers (48 where that would spill): many warps, since the exact exponential is much to do
+// At most 40 registers, where that does not spill: many warps, since the exact exponential is much to do
 // between load and store.
 int min_ctas(const KernelSpec& spec) {
   const int major = spec.target().major();
-  if (major < 9 || spec.get("math") != "exact" || spec.get("4over6") != "off") {
-    return 0;
-  }
-  return major < 12 ? 24 : 20;
+  const bool fits = major >= 9 && major < 12;
+  return fits && spec.get("math") == "exact" && spec.get("4over6") == "off" ? 24 : 0;
 }
 
 constexpr AxisValue kOrderValues[] = {

@@ -56,9 +56,7 @@ struct NormRow {
   UnitWords h;  // x, or their sum; after normalise() of a rounded order, its output
   UnitWords residual;
 
-  FOURGE_INLINE int column_of(int round) const {
-    return Source::column_of(round, operands.cols);
-  }
+  FOURGE_INLINE int column_of(int round) const { return Source::column_of(round, operands.cols); }
 
   FOURGE_INLINE NormPair sum_of(int half, int i) const {
     using P = Packed16<kType>;

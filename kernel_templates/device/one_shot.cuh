@@ -23,9 +23,7 @@ struct RowCursor {
   PeerVector v[kCount];
 
   FOURGE_INLINE bool is_inside() const { return row < rows; }
-  FOURGE_INLINE bool has(int b) const {
-    return first + b * static_cast<int>(blockDim.x) < vectors;
-  }
+  FOURGE_INLINE bool has(int b) const { return first + b * static_cast<int>(blockDim.x) < vectors; }
   FOURGE_INLINE int64 place(int b) const {
     return (row * vectors + first + b * static_cast<int>(blockDim.x)) * 16;
   }
@@ -133,8 +131,7 @@ struct OneShot {
       for (int b = 0; b < kBatch; ++b) {
         if (first + b * step < vectors) {
           const int64 at = (row * vectors + first + b * step) * 16;
-          const PeerVector mine =
-              group.kAlone ? PeerVector{} : load_input<Config::kInput>(x + at);
+          const PeerVector mine = group.kAlone ? PeerVector{} : load_input<Config::kInput>(x + at);
 #pragma unroll
           for (int r = 0; r < kRanks; ++r) {
             v[b][r] = mine;
@@ -156,7 +153,8 @@ struct OneShot {
 
  private:
   // Looks again at what is not there yet.
-  FOURGE_INLINE void wait_for(PeerVector (&v)[kBatch][kRanks], const char* from, int64 row, int first) const {
+  FOURGE_INLINE void wait_for(PeerVector (&v)[kBatch][kRanks], const char* from, int64 row,
+                              int first) const {
     const int step = static_cast<int>(blockDim.x);
     PeerWait<Config> wait{group, WaitKind::one_shot_data, state.calls, 0, 0};
     int missing = 0;

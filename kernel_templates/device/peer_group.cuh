@@ -108,9 +108,9 @@ struct PeerWait {
 
  private:
   FOURGE_INLINE void write_report(int r, uint64 waited) const {
-    store_peer(group.report + 16, {{static_cast<uint32>(calls), static_cast<uint32>(calls >> 32),
-                                    static_cast<uint32>(waited),
-                                    static_cast<uint32>(waited >> 32)}});
+    store_peer(group.report + 16,
+               {{static_cast<uint32>(calls), static_cast<uint32>(calls >> 32),
+                 static_cast<uint32>(waited), static_cast<uint32>(waited >> 32)}});
     store_peer_release(group.report + 8,
                        static_cast<uint64>(kind) | (static_cast<uint64>(blockIdx.x) << 32));
     store_peer_release(group.report, kReportMagic | (static_cast<uint64>(r) << 32));

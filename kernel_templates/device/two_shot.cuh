@@ -85,7 +85,8 @@ struct TwoShot {
     for (int64 i = 0; i < count; ++i) {
       const int64 row = row_of(i);
 #pragma unroll 1
-      for (int first = static_cast<int>(threadIdx.x); first < vectors; first += step * kInputBatch) {
+      for (int first = static_cast<int>(threadIdx.x); first < vectors;
+           first += step * kInputBatch) {
         PeerVector v[kInputBatch];
 #pragma unroll
         for (int b = 0; b < kInputBatch; ++b) {

@@ -1,5 +1,6 @@
 // Argument structs: their defaults, and the buffers that they ask for.
 #include <fourge/c_ops.h>
+#include <fourge/allreduce_rmsnorm_quantize.hpp>
 #include <fourge/amax.hpp>
 #include <fourge/dequantize.hpp>
 #include <fourge/fp8_quantize.hpp>
@@ -56,7 +57,7 @@ std::span<const ArgumentDefaults> all_defaults() {
       RowAmaxArgs, GlobalScaleArgs, ScaleInterleaveArgs, ScaleDeinterleaveArgs, Nvfp4DequantizeArgs,
       Mxfp4DequantizeArgs, Mxfp8DequantizeArgs, MoeSwigluFp8BlockArgs, MoePermuteArgs,
       MoeFinalizeArgs, MoeExpandQuantizeArgs, RmsnormQuantizeArgs, MoeActivationQuantizeArgs,
-      MoeRouteTopkArgs, MoeRouteMapsArgs>();
+      MoeRouteTopkArgs, MoeRouteMapsArgs, AllreduceRmsnormQuantizeArgs>();
 }
 
 void check_args_size(const OpDefinition& op, std::size_t size, const char* function) {

@@ -18,7 +18,8 @@ using Commands = std::map<std::string, std::set<std::string>>;
 
 void add_commands(const std::string& text, Commands& commands) {
   // Of a code span or a line of a block; what stands behind | or # is something else.
-  const std::regex shown("(?:`|\\n|RUN |=\\S+ )fourge ((?:cache )?[a-z]+)\\b([^`\\n|#]*)");
+  const std::regex shown(
+      "(?:`|\\n|RUN |=\\S+ )fourge ((?:bench|tune) allreduce|(?:cache )?[a-z]+)\\b([^`\\n|#]*)");
   const std::regex option("--[a-z][a-z-]*");
   const std::string joined = std::regex_replace(text, std::regex("\\\\\n\\s*"), "");
   for (std::sregex_iterator it(joined.begin(), joined.end(), shown), end; it != end; ++it) {

@@ -37,7 +37,7 @@ TEST_CASE("cli: bad usage names what was asked and exits with 2") {
       {{"prewarm"}, "--target"},
       {{"inspect"}, "spec"},
       {{"doctor", "--log", "loud"}, "loud"},
-      {{"tune"}, "what"},
+      {{"tune"}, "name an operation"},
       {{"tune", "frobnicate"}, "frobnicate"},
       {{"tune", "fp8_quantize_128x128"}, "nothing to tune"},
       {{"tune", "nvfp4_quantize", "--shapes", "12"}, "12"},

@@ -29,7 +29,7 @@ constexpr Defect kOneShot[] = {
      "static_cast<int64>(state.used_bytes / 16)", "rows * vectors"},
     {"two generations", "group.arrive(state, (state.generation + 1) % kGenerations,",
      "group.arrive(state, (state.generation + 1) % 2,"},
-    {"looks at what a peer got", "load_peer(group.own() + slot(state.generation, r) + at)",
+    {"looks at what a peer got", "load_peer(slots + r * slot_bytes + at)",
      "load_peer(group.peers[r] + slot(state.generation, group.rank) + at)"},
     {"-0.0 is sent as it is", "v.w[i] = without_negative_zeros<kType>(words.w[i]);",
      "v.w[i] = words.w[i];"},
