@@ -6,7 +6,8 @@
 // the CTAs share out the rows whose scales are padding.
 //
 // A sector of tiled scales holds 8 rows, which tokens far apart fill. So all tokens pass before the next
-// columns come: what is written meanwhile fits into L2, and the sector leaves it whole.
+// columns come: what is written meanwhile should stay in L2 until the sector is whole (an estimate from
+// its size; not measured yet).
 #pragma once
 
 #include "device/block32.cuh"

@@ -33,17 +33,9 @@ constexpr AxisValue kOutValues[] = {
     {"nvfp4", "fourge_device::AllreduceOut::nvfp4", "E2M1 with an E4M3 scale for 16"},
     {"mxfp8", "fourge_device::AllreduceOut::mxfp8", "E4M3 with a UE8M0 scale for 32"},
     {"fp8", "fourge_device::AllreduceOut::fp8", "E4M3 without block scales"}};
-constexpr AxisValue kScaleValues[] = {
-    {"tensor", "fourge_device::Scaling::tensor", "one scale, given (MXFP8: none)"},
-    {"token", "fourge_device::Scaling::token", "one a row, computed from it"}};
-constexpr AxisValue kWeightValues[] = {
-    {"plain", "fourge_device::NormWeight::plain", "times weight"},
-    {"plus_one", "fourge_device::NormWeight::plus_one", "times weight + 1"}};
 constexpr AxisValue kAccumulateValues[] = {
     {"f32", "fourge_device::Accumulate::f32", "one rounding at the end"},
     {"type", "fourge_device::Accumulate::type", "rounded to the type of x after every rank"}};
-// With the exact error arithmetic only.
-constexpr std::span<const AxisValue> kFourOverSix = std::span(jit::kFourOverSixValues).first(5);
 
 constexpr Axis kAxes[] = {
     jit::kInput16Axis,
@@ -52,11 +44,10 @@ constexpr Axis kAxes[] = {
     {"algorithm", "kAlgorithm", "how ranks get the sum: the result is equal", kAlgorithmValues},
     {"out", "kOut", "what follows the sum", kOutValues},
     jit::kScaleLayoutAxis,
-    {"scale", "kScaling", "where the scale above the block scales comes from", kScaleValues},
-    {"4over6", "kFourOverSix", "whether and how a block chooses between two encodings",
-     kFourOverSix},
+    jit::scaling_axis(2),
+    jit::kFourOverSixExactAxis,
     {"order", "kRounding", "where values are rounded to the type of x", jit::kRoundingValues},
-    {"weight", "kWeight", "how the weight counts", kWeightValues},
+    jit::kNormWeightAxis,
     {"accumulate", "kAccumulate", "where the sum is rounded", kAccumulateValues},
     jit::kExactMathAxis};
 

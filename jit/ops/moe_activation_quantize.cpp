@@ -30,27 +30,15 @@ constexpr AxisValue kActValues[] = {
 constexpr AxisValue kOrderValues[] = {
     {"linear_first", "fourge_device::GateOrder::linear_first", "a row is [linear | gate]"},
     {"gate_first", "fourge_device::GateOrder::gate_first", "a row is [gate | linear]"}};
-constexpr AxisValue kOutValues[] = {
-    {"nvfp4", "fourge_device::QuantizedFormat::nvfp4", "E2M1 with an E4M3 scale for 16"},
-    {"mxfp8", "fourge_device::QuantizedFormat::mxfp8", "E4M3 with a UE8M0 scale for 32"},
-    {"fp8", "fourge_device::QuantizedFormat::fp8", "E4M3 without block scales"},
-    {"same", "fourge_device::QuantizedFormat::none", "the type of x, not quantized"}};
-constexpr AxisValue kScaleValues[] = {
-    {"tensor", "fourge_device::Scaling::tensor", "one scale, given (MXFP8: none)"},
-    {"token", "fourge_device::Scaling::token", "one a row, computed from it"},
-    {"expert", "fourge_device::Scaling::expert", "one an expert, given"}};
-constexpr AxisValue kFourOverSix5Values[] = {jit::kFourOverSixValues[0], jit::kFourOverSixValues[1],
-                                             jit::kFourOverSixValues[2], jit::kFourOverSixValues[3],
-                                             jit::kFourOverSixValues[4]};
 
 constexpr Axis kAxes[] = {
     jit::kInput16Axis,
     {"act", "kActivation", "the activation", kActValues},
     {"order", "kOrder", "which half of a row comes first", kOrderValues},
-    {"out", "kFormat", "what the result is quantized to", kOutValues},
+    {"out", "kFormat", "what the result is quantized to", jit::kQuantizedFormatValues},
     jit::kScaleLayoutAxis,
-    {"scale", "kScaling", "where the scale above the block scales comes from", kScaleValues},
-    {"4over6", "kFourOverSix", jit::kFourOverSixAxis.summary, kFourOverSix5Values},
+    jit::scaling_axis(3),
+    jit::kFourOverSixExactAxis,
     {"round", "kRounding", "whether values are rounded to the type of x", jit::kRoundingValues},
     jit::kExactMathAxis};
 

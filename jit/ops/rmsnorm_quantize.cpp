@@ -19,29 +19,20 @@ constexpr std::int64_t kMostColumns = std::int64_t{1} << 24;
 // Rows of one warp each that share a CTA, if there are enough of them for all multiprocessors.
 constexpr std::int64_t kRowsPerCta = 4;
 
-constexpr AxisValue kOutValues[] = {
-    {"nvfp4", "fourge_device::QuantizedFormat::nvfp4", "E2M1 with an E4M3 scale for 16"},
-    {"mxfp8", "fourge_device::QuantizedFormat::mxfp8", "E4M3 with a UE8M0 scale for 32"},
-    {"fp8", "fourge_device::QuantizedFormat::fp8", "E4M3 without block scales"}};
-constexpr AxisValue kScaleValues[] = {
-    {"tensor", "fourge_device::Scaling::tensor", "one scale, given (MXFP8: none)"},
-    {"token", "fourge_device::Scaling::token", "one a row, computed from it"}};
 constexpr AxisValue kResidualValues[] = {
     {"none", "fourge_device::Residual::none", "the norm of x"},
     {"add", "fourge_device::Residual::add", "the norm of x + residual, which is stored too"}};
-constexpr AxisValue kWeightValues[] = {
-    {"plain", "fourge_device::NormWeight::plain", "times weight"},
-    {"plus_one", "fourge_device::NormWeight::plus_one", "times weight + 1"}};
 
 constexpr Axis kAxes[] = {
     jit::kInput16Axis,
-    {"out", "kFormat", "what the norm's output is quantized to", kOutValues},
+    {"out", "kFormat", "what the norm's output is quantized to",
+     std::span(jit::kQuantizedFormatValues).first(3)},
     jit::kScaleLayoutAxis,
-    {"scale", "kScaling", "where the scale above the block scales comes from", kScaleValues},
+    jit::scaling_axis(2),
     jit::kFourOverSixAxis,
     {"order", "kRounding", "where values are rounded to the type of x", jit::kRoundingValues},
     {"residual", "kResidual", "what is added before the norm", kResidualValues},
-    {"weight", "kWeight", "how the weight counts", kWeightValues},
+    jit::kNormWeightAxis,
     jit::kExactMathAxis};
 
 using Args = RmsnormQuantizeArgs;

@@ -3,6 +3,7 @@
 #include <fourge/moe.hpp>
 
 #include "tests/gpu/driver_probe.hpp"
+#include "tests/gpu/fake_runtime.hpp"
 #include "tests/runtime/scratch.hpp"
 #include "tests/support/catch.hpp"
 
@@ -23,14 +24,6 @@ DeviceInfo device_with(int multiprocessors) {
   device.multiprocessors = multiprocessors;
   device.target = Target::parse("sm_90a");
   return device;
-}
-
-Options fake_options(const Scratch& scratch) {
-  static const Scratch shared;
-  Options options = scratch.options();
-  options.cache_directory = shared.cache();
-  options.driver_library = FOURGE_FAKE_CUDA;
-  return options;
 }
 
 moe::RouteArgs route_args() {

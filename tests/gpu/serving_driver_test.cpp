@@ -10,6 +10,7 @@
 
 #include "tests/gpu/capture_support.hpp"
 #include "tests/gpu/driver_probe.hpp"
+#include "tests/gpu/fake_runtime.hpp"
 #include "tests/runtime/scratch.hpp"
 
 namespace fourge::tests {
@@ -18,33 +19,8 @@ namespace {
 constexpr const char* kWanted = "nvfp4_quantize[layout=8x4,tpc=4]";
 constexpr const char* kGeneral = "nvfp4_quantize[layout=8x4]";
 
-FakeCuda& reset_for_real_kernels() {
-  FakeCuda& fake = reset_fake();
-  fake.missing = "cuKernelGetParamInfo";  // it knows the probe's parameters only
-  return fake;
-}
-
-Options fake_options(const Scratch& scratch) {
-  static const Scratch shared;  // a kernel is compiled once
-  Options options = scratch.options();
-  options.cache_directory = shared.cache();
-  options.driver_library = FOURGE_FAKE_CUDA;
-  return options;
-}
-
 Manifest manifest_of(const std::string& spec) {
   return Manifest::parse("{\"fourge_manifest\": 1, \"specs\": [\"" + spec + "\"]}");
-}
-
-Nvfp4QuantizeArgs some_args() {
-  Nvfp4QuantizeArgs args;
-  args.x = reinterpret_cast<const void*>(std::uintptr_t{1} << 20U);
-  args.codes = reinterpret_cast<std::uint8_t*>(std::uintptr_t{2} << 20U);
-  args.scales = reinterpret_cast<std::uint8_t*>(std::uintptr_t{3} << 20U);
-  args.global_scale_value = 1;
-  args.rows = 128;
-  args.cols = 256;
-  return args;
 }
 
 template <class Condition>
