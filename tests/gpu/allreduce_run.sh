@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# The tests and the benchmark of all-reduce on a machine with two or more GPUs, in about 100 seconds.
+# The tests and the benchmark of all-reduce on a machine with two or more GPUs, within $FOURGE_RUN_SECONDS (100) seconds.
 #
 #   tests/gpu/allreduce_run.sh [DIRECTORY]     DIRECTORY: of a build (build/release), or of the programs
 #                                              allreduce_gpu_tests and fourge themselves; else the bundle of
@@ -19,9 +19,10 @@ export NCCL_NVLS_ENABLE=0
 note() { printf '\n== %s (%ss)\n' "$*" "$((SECONDS - begin))"; }
 
 # run_logged SECONDS LINES LOG COMMAND...: the last lines are shown, all is kept. Not longer than is left of
-# the 100 seconds.
+# the whole time.
 run_logged() {
-  local limit="$1" lines="$2" log="$3" result=0 left="$((100 - (SECONDS - begin)))"
+  local limit="$1" lines="$2" log="$3" result=0 left
+  left="$((${FOURGE_RUN_SECONDS:-100} - (SECONDS - begin)))"
   shift 3
   if [ "$left" -lt 5 ]; then left=5; fi
   if [ "$limit" -gt "$left" ]; then limit="$left"; fi
