@@ -4,6 +4,8 @@
 #include <algorithm>
 
 #include "tools/bench/gpu_bench.hpp"
+#include "tools/bench/gpu_session.hpp"
+#include "tools/bench/series.hpp"
 #include "tools/command.hpp"
 #include "tools/execution.hpp"
 #include "tools/report.hpp"
@@ -12,12 +14,11 @@
 namespace fourge::tools {
 namespace {
 
+constexpr const char* kShapes = "1x7168,16x7168,128x7168,1024x7168,4096x7168,16384x7168,8192x16384";
+
 struct BenchOptions {
-  std::vector<std::string> what;
-  std::string shapes = "1x7168,16x7168,128x7168,1024x7168,4096x7168,16384x7168,8192x16384";
+  GpuSessionOptions session;
   std::string tokens = "1,32,256,1024,4096,16384";
-  std::size_t samples = 30;
-  std::string on = "gpu";
 };
 
 struct WantedSpec {
@@ -114,59 +115,119 @@ KernelSpec spec_for(const BenchOp& op, const WantedSpec& variant, const MatrixSh
   return parse_spec_argument(text, target);
 }
 
-ExitCode bench(const BenchOptions& options, const CommonOptions& common) {
-  const std::vector<MatrixShape> shapes = parse_shapes(options.shapes);
+struct Call {
+  const BenchOp* op;
+  MatrixShape shape;
+  KernelSpec spec;
+  bool automatic;
+};
+
+// All calls, in the order in which they are measured: by operation, then by shape.
+std::vector<Call> calls_of(const BenchOptions& options, const DeviceInfo& device) {
+  const std::vector<MatrixShape> shapes = parse_shapes(options.session.shapes);
   const std::vector<MatrixShape> tokens = parse_tokens(options.tokens);
-  parse_wanted(options.what, kHostTarget);  // bad input is an error with and without a GPU
-  const Place place = choose_place(options.on, std::nullopt);
-  if (!place) {
-    throw Error(ErrorKind::unsupported, "a benchmark needs a GPU; --on must name one");
-  }
-  Runtime runtime(library_options(common));
-  GpuBench gpu(runtime, *place, std::max<std::size_t>(options.samples, 5));
-  const double copy = gpu.copy_gigabytes_per_second();
-  if (!common.json) {
-    print_text(fmt::format(
-        "{}: {} multiprocessors, L2 {} MiB, driver {}; device-to-device copy {:.0f} GB/s\n\n"
-        "{:<78} {:>12} {:>10} {:>12} {:>8} {:>7}\n",
-        place->name, place->multiprocessors, place->l2_bytes >> 20, driver_version(), copy, "spec",
-        "shape", "us", "bytes", "GB/s", "of copy"));
-  }
-  Json results = Json::array();
-  const std::string target = place->target.value().text();
-  bool all_right = true;
-  for (const Wanted& wanted : parse_wanted(options.what, target)) {
+  const std::string target = device.target.value().text();
+  std::vector<Call> calls;
+  for (const Wanted& wanted : parse_wanted(options.session.what, target)) {
     const BenchOp& op = *wanted.op;
     for (MatrixShape shape : op.cols != 0 ? tokens : shapes) {
       if (op.cols != 0) shape.cols = op.cols;
       for (const WantedSpec& variant : wanted.specs) {
-        const KernelSpec spec = spec_for(op, variant, shape, place->multiprocessors, target);
-        try {
-          Measurement m = gpu.measure(op, spec, shape);
-          m.automatic = !variant.automatic.empty();
-          all_right = all_right && m.difference.empty();
-          results.push_back(to_json(m, copy));
-          if (!common.json) print_text(row_of(m, copy));
-        } catch (const Error& error) {
-          // A shape that this variant does not take.
-          if (error.kind() != ErrorKind::invalid_argument) throw;
-          results.push_back({{"spec", spec.text()},
-                             {"rows", shape.rows},
-                             {"cols", shape.cols},
-                             {"refused", error.what()}});
-        }
+        calls.push_back({&op, shape, spec_for(op, variant, shape, device.multiprocessors, target),
+                         !variant.automatic.empty()});
       }
     }
   }
-  if (common.json) {
-    print_json({{"device", place->name},
-                {"multiprocessors", place->multiprocessors},
-                {"l2_bytes", place->l2_bytes},
-                {"driver_version", driver_version()},
-                {"copy_gb_per_s", copy},
-                {"results", results}});
+  return calls;
+}
+
+class Bench {
+ public:
+  Bench(const BenchOptions& options, const CommonOptions& common, const DeviceInfo& device)
+      : samples_(std::max<std::size_t>(options.session.samples, 5)),
+        json_(common.json),
+        calls_(calls_of(options, device)),
+        runtime_(session_options(common)),
+        gpu_(runtime_, device) {}
+
+  ExitCode run() {
+    if (!json_) print_text(heading());
+    const SeriesEnd end = run_series([this] { measure_all(); });
+    if (json_) {
+      const DeviceInfo& device = gpu_.device();
+      Json document{{"device", device.name},
+                    {"multiprocessors", device.multiprocessors},
+                    {"l2_bytes", device.l2_bytes},
+                    {"driver_version", driver_version()},
+                    {"copy_gb_per_s", gpu_.copy_gigabytes_per_second()},
+                    {"calls", calls_.size()},
+                    {"results", results_}};
+      end.add_to(document);
+      print_json(document);
+    }
+    return end.complete && !all_right_ ? ExitCode::negative : end.code;
   }
-  return all_right ? ExitCode::ok : ExitCode::negative;
+
+ private:
+  std::string heading() const {
+    const DeviceInfo& device = gpu_.device();
+    return fmt::format(
+        "{}: {} multiprocessors, L2 {} MiB, driver {}; device-to-device copy {:.0f} GB/s\n\n"
+        "{:<78} {:>12} {:>10} {:>12} {:>8} {:>7}\n",
+        device.name, device.multiprocessors, device.l2_bytes >> 20, driver_version(),
+        gpu_.copy_gigabytes_per_second(), "spec", "shape", "us", "bytes", "GB/s", "of copy");
+  }
+
+  void measure_all() {
+    for (std::size_t i = 0; i < calls_.size() && !Interruption::wanted(); ++i) {
+      if (i == 0 || calls_[i].op != calls_[i - 1].op) compile_kernels_of(*calls_[i].op);
+      if (Interruption::wanted()) return;
+      measure(calls_[i]);
+    }
+  }
+
+  void compile_kernels_of(const BenchOp& op) {
+    std::vector<KernelSpec> specs;
+    for (const Call& call : calls_) {
+      if (call.op == &op) specs.push_back(call.spec);
+    }
+    compile_ahead(runtime_, specs);
+  }
+
+  void measure(const Call& call) {
+    const double copy = gpu_.copy_gigabytes_per_second();
+    try {
+      Measurement m = gpu_.measure(*call.op, call.spec, call.shape, samples_);
+      m.automatic = call.automatic;
+      all_right_ = all_right_ && m.difference.empty();
+      results_.push_back(to_json(m, copy));
+      if (!json_) print_text(row_of(m, copy));
+    } catch (const Error& error) {
+      // A shape that this variant does not take.
+      if (error.kind() != ErrorKind::invalid_argument) throw;
+      results_.push_back({{"spec", call.spec.text()},
+                          {"rows", call.shape.rows},
+                          {"cols", call.shape.cols},
+                          {"refused", error.what()}});
+    }
+  }
+
+  const std::size_t samples_;
+  const bool json_;
+  const std::vector<Call> calls_;
+  Runtime runtime_;
+  GpuBench gpu_;
+  Json results_ = Json::array();
+  bool all_right_ = true;
+};
+
+ExitCode bench(const BenchOptions& options, const CommonOptions& common) {
+  parse_shapes(options.session.shapes);  // bad input is an error with and without a GPU
+  parse_tokens(options.tokens);
+  parse_wanted(options.session.what, kHostTarget);
+  const DeviceInfo device = open_gpu(options.session, "a benchmark");
+  const Interruption interruption;
+  return Bench(options, common, device).run();
 }
 
 }  // namespace
@@ -179,17 +240,19 @@ void add_bench(CLI::App& app, CommandLine& line) {
       "Bytes are what a call must read and write at least. \"moe\" stands for the operations "
       "around a\n"
       "mixture of experts (top 8 of 256, 7168 hidden and 2048 inner columns); some rows of their\n"
-      "results are compared with the CPU reference.\n\n"
+      "results are compared with the CPU reference. A line is printed as soon as it is measured. "
+      "With --json,\n"
+      "SIGINT or SIGTERM (from timeout, say) ends the document with what there is and "
+      "\"complete\": false.\n\n"
       "  fourge bench moe --json\n"
       "  fourge bench nvfp4_quantize --shapes 1024x7168,16384x7168\n"
       "  fourge bench 'nvfp4_quantize[layout=128x4,tpc=4]' --json");
-  command.add_option("what", options->what, "Operations or specs; all operations if none is named");
-  command.add_option("--shapes", options->shapes, "ROWSxCOLS,...")->capture_default_str();
+  options->session.shapes = kShapes;
+  add_gpu_session_options(command, options->session,
+                          "Operations or specs; all operations if none is named",
+                          "Replays that are timed");
   command.add_option("--tokens", options->tokens, "Tokens of the operations of \"moe\": N,...")
       ->capture_default_str();
-  command.add_option("--samples", options->samples, "Replays that are timed")
-      ->capture_default_str();
-  command.add_option("--on", options->on, "gpu, or a device's number")->capture_default_str();
   add_bench_jit(command, line);
   add_bench_allreduce(command, line);
   command.callback([options, &command, &line] {

@@ -7,11 +7,12 @@
 #include <filesystem>
 #include <fourge/error.hpp>
 #include <fourge/nvfp4_quantize.hpp>
-#include <map>
 #include <memory>
+#include <string_view>
 #include <thread>
 
 #include "tools/bench/jit_bench.hpp"
+#include "tools/bench/series.hpp"
 #include "tools/command.hpp"
 #include "tools/execution.hpp"
 #include "tools/report.hpp"
@@ -25,7 +26,8 @@ namespace fs = std::filesystem;
 struct JitOptions {
   std::string target = "sm_90a";
   std::vector<std::string> ops;
-  std::size_t sample = 8;
+  std::size_t sample = 3;
+  bool full = false;
   std::string on = "auto";
 };
 
@@ -62,17 +64,13 @@ std::string row_of(const Figure& figure) {
                      figure.goal ? (figure.reached() ? "reached" : "MISSED") : "", figure.note);
 }
 
-Json to_json(const std::vector<Figure>& figures) {
-  Json list = Json::array();
-  for (const Figure& figure : figures) {
-    Json one{{"name", figure.name}, {"value", figure.value}, {"unit", figure.unit}};
-    if (figure.goal) {
-      one[figure.at_least ? "at_least" : "at_most"] = *figure.goal;
-      one["reached"] = figure.reached();
-    }
-    list.push_back(std::move(one));
+Json to_json(const Figure& figure) {
+  Json one{{"name", figure.name}, {"value", figure.value}, {"unit", figure.unit}};
+  if (figure.goal) {
+    one[figure.at_least ? "at_least" : "at_most"] = *figure.goal;
+    one["reached"] = figure.reached();
   }
-  return list;
+  return one;
 }
 
 struct Summary {
@@ -87,20 +85,31 @@ void add(Summary& summary, const CompileTime& one) {
   if (summary.worst == nullptr || one.cpu_ratio > summary.worst->cpu_ratio) summary.worst = &one;
 }
 
-std::string text_of(const CompileTimes& times) {
-  std::map<std::string, Summary> ops;
+std::string compile_heading(const JitOptions& jit, std::size_t count, std::size_t legal) {
+  const std::string most =
+      jit.full ? "" : fmt::format(", at most {} of each operation", jit.sample);
+  return fmt::format(
+      "\n{} of {} variants: pairwise sample, seed {}{}; times over the empty kernel's\n"
+      "{:<30} {:>5} {:>7} {:>7} {:>7} {:>7}  {}\n",
+      count, legal, kSampleSeed, most, "compiles of", "n", "median", "worst", "med.cpu", "wor.cpu",
+      "worst variant");
+}
+
+std::string_view op_of(const CompileTime& one) {
+  return std::string_view(one.spec).substr(0, one.spec.find_first_of("[@"));
+}
+
+// A line for the operation that the last variant is of.
+std::string last_op_text(const CompileTimes& times) {
+  const std::string_view op = op_of(times.variants.back());
+  Summary summary;
   for (const CompileTime& one : times.variants) {
-    add(ops[one.spec.substr(0, one.spec.find_first_of("[@"))], one);
+    if (op_of(one) == op) add(summary, one);
   }
-  std::string text = fmt::format("\n{:<30} {:>5} {:>7} {:>7} {:>7} {:>7}  {}\n", "compiles of", "n",
-                                 "median", "worst", "med.cpu", "wor.cpu", "worst variant");
-  for (const auto& [op, summary] : ops) {
-    text += fmt::format(
-        "{:<30} {:>5} {:>7.2f} {:>7.2f} {:>7.2f} {:>7.2f}  {}\n", op, summary.ratios.size(),
-        median_of(summary.ratios), *std::max_element(summary.ratios.begin(), summary.ratios.end()),
-        median_of(summary.cpu_ratios), summary.worst->cpu_ratio, summary.worst->spec);
-  }
-  return text;
+  return fmt::format("{:<30} {:>5} {:>7.2f} {:>7.2f} {:>7.2f} {:>7.2f}  {}\n", op,
+                     summary.ratios.size(), median_of(summary.ratios),
+                     *std::max_element(summary.ratios.begin(), summary.ratios.end()),
+                     median_of(summary.cpu_ratios), summary.worst->cpu_ratio, summary.worst->spec);
 }
 
 std::vector<Figure> figures_of(const CompileTimes& times) {
@@ -132,44 +141,91 @@ Json to_json(const CompileTimes& times) {
   return list;
 }
 
-ExitCode bench_jit(const JitOptions& jit, const CommonOptions& common) {
-  const Place place = choose_place(jit.on, std::nullopt);
-  const std::string target_text = place ? place->target.value().text() : jit.target;
-  const Target target = Target::parse(target_text);
-  const std::vector<const OpDefinition*> ops = parse_ops(jit.ops);
-  const Options options = library_options(common);
-  ::umask(022);  // a cache that others may write is not believed
-  const Scratch scratch;
-  const KernelSpec spec(nvfp4_quantize_op(), target);
-  const std::string machine =
-      fmt::format("{} processors, load {}, {}", std::thread::hardware_concurrency(), load_text(),
-                  describe(place));
+class JitBench {
+ public:
+  JitBench(const JitOptions& jit, const CommonOptions& common)
+      : jit_(jit),
+        json_(common.json),
+        place_(choose_place(jit.on, std::nullopt)),
+        target_(Target::parse(place_ ? place_->target.value().text() : jit.target)),
+        ops_(parse_ops(jit.ops)),
+        options_(library_options(common)),
+        machine_(fmt::format("{} processors, load {}, {}", std::thread::hardware_concurrency(),
+                             load_text(), describe(place_))) {}
 
-  std::vector<Figure> figures = measure_hits(options, spec, scratch.path());
-  const auto append = [&](const std::vector<Figure>& more) {
-    figures.insert(figures.end(), more.begin(), more.end());
-  };
-  append(measure_processes(options, spec, scratch.path(),
-                           place ? std::optional<int>(place->ordinal) : std::nullopt));
-  if (place) {
-    Options own = options;
-    own.cache_directory = scratch.path() + "/hits";
-    append(measure_launches(own, place->ordinal));
+  ExitCode run() {
+    if (!json_) print_text(fmt::format("{}; target {}\n\n", machine_, target_.text()));
+    const SeriesEnd end = run_series([this] { measure_all(); });
+    if (json_) {
+      Json document{{"machine", machine_},
+                    {"target", target_.text()},
+                    {"figures", figures_},
+                    {"compiles", to_json(times_)}};
+      end.add_to(document);
+      print_json(document);
+    }
+    return end.code;
   }
-  append(measure_prewarm(options, target, scratch.path()));
-  const CompileTimes times = measure_compiles(options, ops, target, jit.sample);
-  append(figures_of(times));
-  if (common.json) {
-    print_json({{"machine", machine},
-                {"target", target.text()},
-                {"figures", to_json(figures)},
-                {"compiles", to_json(times)}});
-    return ExitCode::ok;
+
+ private:
+  void report(const Figure& figure) {
+    figures_.push_back(to_json(figure));
+    if (!json_) print_text(row_of(figure));
   }
-  std::string text = fmt::format("{}; target {}\n\n", machine, target.text());
-  for (const Figure& figure : figures) text += row_of(figure);
-  print_text(text + text_of(times));
-  return ExitCode::ok;
+
+  void measure_all() {
+    ::umask(022);  // a cache that others may write is not believed
+    const Scratch scratch;
+    const KernelSpec spec(nvfp4_quantize_op(), target_);
+    const FigureReport each = [this](const Figure& figure) { report(figure); };
+    measure_hits(options_, spec, scratch.path(), each);
+    if (Interruption::wanted()) return;
+    measure_processes(options_, spec, scratch.path(),
+                      place_ ? std::optional<int>(place_->ordinal) : std::nullopt, each);
+    if (Interruption::wanted()) return;
+    if (place_) {
+      Options own = options_;
+      own.cache_directory = scratch.path() + "/hits";
+      measure_launches(own, place_->ordinal, each);
+    }
+    if (Interruption::wanted()) return;
+    measure_prewarm(options_, target_, scratch.path(), each);
+    if (Interruption::wanted()) return;
+    measure_compile_times();
+  }
+
+  void measure_compile_times() {
+    const std::vector<KernelSpec> specs =
+        compile_sample(ops_, target_, jit_.full ? 0 : jit_.sample);
+    if (!json_) {
+      std::size_t legal = 0;
+      for (const OpDefinition* op : ops_) legal += legal_variants(*op, target_).size();
+      print_text(compile_heading(jit_, specs.size(), legal));
+    }
+    measure_compiles(options_, specs, [&](const CompileTimes& times) {
+      times_ = times;
+      const std::size_t done = times.variants.size();
+      const bool last_of_op = done == specs.size() || &specs[done].op() != &specs[done - 1].op();
+      if (!json_ && last_of_op) print_text(last_op_text(times));
+    });
+    if (!json_) print_text("\n");
+    for (const Figure& figure : figures_of(times_)) report(figure);
+  }
+
+  const JitOptions& jit_;
+  const bool json_;
+  const Place place_;
+  const Target target_;
+  const std::vector<const OpDefinition*> ops_;
+  const Options options_;
+  const std::string machine_;
+  Json figures_ = Json::array();
+  CompileTimes times_;
+};
+
+ExitCode bench_jit(const JitOptions& jit, const CommonOptions& common) {
+  const Interruption interruption;
+  return JitBench(jit, common).run();
 }
 
 }  // namespace
@@ -179,8 +235,10 @@ void add_bench_jit(CLI::App& parent, CommandLine& line) {
   CLI::App& command = add_command(
       parent, line, "jit", "Time the host side: compiles, caches, fresh processes, launches.",
       "Needs NVRTC and no GPU; with one there are more lines. Compile times are ratios to NVRTC's\n"
-      "time for an empty kernel in the same run.\n\n"
-      "  fourge bench jit --sample 0        every pair of axis values, some minutes");
+      "time for an empty kernel in the same run. A line is printed as soon as it is measured. With "
+      "--json,\n"
+      "SIGINT or SIGTERM ends the document with what there is and \"complete\": false.\n\n"
+      "  fourge bench jit --full            every pair of axis values, some minutes");
   command.add_option("--target", options->target, "Target, where there is no GPU")
       ->capture_default_str();
   command.add_option("--op", options->ops, "Compile variants of these only; may be repeated")
@@ -188,8 +246,10 @@ void add_bench_jit(CLI::App& parent, CommandLine& line) {
       ->take_all();
   command
       .add_option("--sample", options->sample,
-                  "Variants of each operation at most; 0: all of the pairwise sample")
+                  "Variants of each operation at most, from its pairwise sample")
+      ->check(CLI::Range(1, 10'000))
       ->capture_default_str();
+  command.add_flag("--full", options->full, "All of the pairwise samples");
   command.add_option("--on", options->on, "auto, gpu, host, or a device's number")
       ->capture_default_str();
   command.callback([options, &line] {

@@ -2,10 +2,15 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <chrono>
+#include <map>
 #include <memory>
 
 #include "runtime/tuning/tuned_choice.hpp"
 #include "tools/bench/gpu_bench.hpp"
+#include "tools/bench/gpu_session.hpp"
+#include "tools/bench/median.hpp"
+#include "tools/bench/series.hpp"
 #include "tools/cache_access.hpp"
 #include "tools/command.hpp"
 #include "tools/execution.hpp"
@@ -17,12 +22,12 @@ namespace fourge::tools {
 namespace {
 
 constexpr std::size_t kTurns = 3;
+// Fewer than a benchmark's: what counts is the order of variants, and there are many of them.
+constexpr std::size_t kCallsAReplay = 1024;
+constexpr const char* kShapes = "1x7168,16x7168,128x7168,1024x7168,4096x7168,16384x7168";
 
 struct TuneOptions {
-  std::vector<std::string> what;
-  std::string shapes = "1x7168,16x7168,128x7168,1024x7168,4096x7168,16384x7168";
-  std::size_t samples = 30;
-  std::string on = "gpu";
+  GpuSessionOptions session;
   bool dry_run = false;
 };
 
@@ -107,42 +112,107 @@ TuningStore open_store(const Runtime& runtime, const TuneOptions& options) {
   return TuningStore(library.cache_directory, cache::posix_file_system(), trust);
 }
 
-ExitCode tune(const TuneOptions& options, const CommonOptions& common) {
-  if (options.what.empty()) {
-    throw Error(ErrorKind::invalid_argument, "tune: name an operation or a spec, or \"allreduce\"");
+class Tuning {
+ public:
+  Tuning(const TuneOptions& options, const CommonOptions& common, const DeviceInfo& device)
+      : turn_samples_(std::max<std::size_t>(options.session.samples / kTurns, 3)),
+        keep_(!options.dry_run),
+        json_(common.json),
+        shapes_(parse_shapes(options.session.shapes)),
+        wanted_(parse_wanted(options.session.what, device.target.value().text())),
+        runtime_(session_options(common)),
+        store_(open_store(runtime_, options)),
+        gpu_(runtime_, device, kCallsAReplay) {}
+
+  ExitCode run() {
+    const SeriesEnd end = run_series([this] { tune_all(); });
+    if (json_) {
+      const DeviceInfo& device = gpu_.device();
+      Json document{{"device", device.name},
+                    {"multiprocessors", device.multiprocessors},
+                    {"kept", keep_},
+                    {"calls", wanted_.size() * shapes_.size()},
+                    {"results", results_}};
+      end.add_to(document);
+      print_json(document);
+    }
+    return end.code;
   }
-  const std::vector<MatrixShape> shapes = parse_shapes(options.shapes);
-  parse_wanted(options.what, kHostTarget);  // bad input is an error with and without a GPU
-  const Place place = choose_place(options.on, std::nullopt);
-  if (!place) {
-    throw Error(ErrorKind::unsupported, "tuning needs a GPU; --on must name one");
+
+ private:
+  MatrixShape shape_of(const WantedSpec& wanted, MatrixShape shape) const {
+    if (wanted.op->cols != 0) shape.cols = wanted.op->cols;
+    return shape;
   }
-  Runtime runtime(library_options(common));
-  TuningStore store = open_store(runtime, options);
-  GpuBench gpu(runtime, *place, std::max<std::size_t>(options.samples, 5));
-  Json results = Json::array();
-  for (const WantedSpec& wanted : parse_wanted(options.what, place->target.value().text())) {
-    const TuningBasis basis =
-        tuning_basis(wanted.spec, place->multiprocessors, runtime.options().ops);
-    for (MatrixShape shape : shapes) {
-      if (wanted.op->cols != 0) shape.cols = wanted.op->cols;
-      const CallShape call_shape = wanted.op->call_shape(shape);
-      const TunedCall call = tune_call(wanted.spec, call_shape, DeviceFacts{place->multiprocessors},
-                                       kTurns, [&](const KernelSpec& variant) {
-                                         return gpu.measure(*wanted.op, variant, shape).median_us;
-                                       });
-      if (!options.dry_run) store.keep(record_of(call, place->name, basis));
-      results.push_back(to_json(call));
-      if (!common.json) print_text(row_of(call));
+
+  void compile_candidates() {
+    std::vector<KernelSpec> specs;
+    for (const WantedSpec& wanted : wanted_) {
+      for (const MatrixShape& shape : shapes_) {
+        const CallShape call = wanted.op->call_shape(shape_of(wanted, shape));
+        const auto candidates = launch_candidates(wanted.spec, call);
+        specs.insert(specs.end(), candidates.begin(), candidates.end());
+      }
+    }
+    const auto start = std::chrono::steady_clock::now();
+    compile_ahead(runtime_, specs);
+    if (!json_) {
+      print_text(fmt::format("{}: kernels ready after {}\n", gpu_.device().name,
+                             duration_text(std::chrono::steady_clock::now() - start)));
     }
   }
-  if (common.json) {
-    print_json({{"device", place->name},
-                {"multiprocessors", place->multiprocessors},
-                {"kept", !options.dry_run},
-                {"results", results}});
+
+  void tune_all() {
+    compile_candidates();
+    for (const WantedSpec& wanted : wanted_) {
+      for (const MatrixShape& shape : shapes_) {
+        if (Interruption::wanted()) return;
+        tune(wanted, shape_of(wanted, shape));
+      }
+    }
   }
-  return ExitCode::ok;
+
+  void tune(const WantedSpec& wanted, const MatrixShape& shape) {
+    std::map<std::string, TimedCall> timed;
+    const auto timer = [&](const KernelSpec& variant) {
+      const std::string text = variant.text();
+      auto found = timed.find(text);
+      if (found == timed.end()) {
+        found = timed.emplace(text, gpu_.prepare(*wanted.op, variant, shape)).first;
+      }
+      return median_of(gpu_.time(found->second, turn_samples_));
+    };
+    const int multiprocessors = gpu_.device().multiprocessors;
+    const TunedCall call = tune_call(wanted.spec, wanted.op->call_shape(shape),
+                                     DeviceFacts{multiprocessors}, kTurns, timer);
+    if (keep_) {
+      const TuningBasis basis = tuning_basis(wanted.spec, multiprocessors, runtime_.options().ops);
+      store_.keep(record_of(call, gpu_.device().name, basis));
+    }
+    results_.push_back(to_json(call));
+    if (!json_) print_text(row_of(call));
+  }
+
+  const std::size_t turn_samples_;
+  const bool keep_;
+  const bool json_;
+  const std::vector<MatrixShape> shapes_;
+  const std::vector<WantedSpec> wanted_;
+  Runtime runtime_;
+  TuningStore store_;
+  GpuBench gpu_;
+  Json results_ = Json::array();
+};
+
+ExitCode tune(const TuneOptions& options, const CommonOptions& common) {
+  if (options.session.what.empty()) {
+    throw Error(ErrorKind::invalid_argument, "tune: name an operation or a spec, or \"allreduce\"");
+  }
+  parse_shapes(options.session.shapes);  // bad input is an error with and without a GPU
+  parse_wanted(options.session.what, kHostTarget);
+  const DeviceInfo device = open_gpu(options.session, "tuning");
+  const Interruption interruption;
+  return Tuning(options, common, device).run();
 }
 
 }  // namespace
@@ -156,14 +226,16 @@ void add_tune(CLI::App& app, CommandLine& line) {
       "cache directory, for this model of GPU and for rows up to the next power of two.\n"
       "Runtime::best_variant() takes it from there. Where an operation is one of a mixture of "
       "experts,\n"
-      "the rows of --shapes are tokens.\n\n"
+      "the rows of --shapes are tokens. All variants are compiled first, in worker processes. What "
+      "has been\n"
+      "found is kept and printed at once; SIGINT or SIGTERM ends the --json document with that, "
+      "and\n"
+      "\"complete\": false.\n\n"
       "  fourge tune nvfp4_quantize --shapes 1x7168,64x7168,4096x7168\n"
       "  fourge tune 'nvfp4_quantize_per_token[layout=128x4]' --shapes 1024x16384 --json");
-  command.add_option("what", options->what, "Operations or specs; at least one");
-  command.add_option("--shapes", options->shapes, "ROWSxCOLS,...")->capture_default_str();
-  command.add_option("--samples", options->samples, "Replays that are timed, three times over")
-      ->capture_default_str();
-  command.add_option("--on", options->on, "gpu, or a device's number")->capture_default_str();
+  options->session.shapes = kShapes;
+  add_gpu_session_options(command, options->session, "Operations or specs; at least one",
+                          "Replays of each variant that are timed, in three turns");
   command.add_flag("--dry-run", options->dry_run, "Keep nothing");
   add_tune_allreduce(command, line);
   command.callback([options, &command, &line] {

@@ -12,6 +12,7 @@ enum class ExitCode : int {
   environment = 3,     // something is missing here: NVRTC, the GPU asked for, a disassembler
   compile_failed = 4,  // a compiler refused a generated source, or a worker process died
   failure = 5,         // the CUDA driver, input/output, a defect
+  interrupted = 6,  // ended early by SIGINT or SIGTERM; what was measured so far is in the output
 };
 
 inline ExitCode exit_code_of(ErrorKind kind) noexcept {
@@ -42,6 +43,7 @@ inline constexpr const char* kExitCodeHelp =
     "  2  bad usage or bad input\n"
     "  3  something is missing here: NVRTC, the GPU asked for, a disassembler\n"
     "  4  a compile failed\n"
-    "  5  the CUDA driver, input or output failed";
+    "  5  the CUDA driver, input or output failed\n"
+    "  6  a benchmark was interrupted; what it printed is what it had measured";
 
 }  // namespace fourge::tools

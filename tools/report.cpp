@@ -10,14 +10,13 @@
 namespace fourge::tools {
 namespace {
 
-void print_error(std::string_view kind, std::string_view message, Json details, bool json) {
-  std::fprintf(stderr, "fourge: error: %.*s\n", static_cast<int>(message.size()), message.data());
-  if (!json) {
-    return;
-  }
-  Json error{{"kind", kind}, {"message", message}};
-  error.update(details);
-  print_json(Json{{"error", error}});
+Json object_of(std::string_view kind, std::string_view message) {
+  return {{"kind", kind}, {"message", message}};
+}
+
+void print_error(const Json& error, bool json) {
+  std::fprintf(stderr, "fourge: error: %s\n", error.at("message").get<std::string>().c_str());
+  if (json) print_json({{"error", error}});
 }
 
 }  // namespace
@@ -38,29 +37,30 @@ std::string one_line(const Json& document) {
 }
 
 void report_error(std::string_view kind, std::string_view message, bool json) {
-  print_error(kind, message, Json::object(), json);
+  print_error(object_of(kind, message), json);
+}
+
+Json error_object(const std::exception& exception) {
+  const auto* error = dynamic_cast<const Error*>(&exception);
+  if (error == nullptr) {
+    return dynamic_cast<const std::bad_alloc*>(&exception) != nullptr
+               ? object_of("io", "out of memory")
+               : object_of("internal", exception.what());
+  }
+  Json object = object_of(to_string(error->kind()), error->what());
+  if (const auto* compile = dynamic_cast<const CompileError*>(error)) {
+    object["log"] = compile->log();
+    object["source_path"] = compile->source_path();
+  } else if (const auto* driver = dynamic_cast<const DriverError*>(error)) {
+    object["status"] = driver->status();
+  }
+  return object;
 }
 
 ExitCode report_exception(const std::exception& exception, bool json) {
-  if (const auto* compile = dynamic_cast<const CompileError*>(&exception)) {
-    print_error(to_string(compile->kind()), compile->what(),
-                {{"log", compile->log()}, {"source_path", compile->source_path()}}, json);
-    return exit_code_of(compile->kind());
-  }
-  if (const auto* driver = dynamic_cast<const DriverError*>(&exception)) {
-    print_error(to_string(driver->kind()), driver->what(), {{"status", driver->status()}}, json);
-    return exit_code_of(driver->kind());
-  }
-  if (const auto* error = dynamic_cast<const Error*>(&exception)) {
-    report_error(to_string(error->kind()), error->what(), json);
-    return exit_code_of(error->kind());
-  }
-  if (dynamic_cast<const std::bad_alloc*>(&exception) != nullptr) {
-    report_error("io", "out of memory", json);
-    return ExitCode::failure;
-  }
-  report_error("internal", exception.what(), json);
-  return ExitCode::failure;
+  print_error(error_object(exception), json);
+  const auto* error = dynamic_cast<const Error*>(&exception);
+  return error == nullptr ? ExitCode::failure : exit_code_of(error->kind());
 }
 
 double milliseconds(std::chrono::nanoseconds duration) {

@@ -23,7 +23,9 @@ std::string one_line(const Json& document);
 
 // "fourge: error: ..." and, with json, {"error": {"kind": ..., "message": ...}} on standard output.
 void report_error(std::string_view kind, std::string_view message, bool json);
-// The same for an exception of any type; the exit code that belongs to it.
+// What stands below "error" in it, for an exception of any type.
+Json error_object(const std::exception& exception);
+// The same for such an exception; the exit code that belongs to it.
 ExitCode report_exception(const std::exception& exception, bool json);
 
 double milliseconds(std::chrono::nanoseconds duration);

@@ -1,6 +1,7 @@
 #include "tests/gpu/fake_cuda.hpp"
 
 #include <array>
+#include <cstdlib>
 #include <cstring>
 
 #include "runtime/driver/driver.hpp"
@@ -122,7 +123,8 @@ CUresult device_get_attribute(int* value, CUdevice_attribute which, CUdevice dev
 
 CUresult device_total_mem(std::size_t* bytes, CUdevice) {
   RECORD("cuDeviceTotalMem");
-  *bytes = std::size_t{140} << 30;
+  const char* const mib = std::getenv("FOURGE_FAKE_MEMORY_MIB");
+  *bytes = mib == nullptr ? std::size_t{140} << 30 : std::strtoull(mib, nullptr, 10) << 20;
   return CUDA_SUCCESS;
 }
 
@@ -252,9 +254,26 @@ CUresult kernel_get_function(CUfunction* function, CUkernel) {
   return CUDA_SUCCESS;
 }
 
+// For a program that runs on it and cannot set its state: FOURGE_FAKE_PARAMETERS has the sizes, each aligned to
+// itself, as "8884".
+CUresult environment_parameter(const char* sizes, std::size_t index, std::size_t* offset,
+                               std::size_t* size) {
+  if (index >= std::strlen(sizes)) return CUDA_ERROR_INVALID_VALUE;
+  *offset = 0;
+  for (std::size_t i = 0; i <= index; ++i) {
+    *size = static_cast<std::size_t>(sizes[i] - '0');
+    *offset = (*offset + *size - 1) / *size * *size;
+    if (i != index) *offset += *size;
+  }
+  return CUDA_SUCCESS;
+}
+
 CUresult kernel_get_param_info(CUkernel, std::size_t index, std::size_t* offset,
                                std::size_t* size) {
   RECORD("cuKernelGetParamInfo");
+  if (const char* const sizes = std::getenv("FOURGE_FAKE_PARAMETERS"); sizes != nullptr) {
+    return environment_parameter(sizes, index, offset, size);
+  }
   if (index >= state().param_count) return CUDA_ERROR_INVALID_VALUE;
   *offset = state().params[index].offset;
   *size = state().params[index].size;
@@ -284,6 +303,12 @@ CUresult launch(const CUlaunchConfig* config, CUfunction function, void** params
   for (std::size_t i = 0; i < fake.param_count; ++i) {
     std::memcpy(launch.values[i].data(), params[i], fake.params[i].size);
   }
+  return CUDA_SUCCESS;
+}
+
+CUresult event_elapsed(float* milliseconds, CUevent, CUevent) {
+  RECORD("cuEventElapsedTime");
+  *milliseconds = 1.0F;
   return CUDA_SUCCESS;
 }
 
@@ -330,6 +355,7 @@ void* find_own(const char* name) {
       {"cuKernelGetParamInfo", address(kernel_get_param_info)},
       {"cuKernelSetAttribute", address(kernel_set_attribute)},
       {"cuLaunchKernelEx", address(launch)},
+      {"cuEventElapsedTime", address(event_elapsed)},
   };
   for (const Entry& entry : own) {
     if (std::strcmp(entry.name, name) == 0) return entry.function;

@@ -233,25 +233,39 @@ const BenchOp& find_bench_op(std::string_view name) {
                           fmt::join(known, ", ")));
 }
 
+std::string bench_content_kind(const KernelSpec& spec, std::string_view buffer) {
+  if (is_numbers(buffer)) return std::string(number_type(spec, buffer));
+  if (buffer == "x_scales") return "factors";
+  if (buffer == "scales" || buffer == "linear" || buffer == "tiled") {
+    return spec.op().name.starts_with("mx") ? "ue8m0" : "e4m3 scales";
+  }
+  return buffer == "data" ? "e4m3 codes" : "bits";
+}
+
 std::vector<std::uint8_t> bench_content(const KernelSpec& spec, std::string_view buffer,
                                         std::size_t bytes) {
   Numbers numbers;
+  const std::string kind = bench_content_kind(spec, buffer);
   std::vector<std::uint8_t> content;
   content.reserve(bytes + 4);
-  while (content.size() < bytes) {
-    if (is_numbers(buffer)) {
-      put_number(number_type(spec, buffer), numbers.next(), content);
-    } else if (buffer == "x_scales") {
-      put_number("f32", 0.01F + 0.001F * numbers.next(), content);
-    } else if (buffer == "scales" || buffer == "linear" || buffer == "tiled") {
-      // Powers around one as UE8M0 (127) and ordinary numbers as E4M3.
-      const bool ue8m0 = spec.op().name.starts_with("mx");
-      content.push_back(static_cast<std::uint8_t>((ue8m0 ? 120 : 0x30) + numbers.bits() % 16));
-    } else if (buffer == "data") {
-      content.push_back(static_cast<std::uint8_t>(numbers.bits() & 0xBFU));  // E4M3 without NaN
-    } else {
-      content.push_back(static_cast<std::uint8_t>(numbers.bits()));
-    }
+  const auto fill = [&](const auto& next) {
+    while (content.size() < bytes) next();
+  };
+  const auto put_bits = [&](std::uint64_t bits) {
+    content.push_back(static_cast<std::uint8_t>(bits));
+  };
+  if (is_numbers(buffer)) {
+    fill([&] { put_number(kind, numbers.next(), content); });
+  } else if (kind == "factors") {
+    fill([&] { put_number("f32", 0.01F + 0.001F * numbers.next(), content); });
+  } else if (kind == "ue8m0" || kind == "e4m3 scales") {
+    // Powers around one as UE8M0 (127) and ordinary numbers as E4M3.
+    const unsigned first = kind == "ue8m0" ? 120 : 0x30;
+    fill([&] { put_bits(first + numbers.bits() % 16); });
+  } else if (kind == "e4m3 codes") {
+    fill([&] { put_bits(numbers.bits() & 0xBFU); });  // without NaN
+  } else {
+    fill([&] { put_bits(numbers.bits()); });
   }
   content.resize(bytes);
   return content;

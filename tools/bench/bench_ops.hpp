@@ -83,5 +83,7 @@ const BenchOp& find_bench_op(std::string_view name);
 // begins alike.
 std::vector<std::uint8_t> bench_content(const KernelSpec& spec, std::string_view buffer,
                                         std::size_t bytes);
+// Buffers for which this is equal have the same content, but for its length.
+std::string bench_content_kind(const KernelSpec& spec, std::string_view buffer);
 
 }  // namespace fourge::tools

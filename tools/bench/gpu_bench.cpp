@@ -6,6 +6,8 @@
 #include <cstring>
 #include <fourge/error.hpp>
 
+#include "tools/bench/median.hpp"
+
 namespace fourge::tools {
 namespace {
 
@@ -19,18 +21,22 @@ std::size_t aligned(std::size_t bytes) {
   return (bytes + kAlignment - 1) / kAlignment * kAlignment;
 }
 
-double median(std::vector<double> values) {
-  std::sort(values.begin(), values.end());
-  const std::size_t middle = values.size() / 2;
-  return values.size() % 2 == 1 ? values[middle] : (values[middle - 1] + values[middle]) / 2;
-}
-
 }  // namespace
 
-GpuBench::GpuBench(Runtime& runtime, const DeviceInfo& device, std::size_t samples)
+bool GpuBench::PoolKey::serves(const PoolKey& other) const {
+  return op == other.op && shape.rows == other.shape.rows && shape.cols == other.shape.cols &&
+         spec.same_results(other.spec) &&
+         std::equal(regions.begin(), regions.end(), other.regions.begin(), other.regions.end(),
+                    [](const BufferRegion& a, const BufferRegion& b) {
+                      return a.name == b.name && a.pointer == b.pointer && a.bytes == b.bytes &&
+                             a.access == b.access;
+                    });
+}
+
+GpuBench::GpuBench(Runtime& runtime, const DeviceInfo& device, std::size_t calls_a_replay)
     : runtime_(runtime),
       device_(device),
-      samples_(samples),
+      calls_a_replay_(calls_a_replay),
       context_(device.ordinal),
       stream_(context_) {
   copy_ = measure_copy();
@@ -55,12 +61,12 @@ double GpuBench::measure_copy() {
   return best;
 }
 
-GpuBench::Pool GpuBench::make_pool(const BenchOp& op, const KernelSpec& spec,
-                                   const MatrixShape& shape) {
+std::shared_ptr<const BufferPool> GpuBench::pool_for(const BenchOp& op, const KernelSpec& spec,
+                                                     const MatrixShape& shape) {
   const OpDefinition& definition = spec.op();
-  Pool pool;
-  pool.args.resize(definition.args_size);
-  op.fill(spec, shape, pool.args.data());
+  auto pool = std::make_shared<BufferPool>();
+  pool->args.resize(definition.args_size);
+  op.fill(spec, shape, pool->args.data());
   // Addresses that are only recognised, never used.
   std::vector<std::size_t> offsets;
   for (const Param& param : definition.params) {
@@ -68,66 +74,91 @@ GpuBench::Pool GpuBench::make_pool(const BenchOp& op, const KernelSpec& spec,
         std::find(op.unused.begin(), op.unused.end(), param.name) != op.unused.end();
     if (param.type.ends_with('*') && !unused) {
       const std::uintptr_t mark = (offsets.size() + 1) << 40;
-      std::memcpy(pool.args.data() + param.offset, &mark, sizeof(mark));
+      std::memcpy(pool->args.data() + param.offset, &mark, sizeof(mark));
       offsets.push_back(param.offset);
     }
   }
-  const auto regions = definition.regions(spec, pool.args.data());
+  PoolKey key{op.op, shape, spec, definition.regions(spec, pool->args.data())};
+  if (pool_key_ && pool_key_->serves(key) && !pool_->updated) {
+    return pool_;
+  }
+  pool_key_.reset();
+  pool_.reset();
   std::size_t set = 0;
-  for (const BufferRegion& region : regions) {
-    pool.bytes += region.bytes;
+  for (const BufferRegion& region : key.regions) {
+    pool->bytes += region.bytes;
     set += aligned(region.bytes);
     const auto mark = reinterpret_cast<std::uintptr_t>(region.pointer);
-    pool.pointer_offsets.push_back(offsets.at((mark >> 40) - 1));
-    pool.strides.push_back(aligned(region.bytes));
+    pool->pointer_offsets.push_back(offsets.at((mark >> 40) - 1));
+    pool->strides.push_back(aligned(region.bytes));
+    pool->written_only.push_back(region.access == Access::write);
+    pool->updated = pool->updated || region.access == Access::read_write;
   }
-  pool.sets = std::clamp<std::size_t>(3 * device_.l2_bytes / set + 1, 2, kMostCalls);
-  for (const BufferRegion& region : regions) {
-    fill_buffer(op, spec, shape, region, pool);
+  pool->sets = std::clamp<std::size_t>(3 * device_.l2_bytes / set + 1, 2, kMostCalls);
+  for (const BufferRegion& region : key.regions) {
+    fill_buffer(op, spec, shape, region, *pool);
   }
   if (op.bytes != nullptr) {
-    pool.bytes = op.bytes(spec, shape);
+    pool->bytes = op.bytes(spec, shape);
   }
-  return pool;
+  pool_ = std::move(pool);
+  pool_key_.emplace(std::move(key));
+  return pool_;
+}
+
+const std::vector<std::uint8_t>& GpuBench::pattern(const KernelSpec& spec, std::string_view buffer,
+                                                   std::size_t bytes) {
+  std::vector<std::uint8_t>& kept = patterns_[bench_content_kind(spec, buffer)];
+  if (kept.size() < bytes) {
+    kept = bench_content(spec, buffer, bytes);
+  }
+  return kept;
 }
 
 // The next buffer of the pool, for all sets.
 void GpuBench::fill_buffer(const BenchOp& op, const KernelSpec& spec, const MatrixShape& shape,
-                           const BufferRegion& region, Pool& pool) {
+                           const BufferRegion& region, BufferPool& pool) {
   const std::size_t stride = pool.strides[pool.buffers.size()];
   const std::size_t size = pool.sets * stride;
   pool.names.push_back(region.name);
   pool.buffers.push_back(std::make_unique<DeviceBuffer>(context_, std::max(size, kAlignment)));
   DeviceBuffer& buffer = *pool.buffers.back();
-  if (region.access == Access::write) {
-    buffer.fill(0, stream_.get());
-    return;
+  if (region.access == Access::write || size == 0) {
+    return;  // clear_outputs()
   }
-  std::vector<std::uint8_t> content;
+  std::vector<std::uint8_t> exact;
   if (op.exact != nullptr) {
-    content = op.exact(spec, shape, region.name);
+    exact = op.exact(spec, shape, region.name);
   }
-  if (content.empty()) {
-    content = bench_content(spec, region.name, std::min(size, kPattern));
-  } else {
+  if (!exact.empty()) {
     // The same in each set; many at once where they are small.
-    content.resize(stride);
+    exact.resize(stride);
     const std::size_t copies = std::clamp<std::size_t>(kPattern / stride, 1, pool.sets);
     for (std::size_t copy = 1; copy < copies; ++copy) {
-      content.insert(content.end(), content.begin(),
-                     content.begin() + static_cast<std::ptrdiff_t>(stride));
+      exact.insert(exact.end(), exact.begin(), exact.begin() + static_cast<std::ptrdiff_t>(stride));
     }
   }
-  for (std::size_t at = 0; at < size; at += content.size()) {
-    buffer.upload(content.data(), std::min(content.size(), size - at), stream_.get(), at);
+  const std::uint8_t* const content =
+      exact.empty() ? pattern(spec, region.name, std::min(size, kPattern)).data() : exact.data();
+  const std::size_t length = exact.empty() ? std::min(size, kPattern) : exact.size();
+  buffer.upload(content, std::min(length, size), stream_.get());
+  for (std::size_t at = length; at < size; at += length) {
+    buffer.copy_from(buffer, std::min(length, size - at), stream_.get(), 0, at);
   }
   stream_.synchronize();
+}
+
+// A result that is left over from another variant must not pass for one of this.
+void GpuBench::clear_outputs(const BufferPool& pool) {
+  for (std::size_t i = 0; i < pool.buffers.size(); ++i) {
+    if (pool.written_only[i]) pool.buffers[i]->fill(0, stream_.get());
+  }
 }
 
 // The first set of a pool.
 class GpuBench::Memory final : public BenchMemory {
  public:
-  Memory(const Pool& pool, const Stream& stream) : pool_(pool), stream_(stream) {}
+  Memory(const BufferPool& pool, const Stream& stream) : pool_(pool), stream_(stream) {}
 
   void read(std::string_view buffer, std::size_t offset, void* to,
             std::size_t bytes) const override {
@@ -144,52 +175,74 @@ class GpuBench::Memory final : public BenchMemory {
   }
 
  private:
-  const Pool& pool_;
+  const BufferPool& pool_;
   const Stream& stream_;
 };
 
-std::vector<double> GpuBench::sample_calls(const Graph& graph, std::size_t calls) {
+TimedCall GpuBench::prepare(const BenchOp& op, const KernelSpec& spec, const MatrixShape& shape) {
+  const Kernel kernel = runtime_.prepare(spec);
+  TimedCall timed;
+  timed.pool = pool_for(op, spec, shape);
+  const BufferPool& pool = *timed.pool;
+  clear_outputs(pool);
+  const std::size_t calls = std::max(pool.sets, kFewestCalls);
+  const std::size_t parts = (calls + calls_a_replay_ - 1) / calls_a_replay_;
+  std::vector<std::byte> args = pool.args;
+  for (std::size_t part = 0; part < parts; ++part) {
+    const std::size_t first = calls * part / parts;
+    const std::size_t last = calls * (part + 1) / parts;
+    const auto body = [&] {
+      for (std::size_t call = first; call < last; ++call) {
+        for (std::size_t i = 0; i < pool.buffers.size(); ++i) {
+          const std::uint8_t* p = pool.buffers[i]->data() + call % pool.sets * pool.strides[i];
+          std::memcpy(args.data() + pool.pointer_offsets[i], &p, sizeof(p));
+        }
+        kernel.launch_args(op.op, args.data(), args.size(), stream_.get());
+      }
+    };
+    timed.parts.emplace_back(new TimedCall::Part{Graph(context_, stream_, body), last - first});
+  }
   Event begin(context_);
   Event end(context_);
-  std::vector<double> samples;
-  for (std::size_t i = 0; i < kWarmUps + samples_; ++i) {
-    begin.record(stream_.get());
-    graph.launch(stream_.get());
-    end.record(stream_.get());
-    end.synchronize();
-    if (i >= kWarmUps) {
-      samples.push_back(Event::milliseconds(begin, end) * 1e3 / static_cast<double>(calls));
-    }
+  for (std::size_t i = 0; i < std::max(kWarmUps, parts); ++i) {
+    replay(*timed.parts[i % parts], begin, end);
   }
-  return samples;
+  return timed;
 }
 
-Measurement GpuBench::measure(const BenchOp& op, const KernelSpec& spec, const MatrixShape& shape) {
-  const Kernel kernel = runtime_.prepare(spec);
-  const Pool pool = make_pool(op, spec, shape);
-  const std::size_t calls = std::max(pool.sets, kFewestCalls);
-  const Graph graph(context_, stream_, [&] {
-    for (std::size_t call = 0; call < calls; ++call) {
-      std::vector<std::byte> args = pool.args;
-      for (std::size_t i = 0; i < pool.buffers.size(); ++i) {
-        const std::uint8_t* p = pool.buffers[i]->data() + call % pool.sets * pool.strides[i];
-        std::memcpy(args.data() + pool.pointer_offsets[i], &p, sizeof(p));
-      }
-      kernel.launch_args(op.op, args.data(), args.size(), stream_.get());
-    }
-  });
-  std::vector<double> samples = sample_calls(graph, calls);
+double GpuBench::replay(const TimedCall::Part& part, Event& begin, Event& end) {
+  begin.record(stream_.get());
+  part.graph.launch(stream_.get());
+  end.record(stream_.get());
+  end.synchronize();
+  return Event::milliseconds(begin, end) * 1e3 / static_cast<double>(part.calls);
+}
+
+std::vector<double> GpuBench::time(TimedCall& call, std::size_t samples) {
+  Event begin(context_);
+  Event end(context_);
+  std::vector<double> times;
+  for (std::size_t i = 0; i < samples; ++i) {
+    times.push_back(replay(*call.parts[call.next++ % call.parts.size()], begin, end));
+  }
+  return times;
+}
+
+Measurement GpuBench::measure(const BenchOp& op, const KernelSpec& spec, const MatrixShape& shape,
+                              std::size_t samples) {
+  TimedCall call = prepare(op, spec, shape);
+  std::vector<double> times = time(call, samples);
   Measurement result;
   result.spec = spec.text();
   result.shape = shape;
-  result.bytes = pool.bytes;
-  result.sets = pool.sets;
-  result.replays = samples_;
-  result.best_us = *std::min_element(samples.begin(), samples.end());
-  result.median_us = median(std::move(samples));
+  result.bytes = call.pool->bytes;
+  result.sets = call.pool->sets;
+  result.replays = samples;
+  result.best_us = *std::min_element(times.begin(), times.end());
+  result.median_us = median_of(std::move(times));
   if (op.check != nullptr) {
     result.checked = true;
-    result.difference = op.check(spec, shape, Memory(pool, stream_));
+    result.difference = op.check(spec, shape, Memory(*call.pool, stream_));
   }
   return result;
 }

@@ -9,9 +9,12 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <optional>
 #include <string>
 #include <vector>
+
+#include "tools/bench/median.hpp"
 
 namespace fourge::tools {
 
@@ -42,31 +45,40 @@ struct CompileTimes {
   std::vector<CompileTime> variants;
 };
 
-// Compiles a pairwise sample of each operation's variants for a target in this process, after a first
-// compile that is not counted, and the empty kernel in between. most: variants of each operation; 0:
-// the whole sample.
-CompileTimes measure_compiles(const Options& options, const std::vector<const OpDefinition*>& ops,
-                              const Target& target, std::size_t most);
+// What takes a figure as soon as it is there.
+using FigureReport = std::function<void(const Figure&)>;
+
+// All of these end early when an interruption is wanted.
+
+inline constexpr std::uint64_t kSampleSeed = 9;
+// Pairwise samples of each operation's variants for a target, the same for the same arguments. most: variants of each
+// operation; 0: the whole sample.
+std::vector<KernelSpec> compile_sample(const std::vector<const OpDefinition*>& ops,
+                                       const Target& target, std::size_t most);
+
+// Compiles them in this process, after a first compile that is not counted, and the empty kernel in between.
+// report: after each one, with all so far; ratios are final when this returns.
+CompileTimes measure_compiles(const Options& options, const std::vector<KernelSpec>& specs,
+                              const std::function<void(const CompileTimes&)>& report);
 
 // Disk hit and memory hit through Runtime::build, on one thread and on sixteen. `spec` is compiled into
 // a cache directory below `scratch` first.
-std::vector<Figure> measure_hits(Options options, const KernelSpec& spec,
-                                 const std::string& scratch);
+void measure_hits(Options options, const KernelSpec& spec, const std::string& scratch,
+                  const FigureReport& report);
 
-// Starts this program again (`fourge worker-probe`) on a warm cache directory below `scratch`. With a
+// Starts this program again (`fourge probe`) on a warm cache directory below `scratch`. With a
 // device up to a first launched kernel.
-std::vector<Figure> measure_processes(const Options& options, const KernelSpec& spec,
-                                      const std::string& scratch, std::optional<int> device);
+void measure_processes(const Options& options, const KernelSpec& spec, const std::string& scratch,
+                       std::optional<int> device, const FigureReport& report);
 
 // `fourge prewarm` of some variants with one worker and with two.
-std::vector<Figure> measure_prewarm(const Options& options, const Target& target,
-                                    const std::string& scratch);
+void measure_prewarm(const Options& options, const Target& target, const std::string& scratch,
+                     const FigureReport& report);
 
 // Runtime::prepare of a prepared kernel on one thread and on sixteen, and launches through a handle
 // beside bare cuLaunchKernelEx calls with the same arguments.
-std::vector<Figure> measure_launches(const Options& options, int device);
+void measure_launches(const Options& options, int device, const FigureReport& report);
 
-double median_of(std::vector<double> values);
 // CPU time of the calling thread, nanoseconds.
 double thread_cpu_nanoseconds();
 

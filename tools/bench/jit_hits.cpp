@@ -41,7 +41,7 @@ cache::EntryCheck check_of(const KernelSpec& spec) {
 // Look-up, read and verification alone; with the source and its key, in a Runtime that has built
 // another kernel before; and as the first kernel of a Runtime.
 void measure_disk(const Options& options, const KernelSpec& spec, const KernelSpec& other,
-                  std::vector<Figure>& figures) {
+                  const FigureReport& report) {
   const cache::CacheKey key = make_key(spec, generate_source(spec), compile_options(spec),
                                        find_nvrtc(options).build_identity);
   cache::DiskStore store(options.cache_directory);
@@ -63,15 +63,15 @@ void measure_disk(const Options& options, const KernelSpec& spec, const KernelSp
     require_disk(*runtime.build(spec));
     next.push_back(nanoseconds_since(start) / 1e3);
   }
-  figures.push_back({"disk hit: look-up, read, verify", median_of(std::move(entry)), "us", 150});
-  figures.push_back({"disk hit through Runtime::build", median_of(std::move(next)), "us", 150,
-                     false, "with the source and its key"});
-  figures.push_back({"first disk hit of a Runtime",
-                     median_of(std::move(first)),
-                     "us",
-                     {},
-                     false,
-                     "also identifies NVRTC's build"});
+  report({"disk hit: look-up, read, verify", median_of(std::move(entry)), "us", 150});
+  report({"disk hit through Runtime::build", median_of(std::move(next)), "us", 150, false,
+          "with the source and its key"});
+  report({"first disk hit of a Runtime",
+          median_of(std::move(first)),
+          "us",
+          {},
+          false,
+          "also identifies NVRTC's build"});
 }
 
 double hit_nanoseconds(Runtime& runtime, const KernelSpec& spec, std::size_t rounds) {
@@ -84,32 +84,32 @@ double hit_nanoseconds(Runtime& runtime, const KernelSpec& spec, std::size_t rou
   return median_of(std::move(samples));
 }
 
-void measure_memory(Runtime& runtime, const KernelSpec& spec, std::vector<Figure>& figures) {
+void measure_memory(Runtime& runtime, const KernelSpec& spec, const FigureReport& report) {
   const double alone = hit_nanoseconds(runtime, spec, kRounds);
-  figures.push_back({"memory hit: Runtime::build",
-                     alone,
-                     "ns",
-                     {},
-                     false,
-                     "counts a reference to the artifact; prepare() does not"});
+  report({"memory hit: Runtime::build",
+          alone,
+          "ns",
+          {},
+          false,
+          "counts a reference to the artifact; prepare() does not"});
   std::vector<double> each(kThreads);
   std::vector<std::thread> threads;
   for (std::size_t i = 0; i < kThreads; ++i) {
     threads.emplace_back([&, i] { each[i] = hit_nanoseconds(runtime, spec, kRoundsOfThreads); });
   }
   for (std::thread& thread : threads) thread.join();
-  figures.push_back({"  the same on 16 threads, CPU time of each",
-                     median_of(std::move(each)),
-                     "ns",
-                     {},
-                     false,
-                     {}});
+  report({"  the same on 16 threads, CPU time of each",
+          median_of(std::move(each)),
+          "ns",
+          {},
+          false,
+          {}});
 }
 
 }  // namespace
 
-std::vector<Figure> measure_hits(Options options, const KernelSpec& spec,
-                                 const std::string& scratch) {
+void measure_hits(Options options, const KernelSpec& spec, const std::string& scratch,
+                  const FigureReport& report) {
   options.cache_directory = scratch + "/hits";
   options.cache_read_only.clear();
   KernelSpec other = spec;  // of the same operation
@@ -117,10 +117,8 @@ std::vector<Figure> measure_hits(Options options, const KernelSpec& spec,
   Runtime runtime(options);
   runtime.build(spec);
   runtime.build(other);
-  std::vector<Figure> figures;
-  measure_disk(options, spec, other, figures);
-  measure_memory(runtime, spec, figures);
-  return figures;
+  measure_disk(options, spec, other, report);
+  measure_memory(runtime, spec, report);
 }
 
 }  // namespace fourge::tools

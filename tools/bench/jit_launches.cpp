@@ -42,7 +42,7 @@ double batch_nanoseconds(const Stream& stream, const Launch& launch) {
 
 template <class Args>
 void compare(Runtime& runtime, const KernelSpec& spec, const Args& args, const DeviceInfo& device,
-             const Stream& stream, std::vector<Figure>& figures) {
+             const Stream& stream, const FigureReport& report) {
   const Kernel kernel = runtime.prepare(spec);
   const auto artifact = runtime.build(spec);
   BareKernel bare(artifact->cubin, artifact->entry_name);
@@ -62,9 +62,9 @@ void compare(Runtime& runtime, const KernelSpec& spec, const Args& args, const D
     difference.push_back(by_handle.back() - by_hand.back());
   }
   const std::string text = spec.text_without_target();
-  figures.push_back({"bare cuLaunchKernelEx, " + text, median_of(by_hand), "ns"});
-  figures.push_back({"launch through the handle", median_of(by_handle), "ns"});
-  figures.push_back({"  beyond the bare call", median_of(difference), "ns", 50});
+  report({"bare cuLaunchKernelEx, " + text, median_of(by_hand), "ns"});
+  report({"launch through the handle", median_of(by_handle), "ns"});
+  report({"  beyond the bare call", median_of(difference), "ns", 50});
 }
 
 double prepare_nanoseconds(Runtime& runtime, const KernelSpec& spec, std::size_t rounds) {
@@ -78,10 +78,10 @@ double prepare_nanoseconds(Runtime& runtime, const KernelSpec& spec, std::size_t
 }
 
 void measure_prepare(Runtime& runtime, const KernelSpec& spec, const DeviceContext& context,
-                     std::vector<Figure>& figures) {
+                     const FigureReport& report) {
   runtime.prepare(spec);
   const double alone = prepare_nanoseconds(runtime, spec, kRounds);
-  figures.push_back({"memory hit: Runtime::prepare", alone, "ns", 100});
+  report({"memory hit: Runtime::prepare", alone, "ns", 100});
   std::vector<double> each(kThreads);
   std::vector<std::thread> threads;
   for (std::size_t i = 0; i < kThreads; ++i) {
@@ -92,13 +92,13 @@ void measure_prepare(Runtime& runtime, const KernelSpec& spec, const DeviceConte
   }
   for (std::thread& thread : threads) thread.join();
   const double together = median_of(std::move(each));
-  figures.push_back({"  the same on 16 threads, CPU time of each", together, "ns", 100});
-  figures.push_back({"  16 threads over one", together / alone, "x", 1.25});
+  report({"  the same on 16 threads, CPU time of each", together, "ns", 100});
+  report({"  16 threads over one", together / alone, "x", 1.25});
 }
 
 }  // namespace
 
-std::vector<Figure> measure_launches(const Options& options, int ordinal) {
+void measure_launches(const Options& options, int ordinal, const FigureReport& report) {
   const DeviceContext context(ordinal);
   const Stream stream(context);
   DeviceInfo device;
@@ -107,9 +107,8 @@ std::vector<Figure> measure_launches(const Options& options, int ordinal) {
   }
   Runtime runtime(options);
   const Buffers buffers(context);
-  std::vector<Figure> figures;
   const Target target = runtime.device_target();
-  measure_prepare(runtime, KernelSpec(nvfp4_quantize_op(), target), context, figures);
+  measure_prepare(runtime, KernelSpec(nvfp4_quantize_op(), target), context, report);
   for (const char* text : {"nvfp4_quantize[]", "nvfp4_quantize[layout=128x4]"}) {
     Nvfp4QuantizeArgs args;
     args.x = buffers.x.data();
@@ -118,9 +117,8 @@ std::vector<Figure> measure_launches(const Options& options, int ordinal) {
     args.global_scale_value = 448;
     args.rows = 1;
     args.cols = kColumns;
-    compare(runtime, KernelSpec::parse(text, target), args, device, stream, figures);
+    compare(runtime, KernelSpec::parse(text, target), args, device, stream, report);
   }
-  return figures;
 }
 
 }  // namespace fourge::tools

@@ -9,12 +9,14 @@
 
 #include "runtime/worker/child_process.hpp"
 #include "tools/bench/jit_bench.hpp"
+#include "tools/interruption.hpp"
 #include "tools/report.hpp"
 
 namespace fourge::tools {
 namespace {
 
 constexpr std::size_t kProcesses = 21;
+constexpr std::size_t kDeviceProcesses = 11;  // each initialises the driver
 
 double now_nanoseconds() {
   timespec time{};
@@ -66,10 +68,10 @@ struct Samples {
   bool nvrtc = false;
 };
 
-Samples run_probes(const std::vector<std::string>& command) {
+Samples run_probes(const std::vector<std::string>& command, std::size_t processes) {
   Samples samples;
   run_json(command);  // the program's file is in memory afterwards
-  for (std::size_t i = 0; i < kProcesses; ++i) {
+  for (std::size_t i = 0; i < processes && !Interruption::wanted(); ++i) {
     const double start = now_nanoseconds();
     const Json answer = run_json(command);
     const auto since = [&](const char* name) {
@@ -94,21 +96,22 @@ Samples run_probes(const std::vector<std::string>& command) {
 
 double prewarm_seconds(const Options& options, const Target& target, const std::string& cache,
                        int workers) {
-  std::vector<std::string> command{this_program(),
-                                   "prewarm",
-                                   "--json",
-                                   "--log",
-                                   "error",
-                                   "--cache-dir",
-                                   cache,
-                                   "--target",
-                                   target.text(),
-                                   "--op",
-                                   "nvfp4_quantize",
-                                   "--variants",
-                                   "scale=tensor,in=bf16,4over6=off,4over6=mae448",
-                                   "--jobs",
-                                   std::to_string(workers)};
+  std::vector<std::string> command{
+      this_program(),
+      "prewarm",
+      "--json",
+      "--log",
+      "error",
+      "--cache-dir",
+      cache,
+      "--target",
+      target.text(),
+      "--op",
+      "nvfp4_quantize",
+      "--variants",
+      "scale=tensor,in=bf16,math=exact,4over6=off,4over6=mae448,4over6=mse448",
+      "--jobs",
+      std::to_string(workers)};
   if (!options.nvrtc_library.empty()) {
     command.insert(command.end(), {"--nvrtc", options.nvrtc_library});
   }
@@ -118,8 +121,8 @@ double prewarm_seconds(const Options& options, const Target& target, const std::
 
 }  // namespace
 
-std::vector<Figure> measure_processes(const Options& options, const KernelSpec& spec,
-                                      const std::string& scratch, std::optional<int> device) {
+void measure_processes(const Options& options, const KernelSpec& spec, const std::string& scratch,
+                       std::optional<int> device, const FigureReport& report) {
   Options own = options;
   own.cache_directory = scratch + "/processes";
   own.cache_read_only.clear();
@@ -129,37 +132,38 @@ std::vector<Figure> measure_processes(const Options& options, const KernelSpec& 
   if (!options.nvrtc_library.empty()) {
     command.insert(command.end(), {"--nvrtc", options.nvrtc_library});
   }
-  const Samples alone = run_probes(command);
-  std::vector<Figure> figures;
-  figures.push_back({"fresh process until main", median_of(alone.main), "ms"});
-  figures.push_back({"fresh process to its first kernel from disk", median_of(alone.built), "ms", 3,
-                     false, "no driver"});
-  figures.push_back({"resident memory of that process", median_of(alone.resident), "MiB"});
-  figures.push_back({"  libnvrtc mapped in it", alone.nvrtc ? 1.0 : 0.0, "", 0});
+  const Samples alone = run_probes(command, kProcesses);
+  if (Interruption::wanted()) return;
+  report({"fresh process until main", median_of(alone.main), "ms"});
+  report({"fresh process to its first kernel from disk", median_of(alone.built), "ms", 3, false,
+          "no driver"});
+  report({"resident memory of that process", median_of(alone.resident), "MiB"});
+  report({"  libnvrtc mapped in it", alone.nvrtc ? 1.0 : 0.0, "", 0});
   if (device) {
     command.insert(command.end(), {"--device", std::to_string(*device)});
-    const Samples launched = run_probes(command);
-    figures.push_back({"the driver's own initialisation",
-                       median_of(launched.driver),
-                       "ms",
-                       {},
-                       false,
-                       "cuInit, context, stream, three buffers"});
-    figures.push_back({"fresh process to its first launched kernel, beyond that",
-                       median_of(launched.launched), "ms", 3});
-    figures.push_back({"  until the kernel has run", median_of(launched.ran), "ms"});
-    figures.push_back({"  libnvrtc mapped in it", launched.nvrtc ? 1.0 : 0.0, "", 0});
+    const Samples launched = run_probes(command, kDeviceProcesses);
+    if (Interruption::wanted()) return;
+    report({"the driver's own initialisation",
+            median_of(launched.driver),
+            "ms",
+            {},
+            false,
+            "cuInit, context, stream, three buffers"});
+    report({"fresh process to its first launched kernel, beyond that", median_of(launched.launched),
+            "ms", 3});
+    report({"  until the kernel has run", median_of(launched.ran), "ms"});
+    report({"  libnvrtc mapped in it", launched.nvrtc ? 1.0 : 0.0, "", 0});
   }
-  return figures;
 }
 
-std::vector<Figure> measure_prewarm(const Options& options, const Target& target,
-                                    const std::string& scratch) {
+void measure_prewarm(const Options& options, const Target& target, const std::string& scratch,
+                     const FigureReport& report) {
   const double one = prewarm_seconds(options, target, scratch + "/prewarm1", 1);
+  report({"prewarm with one worker", one * 1e3, "ms"});
+  if (Interruption::wanted()) return;
   const double two = prewarm_seconds(options, target, scratch + "/prewarm2", 2);
-  return {{"prewarm with one worker", one * 1e3, "ms"},
-          {"prewarm with two workers", two * 1e3, "ms"},
-          {"  one over two", one / two, "x", 1.8, true}};
+  report({"prewarm with two workers", two * 1e3, "ms"});
+  report({"  one over two", one / two, "x", 1.8, true});
 }
 
 }  // namespace fourge::tools
