@@ -9,6 +9,7 @@
 
 #include "runtime/comm/tuned_algorithm.hpp"
 #include "tools/bench/allreduce_bench.hpp"
+#include "tools/bench/series.hpp"
 #include "tools/command.hpp"
 #include "tools/report.hpp"
 
@@ -122,72 +123,94 @@ void switch_off_multicast(const AllreduceOptions& options) {
   if (!options.multicast) ::setenv("NCCL_NVLS_ENABLE", "0", 1);
 }
 
+// What both commands measure, told as it is measured.
+struct Measured {
+  DeviceInfo device;
+  AllreduceReport report;
+  Json results = Json::array();
+  SeriesEnd end;
+};
+
+Measured measure(Runtime& runtime, const AllreduceBench& bench, bool json) {
+  Measured measured;
+  measured.device = first_device_of(bench);
+  measured.end = run_series([&] {
+    if (!json) print_text(heading(bench, measured.device));
+    measured.report = measure_allreduce(runtime, bench, [&](const AllreduceTimes& times) {
+      measured.results.push_back(to_json(times));
+      if (!json) print_text(row_of(times));
+    });
+  });
+  return measured;
+}
+
+ExitCode exit_code_of(const Measured& measured, int ranks) {
+  return measured.end.complete && !all_right(measured.report, ranks) ? ExitCode::negative
+                                                                     : measured.end.code;
+}
+
 ExitCode bench_allreduce(const AllreduceOptions& options, const CommonOptions& common) {
   switch_off_multicast(options);
   const AllreduceBench bench = bench_of(options);
+  const Interruption interruption;
   Runtime runtime(library_options(common));
-  const AllreduceReport report = measure_allreduce(runtime, bench);
-  const DeviceInfo device = list_devices().at(0);
+  const Measured measured = measure(runtime, bench, common.json);
   if (common.json) {
-    Json results = Json::array();
-    for (const AllreduceTimes& times : report.times) results.push_back(to_json(times));
-    print_json({{"device", device.name},
-                {"ranks", bench.ranks},
-                {"cols", bench.cols},
-                {"dtype", bench.dtype},
-                {"axes", bench.axes},
-                {"driver_version", driver_version()},
-                {"nccl_multicast", options.multicast},
-                {"nccl_missing", report.nccl_missing},
-                {"results", results}});
-  } else {
-    std::string text = heading(bench, device);
-    for (const AllreduceTimes& times : report.times) text += row_of(times);
-    if (!report.nccl_missing.empty()) text += report.nccl_missing + '\n';
-    print_text(text);
+    Json document{{"device", measured.device.name},
+                  {"ranks", bench.ranks},
+                  {"cols", bench.cols},
+                  {"dtype", bench.dtype},
+                  {"axes", bench.axes},
+                  {"driver_version", driver_version()},
+                  {"nccl_multicast", options.multicast},
+                  {"nccl_missing", measured.report.nccl_missing},
+                  {"results", measured.results}};
+    measured.end.add_to(document);
+    print_json(document);
+  } else if (!measured.report.nccl_missing.empty()) {
+    print_text(measured.report.nccl_missing + '\n');
   }
-  return all_right(report, bench.ranks) ? ExitCode::ok : ExitCode::negative;
+  return exit_code_of(measured, bench.ranks);
+}
+
+bool keep(const Measured& measured, const AllreduceBench& bench, const Options& library,
+          std::int64_t rows) {
+  if (!measured.end.complete || !all_right(measured.report, bench.ranks)) return false;
+  double slowest = 0;
+  for (const AllreduceTimes& times : measured.report.times) {
+    if (times.rows <= rows) slowest = std::max(slowest, times.one_shot.median_us);
+  }
+  const DeviceInfo& device = measured.device;
+  comm::keep_crossing(library,
+                      {device.name, device.multiprocessors, device.target.value(), bench.ranks,
+                       bench.cols, bench.dtype},
+                      rows, slowest);
+  return true;
 }
 
 ExitCode tune_allreduce(const AllreduceOptions& options, const CommonOptions& common) {
   AllreduceBench bench = bench_of(options);
   bench.with_nccl = false;
+  const Interruption interruption;
   Runtime runtime(library_options(common));
   if (runtime.options().cache_directory.empty() && !options.dry_run) {
     throw Error(ErrorKind::invalid_argument,
                 "there is no cache directory to keep the record in; name one with --cache-dir, or "
                 "add --dry-run");
   }
-  const AllreduceReport report = measure_allreduce(runtime, bench);
-  const DeviceInfo device = list_devices().at(0);
-  const std::int64_t rows = crossing_of(report.times);
-  double slowest = 0;
-  for (const AllreduceTimes& times : report.times) {
-    if (times.rows <= rows) slowest = std::max(slowest, times.one_shot.median_us);
-  }
-  const bool kept = !options.dry_run && all_right(report, bench.ranks);
-  if (kept) {
-    comm::keep_crossing(runtime.options(),
-                        {device.name, device.multiprocessors, device.target.value(), bench.ranks,
-                         bench.cols, bench.dtype},
-                        rows, slowest);
-  }
+  const Measured measured = measure(runtime, bench, common.json);
+  const std::int64_t rows = crossing_of(measured.report.times);
+  const bool kept = !options.dry_run && keep(measured, bench, runtime.options(), rows);
   if (common.json) {
-    Json results = Json::array();
-    for (const AllreduceTimes& times : report.times) results.push_back(to_json(times));
-    print_json({{"device", device.name},
-                {"ranks", bench.ranks},
-                {"cols", bench.cols},
-                {"dtype", bench.dtype},
-                {"one_shot_rows", rows},
-                {"kept", kept},
-                {"results", results}});
-  } else {
-    std::string text = heading(bench, device);
-    for (const AllreduceTimes& times : report.times) text += row_of(times);
-    print_text(text + fmt::format("\none-shot up to {} rows{}\n", rows, kept ? "" : "; not kept"));
+    Json document{{"device", measured.device.name}, {"ranks", bench.ranks},  {"cols", bench.cols},
+                  {"dtype", bench.dtype},           {"one_shot_rows", rows}, {"kept", kept},
+                  {"results", measured.results}};
+    measured.end.add_to(document);
+    print_json(document);
+  } else if (measured.end.complete) {
+    print_text(fmt::format("\none-shot up to {} rows{}\n", rows, kept ? "" : "; not kept"));
   }
-  return all_right(report, bench.ranks) ? ExitCode::ok : ExitCode::negative;
+  return exit_code_of(measured, bench.ranks);
 }
 
 void add_options(CLI::App& command, AllreduceOptions& options) {

@@ -1,12 +1,12 @@
 #include "tests/gpu/fake_cuda.hpp"
 
 #include <array>
-#include <cstdlib>
 #include <cstring>
 
 #include "runtime/driver/driver.hpp"
 #include "tests/gpu/fake_calls.hpp"
 #include "tests/gpu/fake_capture.hpp"
+#include "tests/gpu/fake_environment.hpp"
 
 namespace fourge::tests {
 namespace {
@@ -123,8 +123,7 @@ CUresult device_get_attribute(int* value, CUdevice_attribute which, CUdevice dev
 
 CUresult device_total_mem(std::size_t* bytes, CUdevice) {
   RECORD("cuDeviceTotalMem");
-  const char* const mib = std::getenv("FOURGE_FAKE_MEMORY_MIB");
-  *bytes = mib == nullptr ? std::size_t{140} << 30 : std::strtoull(mib, nullptr, 10) << 20;
+  *bytes = fake::environment_memory().value_or(std::size_t{140} << 30);
   return CUDA_SUCCESS;
 }
 
@@ -254,25 +253,11 @@ CUresult kernel_get_function(CUfunction* function, CUkernel) {
   return CUDA_SUCCESS;
 }
 
-// For a program that runs on it and cannot set its state: FOURGE_FAKE_PARAMETERS has the sizes, each aligned to
-// itself, as "8884".
-CUresult environment_parameter(const char* sizes, std::size_t index, std::size_t* offset,
-                               std::size_t* size) {
-  if (index >= std::strlen(sizes)) return CUDA_ERROR_INVALID_VALUE;
-  *offset = 0;
-  for (std::size_t i = 0; i <= index; ++i) {
-    *size = static_cast<std::size_t>(sizes[i] - '0');
-    *offset = (*offset + *size - 1) / *size * *size;
-    if (i != index) *offset += *size;
-  }
-  return CUDA_SUCCESS;
-}
-
 CUresult kernel_get_param_info(CUkernel, std::size_t index, std::size_t* offset,
                                std::size_t* size) {
   RECORD("cuKernelGetParamInfo");
-  if (const char* const sizes = std::getenv("FOURGE_FAKE_PARAMETERS"); sizes != nullptr) {
-    return environment_parameter(sizes, index, offset, size);
+  if (const char* const sizes = fake::environment_parameters(); sizes != nullptr) {
+    return fake::environment_parameter(sizes, index, offset, size);
   }
   if (index >= state().param_count) return CUDA_ERROR_INVALID_VALUE;
   *offset = state().params[index].offset;

@@ -14,6 +14,7 @@
 #include <thread>
 
 #include "tools/bench/allreduce_data.hpp"
+#include "tools/interruption.hpp"
 
 namespace fourge::tools {
 namespace {
@@ -73,6 +74,13 @@ class RankBench {
   }
 
   const std::string& nccl_missing() const { return nccl_missing_; }
+
+  // Whether an end is wanted: the same answer on all ranks.
+  bool interrupted() {
+    const std::byte mine{Interruption::wanted() ? std::uint8_t{1} : std::uint8_t{0}};
+    const auto all = meeting_.gather(std::span(&mine, 1));
+    return std::any_of(all.begin(), all.end(), [](std::byte one) { return one != std::byte{0}; });
+  }
 
   AllreduceTimes measure(std::int64_t rows) {
     AllreduceTimes times;
@@ -181,13 +189,18 @@ class RankBench {
 
 }  // namespace
 
-AllreduceReport measure_allreduce(Runtime& runtime, const AllreduceBench& bench) {
-  const std::size_t devices = list_devices().size();
-  if (devices < static_cast<std::size_t>(bench.ranks)) {
-    throw Error(
-        ErrorKind::unsupported,
-        fmt::format("{} ranks need as many devices; this machine has {}", bench.ranks, devices));
+DeviceInfo first_device_of(const AllreduceBench& bench) {
+  const std::vector<DeviceInfo> devices = list_devices();
+  if (devices.size() < static_cast<std::size_t>(bench.ranks)) {
+    throw Error(ErrorKind::unsupported,
+                fmt::format("{} ranks need as many devices; this machine has {}", bench.ranks,
+                            devices.size()));
   }
+  return devices.front();
+}
+
+AllreduceReport measure_allreduce(Runtime& runtime, const AllreduceBench& bench,
+                                  const std::function<void(const AllreduceTimes&)>& report_one) {
   const TemporaryDirectory directory;
   AllreduceReport report;
   std::mutex mutex;
@@ -205,8 +218,11 @@ AllreduceReport measure_allreduce(Runtime& runtime, const AllreduceBench& bench)
       try {
         RankBench self(runtime, bench, rank, directory.socket());
         for (const std::int64_t rows : bench.tokens) {
+          if (self.interrupted()) break;
           const AllreduceTimes times = self.measure(rows);
-          if (rank == 0) report.times.push_back(times);
+          if (rank != 0) continue;
+          report.times.push_back(times);
+          report_one(times);
         }
         if (rank == 0) report.nccl_missing = self.nccl_missing();
       } catch (const Error& error) {

@@ -7,9 +7,11 @@
 #pragma once
 
 #include <fourge/comm.hpp>
+#include <fourge/device.hpp>
 #include <fourge/runtime.hpp>
 
 #include <cstdint>
+#include <functional>
 #include <optional>
 #include <string>
 #include <vector>
@@ -49,8 +51,13 @@ struct AllreduceReport {
   std::string nccl_missing;  // why there are no times of NCCL
 };
 
-// Throws Error(unsupported) for fewer devices than ranks, and what a group throws.
-AllreduceReport measure_allreduce(Runtime& runtime, const AllreduceBench& bench);
+// Of the ranks' devices. Throws Error(unsupported) for fewer devices than ranks.
+DeviceInfo first_device_of(const AllreduceBench& bench);
+
+// report_one: on another thread, as soon as a number of rows is measured. Ends early when an interruption is wanted.
+// Throws what a group throws. There are as many devices as ranks.
+AllreduceReport measure_allreduce(Runtime& runtime, const AllreduceBench& bench,
+                                  const std::function<void(const AllreduceTimes&)>& report_one);
 
 // The most rows for which one-shot was the faster one, and for all fewer ones that were measured; the largest
 // number there is if it was for all.
