@@ -1,4 +1,4 @@
-// SHA-256 digests. Throws Error(internal) only if libcrypto refuses to work.
+// SHA-256 digests.
 #pragma once
 
 #include <array>
@@ -12,7 +12,7 @@
 #include <string>
 #include <string_view>
 
-struct evp_md_ctx_st;
+struct SHA256state_st;
 
 namespace fourge::cache {
 
@@ -44,13 +44,9 @@ class Sha256 {
   Digest finish();
 
  private:
-  struct Free {
-    void operator()(evp_md_ctx_st* context) const noexcept;
-  };
+  void begin() noexcept;
 
-  void begin();
-
-  std::unique_ptr<evp_md_ctx_st, Free> context_;
+  std::unique_ptr<SHA256state_st> state_;
 };
 
 Digest sha256(std::span<const std::byte> data);
