@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <csignal>
+#include <iterator>
 #include <string_view>
 #include <vector>
 
@@ -12,7 +13,30 @@
 namespace fourge::tools {
 namespace {
 
-void define(CLI::App& app, CommandLine& line) {
+struct Command {
+  std::string_view name;
+  void (*add)(CLI::App& app, CommandLine& line);
+  bool alone = true;  // does not look at the others' definitions
+};
+
+constexpr Command kCommands[] = {{"run", add_run},
+                                 {"inspect", add_inspect},
+                                 {"build", add_build},
+                                 {"prewarm", add_prewarm},
+                                 {"cache", add_cache},
+                                 {"explain", add_explain},
+                                 {"variants", add_variants},
+                                 {"bench", add_bench},
+                                 {"tune", add_tune},
+                                 {"doctor", add_doctor},
+                                 {"completion", add_completion, false},
+                                 {"man", add_man, false},
+                                 {"worker", add_worker},
+                                 {"probe", add_probe}};
+
+// first: the first argument. If it names a command, that one is all there is to define: a worker process has
+// better things to do with half a millisecond.
+void define(CLI::App& app, CommandLine& line, std::string_view first) {
   app.name("fourge");
   app.set_version_flag("--version", "fourge " FOURGE_VERSION);
   app.require_subcommand(1);
@@ -23,20 +47,14 @@ void define(CLI::App& app, CommandLine& line) {
           "\nAxes left out are at their default; `fourge variants` lists them.\n\n") +
       kExitCodeHelp);
   add_common_options(app, line.common);
-  add_run(app, line);
-  add_inspect(app, line);
-  add_build(app, line);
-  add_prewarm(app, line);
-  add_cache(app, line);
-  add_explain(app, line);
-  add_variants(app, line);
-  add_bench(app, line);
-  add_tune(app, line);
-  add_doctor(app, line);
-  add_completion(app, line);
-  add_man(app, line);
-  add_worker(app, line);
-  add_probe(app, line);
+  const auto* const asked =
+      std::find_if(std::begin(kCommands), std::end(kCommands),
+                   [&](const Command& command) { return command.name == first; });
+  if (asked != std::end(kCommands) && asked->alone) {
+    asked->add(app, line);
+    return;
+  }
+  for (const Command& command : kCommands) command.add(app, line);
 }
 
 // CLI11 says only that an argument was not expected, or that a subcommand is required.
@@ -68,7 +86,7 @@ int run(int argc, char** argv) {
     return std::string_view(argument) == "--json";
   });
   try {
-    define(app, line);
+    define(app, line, argc > 1 ? argv[1] : "");
     app.parse(argc, argv);
     return static_cast<int>(line.action());
   } catch (const CLI::ParseError& error) {
