@@ -2,6 +2,8 @@
 
 #include <elf.h>
 #include <fmt/format.h>
+#include <array>
+#include <cstdint>
 #include <cstring>
 #include <fstream>
 #include <vector>
@@ -11,12 +13,30 @@ namespace {
 
 constexpr std::size_t kMostNoteBytes = 1 << 20;
 
-bool read_at(std::ifstream& file, std::uint64_t offset, void* to, std::size_t size) {
-  file.clear();
-  file.seekg(static_cast<std::streamoff>(offset));
-  file.read(static_cast<char*>(to), static_cast<std::streamsize>(size));
-  return file.good();
-}
+// The first page has, as a rule, all that is asked for: it is read once.
+class File {
+ public:
+  explicit File(const std::string& path) : stream_(path, std::ios::binary) {
+    stream_.read(first_.data(), static_cast<std::streamsize>(first_.size()));
+    first_bytes_ = static_cast<std::uint64_t>(stream_.gcount());
+  }
+
+  bool read_at(std::uint64_t offset, void* to, std::size_t size) {
+    if (offset <= first_bytes_ && size <= first_bytes_ - offset) {
+      std::memcpy(to, first_.data() + offset, size);
+      return true;
+    }
+    stream_.clear();
+    stream_.seekg(static_cast<std::streamoff>(offset));
+    stream_.read(static_cast<char*>(to), static_cast<std::streamsize>(size));
+    return stream_.good();
+  }
+
+ private:
+  std::ifstream stream_;
+  std::array<char, 4096> first_;
+  std::uint64_t first_bytes_ = 0;
+};
 
 // Walks the notes of one PT_NOTE segment.
 std::optional<std::string> build_id_in(const std::vector<unsigned char>& notes) {
@@ -46,23 +66,23 @@ std::optional<std::string> build_id_in(const std::vector<unsigned char>& notes) 
 }  // namespace
 
 std::optional<std::string> read_build_id(const std::string& path) {
-  std::ifstream file(path, std::ios::binary);
+  File file(path);
   Elf64_Ehdr header;
-  if (!file || !read_at(file, 0, &header, sizeof header) ||
+  if (!file.read_at(0, &header, sizeof header) ||
       std::memcmp(header.e_ident, ELFMAG, SELFMAG) != 0 || header.e_ident[EI_CLASS] != ELFCLASS64 ||
       header.e_phentsize != sizeof(Elf64_Phdr)) {
     return std::nullopt;
   }
   for (std::uint64_t i = 0; i < header.e_phnum; ++i) {
     Elf64_Phdr segment;
-    if (!read_at(file, header.e_phoff + i * sizeof segment, &segment, sizeof segment)) {
+    if (!file.read_at(header.e_phoff + i * sizeof segment, &segment, sizeof segment)) {
       return std::nullopt;
     }
     if (segment.p_type != PT_NOTE || segment.p_filesz > kMostNoteBytes) {
       continue;
     }
     std::vector<unsigned char> notes(segment.p_filesz);
-    if (!read_at(file, segment.p_offset, notes.data(), notes.size())) {
+    if (!file.read_at(segment.p_offset, notes.data(), notes.size())) {
       return std::nullopt;
     }
     if (auto id = build_id_in(notes)) {
