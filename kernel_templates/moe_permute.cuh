@@ -1,8 +1,11 @@
 // moe_permute: see fourge/moe_permute.hpp for the contract.
 //
-// A thread takes 16 bytes of kTokensPerCta neighbouring rows of the output. Of the threads that share a
-// block of 128 columns, the i-th takes the scale of the i-th row, so that they are stored together.
-// Grid x runs over the columns, y strides over the groups of rows.
+// A thread takes 16 bytes of kTokensPerCta neighbouring rows of the output; blockDim.x of them take a slab
+// of columns, blockDim.y such groups make a CTA's rows. A token's row is read once for each of its experts,
+// at times that lie far apart. So all rows of a slab come before the next slab (grid x runs over the rows,
+// y over the slabs), and the launch rule takes slabs so narrow that those of all tokens fit in L2.
+//
+// Scales of neighbouring rows are neighbours: the CTA's threads share them out in that order.
 #pragma once
 
 #include "device/global_memory.cuh"
@@ -13,6 +16,54 @@ namespace fourge_device {
 
 enum class RowScales { none, block128 };
 
+// The tokens of rows.
+template <class Config>
+struct PermuteRows {
+  const int* row_entries;
+  int64 used;
+  uint32 entries;
+  uint32 divisor;
+
+  FOURGE_INLINE PermuteRows(const int* given, int64 rows, int64 tokens, int64 top_k)
+      : row_entries(given), used(rows) {
+    // Entries are below 2^31, so larger numbers need not be told apart.
+    const auto limited = [](int64 n) {
+      return n < 0xFFFFFFFFll ? static_cast<uint32>(n) : 0xFFFFFFFFu;
+    };
+    entries = limited(tokens * top_k);
+    divisor = limited(Config::kIndex == MoeIndex::padded ? top_k : tokens);
+  }
+  // -1 for a row that is padding or not in use.
+  FOURGE_INLINE int64 token(int64 row) const {
+    if (row >= used) {
+      return -1;
+    }
+    const int entry = load(row_entries + row);
+    if (entry < 0 || static_cast<uint32>(entry) >= entries) {
+      return -1;
+    }
+    const uint32 number = static_cast<uint32>(entry);
+    return Config::kIndex == MoeIndex::padded ? number / divisor : number % divisor;
+  }
+};
+
+// Scales of the blocks of 128 columns that begin in a slab, for the CTA's rows.
+template <class Config>
+FOURGE_INLINE void permute_scales(const float* x_scales, float* y_scales,
+                                  const PermuteRows<Config>& rows, int64 first_row,
+                                  uint32 row_count, int64 first_block, int64 blocks, int64 tokens) {
+  const uint32 count = blockDim.x / (Config::kBytes * 8) * row_count;
+  for (uint32 i = threadIdx.y * blockDim.x + threadIdx.x; i < count; i += blockDim.x * blockDim.y) {
+    const int64 row = first_row + i % row_count;
+    const int64 block = first_block + i / row_count;
+    if (row < rows.used && block < blocks) {
+      const int64 token = rows.token(row);
+      store(y_scales + block * rows.used + row,
+            token >= 0 ? load(x_scales + block * tokens + token) : 0.0f);
+    }
+  }
+}
+
 template <class Config>
 FOURGE_INLINE void moe_permute_kernel(const void* x, const float* x_scales, void* y,
                                       float* y_scales, const int* row_entries,
@@ -21,51 +72,43 @@ FOURGE_INLINE void moe_permute_kernel(const void* x, const float* x_scales, void
   constexpr int kRows = Config::kTokensPerCta;
   constexpr int64 kUnitsOfBlock = Config::kBytes * 8;
   const int64 units = cols * Config::kBytes / 16;
-  const int64 unit = static_cast<int64>(blockIdx.x) * blockDim.x + threadIdx.x;
-  if (unit >= units) {
-    return;
-  }
+  const uint32 cta_rows = blockDim.y * kRows;
+  const int lane = static_cast<int>(threadIdx.x & 31u);
 
   wait_for_predecessor<Config>();
   const int64 given = load(padded_rows);
-  const int64 used = given <= capacity ? given : 0;
-  const int64 entries = tokens * top_k;
-  const int64 block = unit / kUnitsOfBlock;
-  const int64 place = unit % kUnitsOfBlock;
-  for (int64 first = static_cast<int64>(blockIdx.y) * kRows; first < used;
-       first += static_cast<int64>(gridDim.y) * kRows) {
-    int64 token[kRows];
-#pragma unroll
-    for (int i = 0; i < kRows; ++i) {
-      token[i] = -1;
-      if (first + i < used) {
-        const int64 entry = load(row_entries + first + i);
-        if (entry >= 0 && entry < entries) {
-          token[i] = token_of_entry<Config::kIndex>(entry, tokens, top_k);
-        }
-      }
-    }
-    Words4 words[kRows];
-#pragma unroll
-    for (int i = 0; i < kRows; ++i) {
-      words[i] = {};
-      if (token[i] >= 0) {
-        words[i] = load_words4(static_cast<const char*>(x) + (token[i] * units + unit) * 16);
-      }
-    }
-    if constexpr (Config::kScales == RowScales::block128) {
+  const PermuteRows<Config> rows(row_entries, given >= 0 && given <= capacity ? given : 0, tokens,
+                                 top_k);
+#pragma unroll 1
+  for (int64 slab = static_cast<int64>(blockIdx.y) * blockDim.x; slab < units;
+       slab += static_cast<int64>(gridDim.y) * blockDim.x) {
+    const int64 unit = slab + threadIdx.x;
+    const bool inside = unit < units;
+#pragma unroll 1
+    for (int64 cta_first = static_cast<int64>(blockIdx.x) * cta_rows; cta_first < rows.used;
+         cta_first += static_cast<int64>(gridDim.x) * cta_rows) {
+      // A lane looks up one row for its warp.
+      const int64 first = cta_first + threadIdx.y * kRows;
+      const int own = lane < kRows ? static_cast<int>(rows.token(first + lane)) : -1;
+      int token[kRows];
+      Words4 words[kRows];
 #pragma unroll
       for (int i = 0; i < kRows; ++i) {
-        if (place == i && first + i < used) {
-          const float scale = token[i] >= 0 ? load(x_scales + block * tokens + token[i]) : 0.0f;
-          store(y_scales + block * used + first + i, scale);
+        token[i] = __shfl_sync(0xFFFFFFFFu, own, i);
+        words[i] = {};
+        if (token[i] >= 0 && inside) {
+          words[i] = load_words4(static_cast<const char*>(x) + (token[i] * units + unit) * 16);
         }
       }
-    }
+      if constexpr (Config::kScales == RowScales::block128) {
+        permute_scales<Config>(x_scales, y_scales, rows, cta_first, cta_rows, slab / kUnitsOfBlock,
+                               units / kUnitsOfBlock, tokens);
+      }
 #pragma unroll
-    for (int i = 0; i < kRows; ++i) {
-      if (token[i] >= 0) {
-        store_words(static_cast<char*>(y) + ((first + i) * units + unit) * 16, words[i].w);
+      for (int i = 0; i < kRows; ++i) {
+        if (token[i] >= 0 && inside) {
+          store_words_once(static_cast<char*>(y) + ((first + i) * units + unit) * 16, words[i].w);
+        }
       }
     }
   }

@@ -7,6 +7,7 @@
 #include "jit/ops/row_launch.hpp"
 
 #include <fmt/format.h>
+#include <algorithm>
 
 namespace fourge {
 namespace {
@@ -15,6 +16,12 @@ using Args = MoePermuteArgs;
 
 constexpr std::int64_t kBlock = 128;
 constexpr std::int64_t kUnitBytes = 16;
+constexpr std::int64_t kThreads = 256;
+constexpr std::int64_t kMostGridX = 2147483647;
+constexpr std::int64_t kMostGridY = 65535;
+// A slab of 64 threads is 1024 bytes wide; that of this many tokens is 8 MiB, which an L2 keeps while all
+// their copies are written.
+constexpr std::int64_t kTokensOfWideSlabs = 8192;
 
 enum AxisIndex : std::size_t { kBits, kScales, kIndex, kTokensPerCta };
 
@@ -75,6 +82,9 @@ void check_args(const KernelSpec& spec, const void* pointer) {
   jit::check_pointer(spec, "padded_rows", args.padded_rows, alignof(std::int32_t));
 }
 
+// Room for 48 registers: left alone, the compiler stops at 32 on some targets and spills.
+int min_ctas(const KernelSpec& spec) { return has_scales(spec) ? 5 : 0; }
+
 LaunchShape launch_shape(const KernelSpec& spec, const void* pointer, const DeviceFacts&) {
   const auto& args = *static_cast<const Args*>(pointer);
   if (args.capacity == 0) {
@@ -82,8 +92,18 @@ LaunchShape launch_shape(const KernelSpec& spec, const void* pointer, const Devi
     shape.empty = true;
     return shape;
   }
-  return jit::row_launch(args.cols * element_bytes(spec) / kUnitBytes, args.capacity,
-                         std::int64_t{1} << spec.index(kTokensPerCta));
+  const std::int64_t units = args.cols * element_bytes(spec) / kUnitBytes;
+  const std::int64_t lanes = units > 32 && args.tokens <= kTokensOfWideSlabs ? 64 : 32;
+  const std::int64_t groups = kThreads / lanes;
+  const std::int64_t rows = groups << spec.index(kTokensPerCta);
+  LaunchShape shape;
+  shape.block[0] = static_cast<std::uint32_t>(lanes);
+  shape.block[1] = static_cast<std::uint32_t>(groups);
+  shape.grid[0] = static_cast<std::uint32_t>(
+      std::min<std::int64_t>(kMostGridX, (args.capacity + rows - 1) / rows));
+  shape.grid[1] =
+      static_cast<std::uint32_t>(std::min<std::int64_t>(kMostGridY, (units + lanes - 1) / lanes));
+  return shape;
 }
 
 std::vector<BufferRegion> regions(const KernelSpec& spec, const void* pointer) {
@@ -115,11 +135,12 @@ const OpDefinition& moe_permute_op() {
       .entry_function = "moe_permute_kernel",
       .params = kParams,
       .args_size = sizeof(Args),
-      .block_threads = [](const KernelSpec&) { return jit::kRowLaunchThreads; },
+      .block_threads = [](const KernelSpec&) { return static_cast<int>(kThreads); },
       .refusal = refusal,
       .check_args = check_args,
       .launch_shape = launch_shape,
-      .regions = regions};
+      .regions = regions,
+      .min_ctas = min_ctas};
   return kOp;
 }
 

@@ -66,12 +66,25 @@ TEST_CASE("moe_permute: memory and launch of a call", "[moe]") {
   CHECK(list[4].bytes == 5 * 2 * 4);
   CHECK(list[5].bytes == 40 * 2 * 4);
   CHECK(regions("moe_permute[bits=8]@sm_90a", args).size() == 4);
+  // Rows pass first, slabs of columns are so narrow that the tokens' fit in L2.
   const auto small = launch("moe_permute[bits=8,tpc=4]@sm_90a", args);
   CHECK(small.block[0] == 32);
-  CHECK(small.grid[1] == 10);
+  CHECK(small.block[1] == 8);
+  CHECK(small.grid[0] == 2);
+  CHECK(small.grid[1] == 1);
   args.cols = 2048;
-  CHECK(launch("moe_permute[bits=16,tpc=4]@sm_90a", args).grid[0] == 2);
+  const auto wide = launch("moe_permute[bits=16,tpc=4]@sm_90a", args);
+  CHECK(wide.block[0] == 64);
+  CHECK(wide.block[1] == 4);
+  CHECK(wide.grid[0] == 3);
+  CHECK(wide.grid[1] == 4);
+  args.tokens = 8193;
   args.capacity = 1'000'000;
+  const auto many = launch("moe_permute[tpc=1]@sm_90a", args);
+  CHECK(many.block[0] == 32);
+  CHECK(many.grid[0] == 125'000);
+  CHECK(many.grid[1] == 8);
+  args.cols = std::int64_t{1} << 25;
   CHECK(launch("moe_permute[tpc=1]@sm_90a", args).grid[1] == 65535);
   args.capacity = 0;
   CHECK(launch("moe_permute@sm_90a", args).empty);
