@@ -1,176 +1,42 @@
 // moe_activation_quantize: see fourge/moe_activation_quantize.hpp for the contract.
 //
-// blockDim.x threads take a row, each every blockDim.x-th unit of 32 columns; a CTA has blockDim.y
-// rows. A row of more units with a scale of its own is computed twice, from its end the second time.
-// First of all the CTAs share out the scales that are padding, while no registers are taken.
+// blockDim.x threads take a row, each every blockDim.x-th block of 16 columns; a CTA has blockDim.y
+// rows at a time. A row of more blocks with a scale of its own is computed twice, from its end the second
+// time. First of all the CTAs share out the scales that are padding, while no registers are taken.
 #pragma once
 
-#include "device/gated_activation.cuh"
+#include "device/activated_block.cuh"
+#include "device/expert_rows.cuh"
 #include "device/reduce.cuh"
-#include "device/unit_quantize.cuh"
-#include "device/warp_search.cuh"
 
 namespace fourge_device {
 
-enum class GateOrder { linear_first, gate_first };
-
-// Where the experts' rows and their scales lie; one matrix without expert_rows.
-template <class Config>
-struct ExpertRows {
-  static constexpr ScaleLayout kLayout = Config::kLayout;
-  static constexpr bool kTiled = kLayout != ScaleLayout::linear;
-  const int64* starts;
-  int64 experts;
-  int64 rows;  // in use
-
-  FOURGE_INLINE int64 region(int64 expert) const {
-    return padded_rows<kLayout>(load(starts + expert) + (padded_rows<kLayout>(1) - 1) * expert);
-  }
-  // The expert of a row; experts without rows are passed over.
-  FOURGE_INLINE int64 expert_of(int64 row) const {
-    return warp_last_not_above(experts, row, [&](int64 i) { return load(starts + i); });
-  }
-  FOURGE_INLINE int64 scale_row(int64 row, int64 expert) const {
-    return kTiled && starts != nullptr ? region(expert) + row - load(starts + expert) : row;
-  }
-  // Zero scales in the rows behind each expert's, which the CTAs share out.
-  FOURGE_INLINE void store_padding(uint8* scales, int64 columns) const {
-    constexpr int64 kShares = kLayout == ScaleLayout::tiled_128x4 ? 4 : 1;
-    const int64 parts = starts == nullptr ? 1 : experts;
-    if (rows == 0) {
-      return;
-    }
-    for (int64 i = blockIdx.x; i < parts * kShares; i += gridDim.x) {
-      const int64 e = i / kShares;
-      const int64 first =
-          starts == nullptr ? rows : region(e) + load(starts + e + 1) - load(starts + e);
-      const int64 end = starts == nullptr ? padded_rows<kLayout>(rows) : region(e + 1);
-      for (int64 row = first + i % kShares * blockDim.y + threadIdx.y; row < end;
-           row += kShares * blockDim.y) {
-        store_zero_scales<Config>(scales, row, columns);
-      }
-    }
-  }
-};
-
-// A unit of results: packed if they are rounded to the 16-bit type, else as floats.
-template <class Config, Rounding kRounding = Config::kRounding>
-struct ActivatedUnit;
+// Of so many rows in all a thread takes several neighbouring ones, one after another. The launch rule
+// knows both numbers.
+inline constexpr int64 kManyActivationRows = 8192;
+inline constexpr int64 kActivationRowsEach = 4;
 
 template <class Config>
-struct ActivatedUnit<Config, Rounding::rounded> {
-  static constexpr ElementType kType = Config::kInput;
-  UnitWords words;
-
-  // The last half becomes the first.
-  FOURGE_INLINE void push(const float (&v)[16]) {
-    words.half[0] = words.half[1];
-    words.half[1] = pack_words<kType>(v);
-  }
-  FOURGE_INLINE void get(float (&v)[32]) const {
-    unpack_words<kType>(words.half[0], v);
-    unpack_words<kType>(words.half[1], v + 16);
-  }
+struct ActivationSizes {
+  static constexpr int64 kHalves = kIsGated<Config::kActivation> ? 2 : 1;
+  static constexpr QuantizedFormat kFormat = Config::kFormat;
+  static constexpr int64 kBlockBytes = kFormat == QuantizedFormat::none    ? 32
+                                       : kFormat == QuantizedFormat::nvfp4 ? 8
+                                                                           : 16;
 };
 
+// The scale of a row's block; beyond the row it is zero and only stored as padding.
 template <class Config>
-struct ActivatedUnit<Config, Rounding::unrounded> {
-  float values[32];
-
-  FOURGE_INLINE void push(const float (&v)[16]) {
-#pragma unroll
-    for (int i = 0; i < 16; ++i) {
-      values[i] = values[i + 16];
-      values[i + 16] = v[i];
+FOURGE_INLINE void store_activation_scale(uint8* scales, int64 row, uint32 block, uint32 columns,
+                                          uint32 scale) {
+  constexpr bool kMx = Config::kFormat == QuantizedFormat::mxfp8;
+  if constexpr (kMx || Config::kFormat == QuantizedFormat::nvfp4) {
+    const uint32 own = kMx ? block / 2 : block;
+    if (own < columns && (!kMx || block % 2 == 0)) {
+      store(scales + scale_offset<Config::kLayout>(row, own, columns), static_cast<uint8>(scale));
     }
   }
-  FOURGE_INLINE void get(float (&v)[32]) const {
-#pragma unroll
-    for (int i = 0; i < 32; ++i) {
-      v[i] = values[i];
-    }
-  }
-};
-
-template <class Config>
-struct ActivationRow {
-  static constexpr bool kGated = kIsGated<Config::kActivation>;
-  static constexpr ElementType kType = Config::kInput;
-  const void* x;
-  const void* bias;
-  ActivationFactors factors;
-  int64 cols;
-  int64 row;     // of x
-  int64 expert;  // of bias
-  ActivatedUnit<Config> unit;
-
-  // Adds the bias of 16 columns, which are all in the row or all beyond it.
-  FOURGE_INLINE void add_bias(int64 first, int64 column, float (&v)[16]) const {
-    if (bias == nullptr || column >= cols) {
-      return;
-    }
-    float b[16];
-    unpack_words<kType>(
-        load_words8<Config::kLoad256>(static_cast<const char*>(bias) + (first + column) * 2), b);
-#pragma unroll
-    for (int i = 0; i < 16; ++i) {
-      v[i] = add_rn(v[i], b[i]);
-    }
-  }
-
-  // Half a unit at a time: all 32 at once need more registers than there are, and twice the code. Of half a
-  // unit the rest must not count for the row's maximum: it is what bias 0 gives, 0.
-  FOURGE_INLINE void compute(int64 column) {
-    constexpr int64 kHalves = kGated ? 2 : 1;
-    constexpr bool kGateFirst = Config::kOrder == GateOrder::gate_first;
-    const int64 width = kHalves * cols;
-    const int64 gate = kGated && !kGateFirst ? cols : 0;
-    const int64 linear = kGated && kGateFirst ? cols : 0;
-    UnitWords g = load_unit_words<Config>(x, row * width + gate, column, cols);
-    UnitWords l = {};
-    if constexpr (kGated) {
-      l = load_unit_words<Config>(x, row * width + linear, column, cols);
-    }
-#pragma unroll 1
-    for (int half = 0; half < 2; ++half) {
-      float v[16];
-      float other[16] = {};
-      unpack_words<kType>(g.half[0], v);
-      add_bias(expert * width + gate, column + 16 * half, v);
-      if constexpr (kGated) {
-        unpack_words<kType>(l.half[0], other);
-        add_bias(expert * width + linear, column + 16 * half, other);
-      }
-#pragma unroll
-      for (int i = 0; i < 16; ++i) {
-        v[i] = activate<Config::kActivation>(v[i], other[i], factors);
-      }
-      unit.push(v);
-      g.half[0] = g.half[1];
-      l.half[0] = l.half[1];
-    }
-  }
-
-  FOURGE_INLINE uint32 magnitude() const {
-    float v[32];
-    unit.get(v);
-    return unit_magnitude(v);
-  }
-
-  // Stores the codes; returns the block scales.
-  FOURGE_INLINE uint32 quantize(uint8* q, int64 column, const UnitFactors<Config>& f) const {
-    if constexpr (Config::kFormat == QuantizedFormat::nvfp4 &&
-                  Config::kRounding == Rounding::rounded) {
-      return quantize_unit_words<Config>(unit.words, q, row * cols, column, cols, f.nvfp4);
-    } else {
-      float v[32];
-      unit.get(v);
-      const QuantizedUnit quantized = quantize_unit<Config>(v, f);
-      store_unit_codes<Config>(q, row * cols, column, cols, quantized);
-      return quantized.scales;
-    }
-  }
-};
+}
 
 template <class Config>
 FOURGE_INLINE void moe_activation_quantize_kernel(const void* x, const void* bias, uint8* q,
@@ -181,7 +47,8 @@ FOURGE_INLINE void moe_activation_quantize_kernel(const void* x, const void* bia
                                                   int64 experts) {
   constexpr bool kToken = Config::kScaling == Scaling::token;
   constexpr bool kExpert = Config::kScaling == Scaling::expert;
-  constexpr bool kStoreOnly = Config::kFormat == QuantizedFormat::none;
+  constexpr bool kTiled = ExpertRows<Config>::kTiled;
+  using Sizes = ActivationSizes<Config>;
   __shared__ SharedArray<uint32, 64> scratch;
 
   wait_for_predecessor<Config>();
@@ -191,63 +58,75 @@ FOURGE_INLINE void moe_activation_quantize_kernel(const void* x, const void* bia
     place.rows = end >= 0 && end <= rows ? end : 0;
   }
   const int64 scale_columns = padded_columns<Config::kLayout>(unit_scale_columns<Config>(cols));
-  if constexpr (ExpertRows<Config>::kTiled) {
+  if constexpr (kTiled) {
     place.store_padding(scales, scale_columns);
   }
-  const int64 step = blockDim.x * 32;
-  const int64 rounds = (cols + step - 1) / step;
-  ActivationRow<Config> row{x, bias, {limit, alpha, beta}, cols, 0, 0, {}};
+  const ActivationFactors activation{limit, alpha, beta};
   const float given = !kToken && !kExpert && scale != nullptr ? load(scale) : scale_value;
   UnitFactors<Config> factors = given_factors<Config>(kToken || kExpert ? 1.0f : given);
+  const int64 each = rows >= kManyActivationRows ? kActivationRowsEach : 1;
+  const uint32 blocks = static_cast<uint32>(cols >> 4);
+  ActivatedBlock<Config> block = {};
   int slot = 0;
+  int64 row = (static_cast<int64>(blockIdx.x) * blockDim.y + threadIdx.y) * each;
 #pragma unroll 1
-  for (int64 i = static_cast<int64>(blockIdx.x) * blockDim.y + threadIdx.y; i < place.rows;
-       i += static_cast<int64>(gridDim.x) * blockDim.y) {
-    row.row = i;
-    if (expert_rows != nullptr && (place.kTiled || kExpert || bias != nullptr)) {
-      row.expert = place.expert_of(i);
-    }
-    const int64 scale_row = place.scale_row(i, row.expert);
-    if constexpr (kExpert) {
-      factors = given_factors<Config>(load(scale + row.expert));
-    }
-    // With a scale of its own the row's units are computed for its maximum first, and again from the last,
-    // which is still held. One loop, since what computes a unit is long.
-    uint32 largest = 0;
-    const auto row_factors = [&](uint32 own) {
-      float decode = 0.0f;
-      const float maximum = float_from_bits(cta_max_alternating(own, scratch, slot));
-      const UnitFactors<Config> result = token_factors<Config>(maximum, scale_value, decode);
-      if (threadIdx.x == 0) {
-        store(token_scales + row.row, decode);
-      }
-      return result;
-    };
+  while (row < place.rows) {
+    uint32 left = static_cast<uint32>(place.rows - row < each ? place.rows - row : each);
+    ExpertWalk<Config> walk;
 #pragma unroll 1
-    for (int64 done = kToken ? 0 : rounds; done < 2 * rounds; ++done) {
-      const int64 round = done < rounds ? done : 2 * rounds - 1 - done;
-      const int64 column = round * step + threadIdx.x * 32;
-      if (!kToken || done != rounds) {
-        row.compute(column);
+    do {
+      if constexpr (kTiled || kExpert) {
+        if (expert_rows != nullptr && row >= walk.end) {
+          const int64 expert = walk.move_to(row, place);
+          if constexpr (kExpert) {
+            factors = given_factors<Config>(load(scale + expert));
+          }
+        }
       }
-      if (kToken && done < rounds) {
-        largest = max_u32(largest, row.magnitude());
-        if (done == rounds - 1) {
-          factors = row_factors(largest);
+      const char* bias_row = static_cast<const char*>(bias);
+      if (bias != nullptr && expert_rows != nullptr) {
+        bias_row += place.expert_of(row) * cols * (2 * Sizes::kHalves);
+      }
+      const char* const x_row = static_cast<const char*>(x) + row * cols * (2 * Sizes::kHalves);
+      uint8* const q_row = q + row * blocks * Sizes::kBlockBytes;
+      // With a scale of its own the row's blocks are computed for its maximum first, and again from the
+      // last, which is still held. One loop, since what computes a block is long. What is beyond the row
+      // works on its first block and stores nothing.
+      uint32 largest = 0;
+      bool counting = kToken;
+      uint32 first = 0;
+#pragma unroll 1
+      while (true) {
+        const uint32 own = first + threadIdx.x;
+        const bool inside = own < blocks;
+        activate_block<Config>({x_row, bias_row, inside ? own : 0, blocks}, activation, block);
+        if (counting) {
+          largest = max_u32(largest, block.magnitude());
+          if (blocks - first > blockDim.x) {
+            first += blockDim.x;
+            continue;
+          }
+          float decode = 0.0f;
+          const float maximum = float_from_bits(cta_max_alternating(largest, scratch, slot));
+          factors = token_factors<Config>(maximum, scale_value, decode);
+          if (threadIdx.x == 0) {
+            store(token_scales + row, decode);
+          }
+          counting = false;
           slot ^= 1;
         }
-        continue;
-      }
-      if constexpr (kStoreOnly) {
-        store_unit_words(q, row.row * cols, column, cols, row.unit.words);
-      } else {
-        uint32 bytes = 0;
-        if (column < cols) {
-          bytes = row.quantize(q, column, factors) & (column + 16 < cols ? 0xFFFFu : 0xFFu);
+        const uint32 byte = quantize_activated<Config>(
+            block, q_row + static_cast<uint64>(own) * Sizes::kBlockBytes, inside, factors);
+        store_activation_scale<Config>(scales, row + walk.scale_shift, own,
+                                       static_cast<uint32>(scale_columns), inside ? byte : 0);
+        if (kToken ? first == 0 : blocks - first <= blockDim.x) {
+          break;
         }
-        store_unit_scales<Config>(scales, scale_row, column / 32, scale_columns, bytes);
+        first = kToken ? first - blockDim.x : first + blockDim.x;
       }
-    }
+      ++row;
+    } while (--left != 0);
+    row += (static_cast<int64>(gridDim.x) * blockDim.y - 1) * each;
   }
 }
 

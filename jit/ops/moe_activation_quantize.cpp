@@ -14,8 +14,11 @@
 namespace fourge {
 namespace {
 
-constexpr std::int64_t kUnit = 32;
-constexpr std::int64_t kThreads = 128;
+constexpr std::int64_t kBlock = 16;
+constexpr std::int64_t kThreads = 256;
+// The template's kManyActivationRows and kActivationRowsEach.
+constexpr std::int64_t kManyRows = 8192;
+constexpr std::int64_t kRowsEach = 4;
 
 constexpr AxisValue kActValues[] = {
     {"swiglu", "fourge_device::ActivationKind::swiglu", "silu(gate) * linear"},
@@ -169,9 +172,16 @@ std::int64_t scale_rows(std::string_view layout, std::int64_t rows, std::int64_t
   return jit::scale_extent(layout, rows + (tile - 1) * experts, 4).rows;
 }
 
-// Room for 168 registers, of which most variants take about 100: left alone, the compiler aims at 96 and
-// spills a few.
-int min_ctas(const KernelSpec&) { return 3; }
+// Room for 64 registers where that needs no local memory, otherwise for 80 or 128. Found by compiling.
+int min_ctas(const KernelSpec& spec) {
+  const bool four_over_six = spec.get("4over6") != "off";
+  const auto act = spec.get("act");
+  if (spec.get("scale") == "token" &&
+      (act == "geglu" || act == "gelu" || (four_over_six && spec.target().major() >= 10))) {
+    return 2;
+  }
+  return spec.get("scale") != "tensor" || four_over_six || act == "clamped" ? 3 : 4;
+}
 
 LaunchShape launch_shape(const KernelSpec& spec, const void* pointer, const DeviceFacts& device) {
   const auto& args = *static_cast<const Args*>(pointer);
@@ -180,19 +190,22 @@ LaunchShape launch_shape(const KernelSpec& spec, const void* pointer, const Devi
     shape.empty = true;
     return shape;
   }
-  const std::int64_t lanes = std::min(kThreads, jit::round_up((args.cols + kUnit - 1) / kUnit, 32));
+  const std::int64_t lanes =
+      std::min(kThreads, jit::round_up((args.cols + kBlock - 1) / kBlock, 32));
   // Several rows of a CTA must not meet at a barrier.
   const bool alone = lanes > 32 && spec.get("scale") == "token";
   const std::int64_t rows_per_cta =
       alone || args.rows < 4 * device.multiprocessors ? 1 : std::max<std::int64_t>(1, 128 / lanes);
+  const std::int64_t each = args.rows >= kManyRows ? kRowsEach : 1;
   constexpr std::int64_t kMostGridX = 2147483647;
   shape.block[0] = static_cast<std::uint32_t>(lanes);
   shape.block[1] = static_cast<std::uint32_t>(rows_per_cta);
   // Few rows may have many experts, whose padding takes CTAs as well.
   constexpr std::int64_t kPaddingCtas = 1024;
   const std::int64_t padding = spec.get("layout") == "linear" ? 0 : 4 * experts_of(args);
+  const std::int64_t rows_of_cta = rows_per_cta * each;
   const std::int64_t ctas =
-      std::max((args.rows + rows_per_cta - 1) / rows_per_cta, std::min(padding, kPaddingCtas));
+      std::max((args.rows + rows_of_cta - 1) / rows_of_cta, std::min(padding, kPaddingCtas));
   shape.grid[0] = static_cast<std::uint32_t>(std::min(kMostGridX, ctas));
   return shape;
 }

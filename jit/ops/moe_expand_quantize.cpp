@@ -144,14 +144,14 @@ int block_threads(const KernelSpec& spec) {
 
 // 64 or 80 registers where the compiler, left alone, would stop at fewer and spill.
 int min_ctas(const KernelSpec& spec) {
-  if (spec.get("format") != "nvfp4" || spec.target().major() < 10) {
+  if (spec.get("format") != "nvfp4") {
     return 0;
   }
   const bool four_over_six = spec.get("4over6") != "off";
   if (spec.index(kScale) == kToken) {
     return spec.get("layout") == "linear" ? 0 : four_over_six ? 3 : 4;
   }
-  return spec.get("scale") == "expert" && four_over_six ? 6 : 0;
+  return spec.target().major() >= 10 && spec.get("scale") == "expert" && four_over_six ? 6 : 0;
 }
 
 // Grid x over the tokens, y over the columns: tiled scales of distant tokens share sectors, so few columns
@@ -178,10 +178,10 @@ LaunchShape launch_shape(const KernelSpec& spec, const void* pointer, const Devi
   }
   // Beside the tokens there is padding to be zeroed.
   constexpr std::int64_t kPaddingCtas = 1024;
-  const std::int64_t padding = has_regions(spec) ? 4 * args.experts : args.capacity;
+  const std::int64_t padding = has_regions(spec) ? 4 * args.experts : (args.capacity + 31) / 32;
   const std::int64_t groups =
       std::max({args.tokens, std::min(padding, kPaddingCtas), std::int64_t{1}});
-  const std::int64_t columns = scale_columns(spec, args);
+  const std::int64_t columns = scale_columns(spec, args) * (block_columns(spec) / 16);
   if (spec.index(kLayout) != 0 && spec.index(kScale) != kToken) {
     return tokens_first(columns, groups);
   }

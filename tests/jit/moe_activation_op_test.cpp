@@ -102,11 +102,22 @@ TEST_CASE("moe activation: launches and regions", "[moe-activation]") {
   args.experts = 128;  // whose padding takes CTAs, too
   CHECK(launch(spec, args).grid[0] == 512);
   args.experts = 3;
-  args.cols = 2048;
+  args.cols = 1024;
+  CHECK(launch(spec, args).block[0] == 64);
   CHECK(launch(spec, args).block[1] == 2);
+  CHECK(launch(spec, args).grid[0] == 500);
   CHECK(launch("moe_activation_quantize[scale=token]@sm_90a", args).block[1] == 1);
-  args.cols = 100000;
+  args.cols = 2048;
   CHECK(launch(spec, args).block[0] == 128);
+  CHECK(launch(spec, args).block[1] == 1);
+  args.rows = 8191;
+  CHECK(launch(spec, args).grid[0] == 8191);
+  args.rows = 8193;  // four, one after another
+  CHECK(launch(spec, args).grid[0] == 2049);
+  args.cols = 512;
+  CHECK(launch(spec, args).grid[0] == 513);
+  args.cols = 100000;
+  CHECK(launch(spec, args).block[0] == 256);
   args.rows = 0;
   CHECK(launch(spec, args).empty);
   args = good_args();

@@ -131,7 +131,8 @@ TEST_CASE("moe_expand_quantize: memory and launch of a call", "[moe]") {
   args.tokens = 70000;
   CHECK(launch("moe_expand_quantize@sm_90a", args).grid[1] == 65535);
   args.tokens = 0;
-  CHECK(launch("moe_expand_quantize@sm_90a", args).grid[1] == 20);
+  CHECK(launch("moe_expand_quantize@sm_90a", args).grid[1] == 1);
+  CHECK(launch("moe_expand_quantize[format=mxfp8,scale=none]@sm_90a", args).grid[0] == 3);
   // Tiled scales: all tokens pass before the next columns.
   args.row_entries = nullptr;
   args.tokens = 70000;
@@ -140,7 +141,9 @@ TEST_CASE("moe_expand_quantize: memory and launch of a call", "[moe]") {
   CHECK(tiled.grid[1] == 5);
   CHECK(tiled.block[0] == 64);
   args.tokens = 1;
-  CHECK(launch("moe_expand_quantize[layout=8x4]@sm_90a", args).grid[0] == 20);
+  CHECK(launch("moe_expand_quantize[layout=8x4]@sm_90a", args).grid[0] == 1);
+  args.capacity = 100;
+  CHECK(launch("moe_expand_quantize[layout=8x4]@sm_90a", args).grid[0] == 4);
   args.experts = 256;  // whose paddings are shared out
   CHECK(launch("moe_expand_quantize[layout=8x4,index=compact]@sm_90a", args).grid[0] == 1024);
   args.capacity = 0;
