@@ -8,11 +8,6 @@ namespace fourge_device {
 enum class MoeIndex { padded, compact };
 
 template <MoeIndex kIndex>
-FOURGE_INLINE int64 token_of_entry(int64 entry, int64 tokens, int64 top_k) {
-  return kIndex == MoeIndex::padded ? entry / top_k : entry % tokens;
-}
-
-template <MoeIndex kIndex>
 FOURGE_INLINE int64 entry_of_token(int64 token, int64 j, int64 tokens, int64 top_k) {
   return kIndex == MoeIndex::padded ? token * top_k + j : j * tokens + token;
 }
