@@ -4,6 +4,7 @@
 
 #include <fmt/format.h>
 #include <algorithm>
+#include <iterator>
 #include <set>
 
 namespace fourge::jit {
@@ -11,31 +12,26 @@ namespace {
 
 constexpr std::string_view kInclude = "#include \"";
 
-// Pastes a template file, and before it the files it includes, each once.
+// A template file and the files it includes, each once and before whoever includes it.
 class Paster {
  public:
-  Paster(std::span<const TemplateFile> files, LineMarks marks) : files_(files), marks_(marks) {}
+  Paster(std::span<const TemplateFile> files, LineMarks marks, std::string_view name)
+      : files_(files), marks_(marks) {
+    find(name);
+  }
 
-  void paste(std::string_view name) {
-    if (!done_.insert(std::string(name)).second) {
-      return;
+  std::size_t bytes() const {
+    std::size_t sum = 0;
+    for (const TemplateFile* file : order_) sum += file->text.size() + 2 * file->name.size() + 64;
+    return sum;
+  }
+
+  void paste(std::string& output) const {
+    for (const TemplateFile* file : order_) {
+      fmt::format_to(std::back_inserter(output), "// ==== {}\n{}", file->name, mark(file->name));
+      paste_lines(file->text, output);
+      output += '\n';
     }
-    std::string body;
-    std::string_view rest = text_of(name);
-    while (!rest.empty()) {
-      const auto end = std::min(rest.find('\n'), rest.size() - 1);
-      const auto line = rest.substr(0, end + 1);
-      rest.remove_prefix(end + 1);
-      if (line.starts_with(kInclude)) {
-        const auto quoted = line.substr(kInclude.size());
-        paste(quoted.substr(0, quoted.find('"')));
-      } else if (!line.starts_with("#pragma once")) {
-        body += line;
-        continue;
-      }
-      body += marks_ == LineMarks::yes ? "\n" : "";
-    }
-    output_ += fmt::format("// ==== {}\n{}{}\n", name, mark(name), body);
   }
 
   // What a compiler says about the lines that follow, it says about this file from its first line on.
@@ -43,22 +39,48 @@ class Paster {
     return marks_ == LineMarks::yes ? fmt::format("#line 1 \"{}\"\n", name) : std::string();
   }
 
-  std::string take() { return std::move(output_); }
-
  private:
-  std::string_view text_of(std::string_view name) const {
+  void find(std::string_view name) {
     const auto file = std::find_if(files_.begin(), files_.end(),
                                    [name](const TemplateFile& f) { return f.name == name; });
     if (file == files_.end()) {
       throw Error(ErrorKind::internal, fmt::format("no kernel template \"{}\" is embedded", name));
     }
-    return file->text;
+    if (!done_.insert(&*file).second) return;
+    each_directive(file->text, [this](std::size_t, std::string_view line) {
+      if (!line.starts_with(kInclude)) return;
+      const auto quoted = line.substr(kInclude.size());
+      find(quoted.substr(0, quoted.find('"')));
+    });
+    order_.push_back(&*file);
+  }
+
+  // All but the lines that are replaced by what they include, or mean nothing in one unit.
+  void paste_lines(std::string_view text, std::string& output) const {
+    std::size_t from = 0;
+    each_directive(text, [&](std::size_t at, std::string_view line) {
+      if (!line.starts_with(kInclude) && !line.starts_with("#pragma once")) return;
+      output += text.substr(from, at - from);
+      if (marks_ == LineMarks::yes) output += '\n';
+      from = at + line.size();
+    });
+    output += text.substr(from);
+  }
+
+  // Lines that begin with '#', with their ends, and where they begin.
+  template <class Each>
+  static void each_directive(std::string_view text, const Each& each) {
+    for (std::size_t at = text.find('#'); at < text.size(); at = text.find('#', at + 1)) {
+      if (at != 0 && text[at - 1] != '\n') continue;
+      const std::size_t end = std::min(text.find('\n', at), text.size() - 1) + 1;
+      each(at, text.substr(at, end - at));
+    }
   }
 
   std::span<const TemplateFile> files_;
   LineMarks marks_;
-  std::set<std::string> done_;
-  std::string output_;
+  std::set<const TemplateFile*> done_;
+  std::vector<const TemplateFile*> order_;
 };
 
 std::string config_struct(const KernelSpec& spec) {
@@ -110,10 +132,19 @@ std::string entry_function(const KernelSpec& spec) {
 
 std::string generate(const KernelSpec& spec, std::span<const TemplateFile> files, LineMarks marks) {
   spec.check();
-  Paster paster(files, marks);
-  paster.paste(spec.op().template_file);
-  return fmt::format("// {}\n", spec.text()) + paster.take() + paster.mark("generated") +
-         config_struct(spec) + entry_function(spec);
+  const Paster paster(files, marks, spec.op().template_file);
+  const std::string config = config_struct(spec);
+  const std::string entry = entry_function(spec);
+  const std::string first = fmt::format("// {}\n", spec.text());
+  const std::string mark = paster.mark("generated");
+  std::string source;
+  source.reserve(first.size() + paster.bytes() + mark.size() + config.size() + entry.size());
+  source += first;
+  paster.paste(source);
+  source += mark;
+  source += config;
+  source += entry;
+  return source;
 }
 
 std::vector<std::string> nvrtc_options(const Target& target) {
