@@ -96,22 +96,21 @@ Samples run_probes(const std::vector<std::string>& command, std::size_t processe
 
 double prewarm_seconds(const Options& options, const Target& target, const std::string& cache,
                        int workers) {
-  std::vector<std::string> command{
-      this_program(),
-      "prewarm",
-      "--json",
-      "--log",
-      "error",
-      "--cache-dir",
-      cache,
-      "--target",
-      target.text(),
-      "--op",
-      "nvfp4_quantize",
-      "--variants",
-      "scale=tensor,in=bf16,math=exact,4over6=off,4over6=mae448,4over6=mse448",
-      "--jobs",
-      std::to_string(workers)};
+  std::vector<std::string> command{this_program(),
+                                   "prewarm",
+                                   "--json",
+                                   "--log",
+                                   "error",
+                                   "--cache-dir",
+                                   cache,
+                                   "--target",
+                                   target.text(),
+                                   "--op",
+                                   "nvfp4_quantize",
+                                   "--variants",
+                                   "scale=tensor,in=bf16,math=exact,4over6=off,4over6=mae448",
+                                   "--jobs",
+                                   std::to_string(workers)};
   if (!options.nvrtc_library.empty()) {
     command.insert(command.end(), {"--nvrtc", options.nvrtc_library});
   }
