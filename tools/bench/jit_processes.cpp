@@ -61,6 +61,7 @@ class QuietError {
 struct Samples {
   std::vector<double> main;
   std::vector<double> built;
+  std::vector<double> loading;  // from built to prepared
   std::vector<double> launched;
   std::vector<double> ran;
   std::vector<double> driver;
@@ -87,6 +88,7 @@ Samples run_probes(const std::vector<std::string>& command, std::size_t processe
     samples.nvrtc = samples.nvrtc || answer.at("nvrtc_mapped").get<bool>();
     if (answer.contains("launched")) {
       samples.driver.push_back(driver);
+      samples.loading.push_back(since("prepared") - since("built"));
       samples.launched.push_back(since("launched") - driver);
       samples.ran.push_back(since("ran") - driver);
     }
@@ -150,6 +152,8 @@ void measure_processes(const Options& options, const KernelSpec& spec, const std
             "cuInit, context, stream, three buffers"});
     report({"fresh process to its first launched kernel, beyond that", median_of(launched.launched),
             "ms", 3});
+    report({"  of that, until its cubin was there", median_of(launched.built), "ms"});
+    report({"  of that, loading it into the driver", median_of(launched.loading), "ms"});
     report({"  until the kernel has run", median_of(launched.ran), "ms"});
     report({"  libnvrtc mapped in it", launched.nvrtc ? 1.0 : 0.0, "", 0});
   }
