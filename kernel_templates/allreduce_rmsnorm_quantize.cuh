@@ -1,11 +1,10 @@
 // allreduce_rmsnorm_quantize: see fourge/allreduce_rmsnorm_quantize.hpp for the contract and
 // fourge/comm_layout.hpp for the memory that ranks share. CTA c takes rows c, c + gridDim.x, ...; its
-// threads exchange a row as vectors of eight elements, and the first of them norm it in units of 32.
+// threads exchange a row as vectors of eight elements, and norm it in blocks of 16.
 #pragma once
 
 #include "device/norm_quantize.cuh"
 #include "device/one_shot.cuh"
-#include "device/shared_row.cuh"
 #include "device/two_shot.cuh"
 
 namespace fourge_device {
@@ -27,29 +26,25 @@ struct AfterSum : Config {
 template <class Config>
 struct RowTail {
   using After = AfterSum<Config>;
+  using Row = NormRow<After, RowSource::shared>;
 
   const NormOperands& operands;
   const NormQuantizer<After>& quantize;
   float given;
   float* token_scales;
   SharedArray<uint32, 64>& scratch;
+  SharedArray<float, kMostLanes>& sums;
 
   // The row's sums are in shared memory.
-  FOURGE_INLINE void operator()(int64 index) const {
-    const int rounds = (operands.cols + 8191) >> 13;
-    NormRow<After, SharedRow<After>> row{operands, index * operands.cols, 0.0f, {}, {}};
-    row.gather(rounds, scratch);
+  FOURGE_INLINE void operator()(Row& row, int64 index) const {
+    row.gather(sums);
     if constexpr (Config::kOut == AllreduceOut::norm) {
-      const int last = SharedRow<After>::working(operands.cols) ? rounds - 1 : -1;
-#pragma unroll 1
-      for (int round = last; round >= 0; --round) {
-        if (round != rounds - 1) {
-          row.load(round);
-        }
-        row.template normalise<true>(round);
-      }
+      row.for_blocks([&] {
+        row.load(true);
+        row.template normalise<true>();
+      });
     } else {
-      quantize_gathered_row(row, index, rounds, given, quantize, token_scales, scratch);
+      quantize_gathered_row(row, index, given, quantize, token_scales, scratch);
     }
   }
 
@@ -63,31 +58,41 @@ struct RowTail {
       }
     }
   }
-
-  // What the first row's tail reads.
-  FOURGE_INLINE void prefetch(int64 rows) const {
-    const int64 row = blockIdx.x;
-    if (row < rows && static_cast<int>(threadIdx.x) * 64 < operands.cols) {
-      const int64 column = static_cast<int64>(threadIdx.x) * 64;
-      prefetch_line(static_cast<const char*>(operands.residual) +
-                    (row * operands.cols + column) * 2);
-      prefetch_line(static_cast<const char*>(operands.weight) + column * 2);
-    }
-  }
 };
 
-// Gets the sums of this CTA's rows, one after the other, to put(row, vector's number, sum); then done(row).
-template <class Config, class Exchange, class Put, class Done>
-FOURGE_INLINE void visit_rows(const Exchange& exchange, int64 rows, const Put& put,
-                              const Done& done) {
-  for (int64 row = blockIdx.x; row < rows; row += gridDim.x) {
-    const auto put_here = [&](int vector, const PeerVector& sum) { put(row, vector, sum); };
-    if constexpr (Config::kAlgorithm == Algorithm::one_shot) {
-      exchange.sum_row(row, put_here);
+// Puts the sum of a row where put(vector's number, sum) does.
+template <class Config, class Exchange, class Put>
+FOURGE_INLINE void get_row(const Exchange& exchange, int64 row, const Put& put) {
+  if constexpr (Config::kAlgorithm == Algorithm::one_shot) {
+    exchange.sum_row(row, put);
+  } else {
+    exchange.read_row(row, put);
+  }
+}
+
+// This CTA's rows, one after the other.
+template <class Config, class Exchange>
+FOURGE_INLINE void finish_rows(const Exchange& exchange, int64 rows, void* sum_out,
+                               const NormOperands& operands, const RowTail<Config>& tail) {
+  const int vectors = operands.cols / 8;
+  for (int64 index = blockIdx.x; index < rows; index += gridDim.x) {
+    if constexpr (Config::kOut == AllreduceOut::sum) {
+      char* const to = static_cast<char*>(sum_out) + index * vectors * 16;
+      get_row<Config>(exchange, index, [to](int vector, const PeerVector& sum) {
+        store_words(to + static_cast<int64>(vector) * 16, sum.w);
+      });
     } else {
-      exchange.read_row(row, put_here);
+      typename RowTail<Config>::Row row(operands, index * operands.cols);
+      row.start();  // before the wait
+      get_row<Config>(exchange, index, [&row](int vector, const PeerVector& sum) {
+        row.shared.put(shared_place(vector), sum);
+      });
+      __syncthreads();
+      tail(row, index);
+      if (index + gridDim.x < rows) {
+        __syncthreads();  // the next row takes this one's place
+      }
     }
-    done(row);
   }
 }
 
@@ -104,6 +109,7 @@ FOURGE_INLINE void allreduce_rmsnorm_quantize_kernel(
       Config::kScaling == Scaling::tensor &&
       (Config::kOut == AllreduceOut::nvfp4 || Config::kOut == AllreduceOut::fp8);
   __shared__ SharedArray<uint32, 64> scratch;
+  __shared__ SharedArray<float, kMostLanes> sums;
 
   const PeerGroup<Config> group{
       {static_cast<char*>(peer0), static_cast<char*>(peer1), static_cast<char*>(peer2),
@@ -126,36 +132,19 @@ FOURGE_INLINE void allreduce_rmsnorm_quantize_kernel(
   const float given = kGiven && scale != nullptr ? load(scale) : scale_value;
   const NormQuantizer<AfterSum<Config>> quantize{
       q, scales, padded_columns<Config::kLayout>(unit_scale_columns<AfterSum<Config>>(cols))};
-  const RowTail<Config> tail{operands, quantize, given, token_scales, scratch};
+  const RowTail<Config> tail{operands, quantize, given, token_scales, scratch, sums};
 
-  const auto put = [&](int64 row, int vector, const PeerVector& sum) {
-    if constexpr (kSum) {
-      store_words(static_cast<char*>(sum_out) + (row * vectors + vector) * 16, sum.w);
-    } else {
-      put_shared(vector, sum);
-    }
-  };
-  const auto done = [&](int64 row) {
-    if constexpr (!kSum) {
-      __syncthreads();
-      tail(row);
-      if (row + gridDim.x < rows) {
-        __syncthreads();  // the next row takes this one's place
-      }
-    }
-  };
   if constexpr (Config::kAlgorithm == Algorithm::one_shot) {
     const OneShot<Config> exchange{group, state,   static_cast<const char*>(x),
                                    rows,  vectors, slot_bytes};
     exchange.send_rows(cursor);
     if constexpr (!kSum) {
-      tail.prefetch(rows);
       tail.pad(rows);
     }
     exchange.clear();
     group.arrive(state, (state.generation + 1) % kGenerations,
                  static_cast<uint64>(rows * vectors * 16));
-    visit_rows<Config>(exchange, rows, put, done);
+    finish_rows<Config>(exchange, rows, sum_out, operands, tail);
   } else {
     const TwoShot<Config> exchange{group,
                                    state,
@@ -170,7 +159,7 @@ FOURGE_INLINE void allreduce_rmsnorm_quantize_kernel(
     }
     group.arrive(state, state.generation, state.used_bytes);
     exchange.reduce();
-    visit_rows<Config>(exchange, rows, put, done);
+    finish_rows<Config>(exchange, rows, sum_out, operands, tail);
   }
 }
 

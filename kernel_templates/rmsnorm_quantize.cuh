@@ -14,6 +14,7 @@ FOURGE_INLINE void rmsnorm_quantize_kernel(const void* x, const void* residual, 
   constexpr ScaleLayout kLayout = Config::kLayout;
   constexpr bool kToken = Config::kScaling == Scaling::token;
   __shared__ SharedArray<uint32, 64> scratch;
+  __shared__ SharedArray<float, kMostLanes> sums;
 
   const int64 index =
       (static_cast<int64>(blockIdx.y) * gridDim.x + blockIdx.x) * blockDim.y + threadIdx.y;
@@ -28,12 +29,12 @@ FOURGE_INLINE void rmsnorm_quantize_kernel(const void* x, const void* residual, 
   }
   const NormOperands operands{
       x, residual, weight, residual_out, norm_out, eps, static_cast<int>(cols)};
-  const int rounds = (operands.cols + 8191) >> 13;  // less than 256 lanes make one round
   const float given = !kToken && scale != nullptr ? load(scale) : scale_value;
   const NormQuantizer<Config> quantize{q, scales, scale_columns};
-  NormRow<Config> row{operands, index * cols, 0.0f, {}, {}};
-  row.gather(rounds, scratch);
-  quantize_gathered_row(row, index, rounds, given, quantize, token_scales, scratch);
+  NormRow<Config> row(operands, index * cols);
+  row.start();
+  row.gather(sums);
+  quantize_gathered_row(row, index, given, quantize, token_scales, scratch);
 }
 
 }  // namespace fourge_device

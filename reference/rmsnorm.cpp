@@ -29,22 +29,21 @@ float butterfly(std::array<float, kGroup> a) {
 }  // namespace
 
 float sum_of_squares(std::span<const float> h) {
-  constexpr std::size_t kUnit = 32;
-  const std::size_t units = (h.size() + kUnit - 1) / kUnit;
-  const std::size_t lanes = std::min<std::size_t>(256, (units + kGroup - 1) / kGroup * kGroup);
+  constexpr std::size_t kBlock = 16;
+  constexpr std::size_t kMostLanes = 512;
+  const std::size_t blocks = (h.size() + kBlock - 1) / kBlock;
+  const std::size_t lanes = std::min(kMostLanes, (blocks + kGroup - 1) / kGroup * kGroup);
   std::vector<float> sums(lanes);
   for (std::size_t i = 0; i < h.size(); ++i) {
-    float& sum = sums[i / kUnit % lanes];
+    float& sum = sums[i / kBlock % lanes];
     const float v = ftz::flush(h[i]);
     sum = ftz::flush(std::fma(v, v, sum));
   }
-  std::array<float, kGroup> groups{};
-  for (std::size_t g = 0; g < lanes / kGroup; ++g) {
-    std::array<float, kGroup> group{};
-    std::copy_n(sums.begin() + static_cast<std::ptrdiff_t>(g * kGroup), kGroup, group.begin());
-    groups[g] = butterfly(group);
+  std::array<float, kGroup> columns{};
+  for (std::size_t i = 0; i < lanes; ++i) {
+    columns[i % kGroup] = ftz::add(columns[i % kGroup], sums[i]);
   }
-  return lanes == kGroup ? groups[0] : butterfly(groups);
+  return butterfly(columns);
 }
 
 NormedRow rmsnorm_row(std::span<const std::uint16_t> x, std::span<const std::uint16_t> residual,

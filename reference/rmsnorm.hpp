@@ -1,9 +1,9 @@
 // RMSNorm of a row with a fixed order of summation; ftz.hpp.
 //
 // Decisions where implementations in the field differ:
-//  - The sum of squares is added up by "lanes" of units of 32 elements, min(256, units rounded up to 32)
-//    of them, lane i with units i, i + lanes, ...; then lanes in a butterfly of 32 and groups of 32
-//    lanes in another. It depends on the length of the row only.
+//  - The sum of squares is added up by "lanes" of blocks of 16 elements, min(512, blocks rounded up to 32)
+//    of them, lane i with blocks i, i + lanes, ...; then lanes i, i + 32, ... in turn, and these 32 sums
+//    in a butterfly. It depends on the length of the row only.
 //  - `rounded`: x + residual and the norm's output are rounded to the 16-bit type before they are used.
 //  - A NaN is stored as 0x7FFF.
 #pragma once

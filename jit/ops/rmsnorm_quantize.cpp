@@ -13,8 +13,12 @@
 namespace fourge {
 namespace {
 
-constexpr std::int64_t kUnit = 32;
-constexpr std::int64_t kMostLanes = 256;
+constexpr std::int64_t kBlock = 16;
+constexpr std::int64_t kMostLanes = 512;
+// Of many rows.
+constexpr std::int64_t kBlocksPerThread = 4;
+// A row of so many lies in shared memory, a longer one is read again: norm_row.cuh.
+constexpr std::int64_t kMostHeldColumns = 24576;
 constexpr std::int64_t kMostColumns = std::int64_t{1} << 24;
 // Rows of one warp each that share a CTA, if there are enough of them for all multiprocessors.
 constexpr std::int64_t kRowsPerCta = 4;
@@ -72,21 +76,11 @@ std::string refusal(const KernelSpec& spec) {
   return {};
 }
 
-int block_threads(const KernelSpec&) { return kMostLanes; }
+int block_threads(const KernelSpec&) { return static_cast<int>(kMostLanes); }
 
 // At most 64, 80 or 128 registers, whichever does not spill: a row waits for its sum, so several must take
 // turns. 0, the compiler's choice, where it makes a better one.
-int min_ctas(const KernelSpec& spec) {
-  if (spec.get("4over6") != "off") {
-    return per_token(spec) ? 2 : 0;
-  }
-  if (spec.get("order") == "unrounded") {
-    return adds(spec) ? 0 : 3;
-  }
-  const auto out = spec.get("out");
-  const bool fits = out != "mxfp8" && (out != "nvfp4" || spec.target().major() < 12);
-  return adds(spec) || !fits ? 3 : 4;
-}
+int min_ctas(const KernelSpec& spec) { return spec.get("4over6") != "off" ? 1 : 2; }
 
 void check_scale(const KernelSpec& spec, const Args& args) {
   const auto out = spec.get("out");
@@ -148,13 +142,20 @@ LaunchShape launch_shape(const KernelSpec& spec, const void* pointer, const Devi
     return shape;
   }
   const std::int64_t rows = jit::scale_extent(spec.get("layout"), args.rows, 4).rows;
-  // The order of summation: see the contract.
+  // The order of summation, see the contract, does not depend on the threads. A thread for each block gives
+  // a row's result soonest, fewer with several blocks each take less of a multiprocessor in all.
   const std::int64_t lanes =
-      std::min(kMostLanes, jit::round_up((args.cols + kUnit - 1) / kUnit, 32));
-  const bool several = lanes == 32 && rows >= kRowsPerCta * device.multiprocessors;
+      std::min(kMostLanes, jit::round_up((args.cols + kBlock - 1) / kBlock, 32));
+  const bool few = args.rows <= 2 * std::int64_t{device.multiprocessors};
+  const std::int64_t threads =
+      few ? lanes
+          : std::clamp<std::int64_t>(jit::round_up(lanes / kBlocksPerThread, 32), 32, lanes);
+  const bool several = threads == 32 && rows >= kRowsPerCta * device.multiprocessors;
   const std::int64_t rows_per_cta = several ? kRowsPerCta : 1;
-  shape.block[0] = static_cast<std::uint32_t>(lanes);
+  shape.block[0] = static_cast<std::uint32_t>(threads);
   shape.block[1] = static_cast<std::uint32_t>(rows_per_cta);
+  shape.dynamic_shared_bytes =
+      args.cols > kMostHeldColumns ? 0 : static_cast<std::uint32_t>(rows_per_cta * args.cols * 2);
   const std::int64_t ctas = (rows + rows_per_cta - 1) / rows_per_cta;
   const std::int64_t in_x = std::min(kMostGridX, ctas);
   shape.grid[0] = static_cast<std::uint32_t>(in_x);

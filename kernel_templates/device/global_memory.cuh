@@ -11,8 +11,8 @@ struct Words8 {
   uint32 w[8];
 };
 
-// Four: a block of 16 elements of 8 bits.
-struct Words4 {
+// Four: a block of 16 elements of 8 bits, or eight of 16.
+struct alignas(16) Words4 {
   uint32 w[4];
 };
 

@@ -1,16 +1,20 @@
-// RMSNorm of one row, on the threads of one row, each with every so-many-th unit of 32 elements; a source
-// says which and where x is. A thread holds one unit, in the 16-bit type; a row of more is read again, from its other
-// end. Weights come from the cache when they are needed: holding them would cost a third of the warps.
+// RMSNorm of one row by threads of a CTA, one block of 16 elements after the other: all of the row lies in
+// shared memory. A row too long for that is read again where it is needed.
 #pragma once
 
-#include "device/global_memory.cuh"
+#include "device/block_quantize.cuh"
 #include "device/row_sum.cuh"
-#include "device/unit_quantize.cuh"
+#include "device/shared_row.cuh"
 
 namespace fourge_device {
 
 enum class Residual { none, add };
 enum class NormWeight { plain, plus_one };
+// How x gets into shared memory: the norm copies it, or it has been put there.
+enum class RowSource { global, shared };
+
+// Beyond it x is read again.
+inline constexpr int kMostHeldColumns = 24576;
 
 struct NormOperands {
   const void* x;
@@ -27,185 +31,290 @@ struct NormPair {
   float high;
 };
 
-// x in global memory, blockDim.x threads a row.
-template <class Config>
-struct GlobalRow {
-  static constexpr bool kMayLackSum = false;  // whether residual_out may be null
-  // Whether this thread has units at all, of a row of so many columns.
-  static FOURGE_INLINE bool working(int) { return true; }
-  static FOURGE_INLINE int column_of(int round, int) {
-    return (round * static_cast<int>(blockDim.x) + static_cast<int>(threadIdx.x)) * 32;
-  }
-  static FOURGE_INLINE UnitWords load(const void* x, int64 row, int column, int cols) {
-    return load_unit_words<Config>(x, row, column, cols);
-  }
-};
-
-// Use: gather(), then for each unit load() (but for the one that is held), normalise() and what quantizes.
-template <class Config, class Source = GlobalRow<Config>>
+// Use: start(), gather(), then for_blocks() with load(), normalise() and what quantizes.
+template <class Config, RowSource kSource = RowSource::global>
 struct NormRow {
   static constexpr ElementType kType = Config::kInput;
   static constexpr bool kAdds = Config::kResidual == Residual::add;
   static constexpr bool kRounds = Config::kRounding == Rounding::rounded;
   // A sum that is not rounded is made anew wherever it is used.
   static constexpr bool kHoldsBoth = kAdds && !kRounds;
+  using Sums = SharedArray<float, kMostLanes>;
 
   const NormOperands& operands;
   int64 row;  // its first element
+  int blocks;
+  int step;  // between the blocks of a thread
+  SharedRow shared;
   float inverse;
-  UnitWords h;  // x, or their sum; after normalise() of a rounded order, its output
-  UnitWords residual;
+  // The thread's present block.
+  int block;
+  int turn;   // 0 for the first
+  int place;  // in shared memory
+  Words8 h;   // x, or their sum; after normalise() of a rounded order, its output
+  Words8 residual;
+  Words8 weight;
 
-  FOURGE_INLINE int column_of(int round) const { return Source::column_of(round, operands.cols); }
-
-  FOURGE_INLINE NormPair sum_of(int half, int i) const {
-    using P = Packed16<kType>;
-    NormPair v = {P::low(h.half[half].w[i]), P::high(h.half[half].w[i])};
-    if constexpr (kHoldsBoth) {
-      const uint32 r = residual.half[half].w[i];
-      v = {add_rn(v.low, P::low(r)), add_rn(v.high, P::high(r))};
-    }
-    return v;
+  FOURGE_INLINE NormRow(const NormOperands& given, int64 first)
+      : operands(given),
+        row(first),
+        blocks(given.cols / 16),
+        step(static_cast<int>(blockDim.x)),
+        shared(static_cast<int>(threadIdx.y) * (given.cols / 8)),
+        inverse(0.0f),
+        h{},
+        residual{},
+        weight{} {
+    rewind();
   }
 
-  // h = x + residual.
-  FOURGE_INLINE void load(int round) {
-    using P = Packed16<kType>;
-    const int column = column_of(round);
-    h = Source::load(operands.x, row, column, operands.cols);
-    if constexpr (kAdds) {
-      residual = load_unit_words<Config>(operands.residual, row, column, operands.cols);
-    }
-    if constexpr (kAdds && kRounds) {
-#pragma unroll
-      for (int half = 0; half < 2; ++half) {
-#pragma unroll
-        for (int i = 0; i < 8; ++i) {
-          const uint32 r = residual.half[half].w[i];
-          uint32& word = h.half[half].w[i];
-          word =
-              pack_pair<kType>(add_rn(P::low(word), P::low(r)), add_rn(P::high(word), P::high(r)));
-        }
-      }
-    }
+  FOURGE_INLINE bool is_held() const {
+    return kSource == RowSource::shared || operands.cols <= kMostHeldColumns;
   }
+  FOURGE_INLINE bool is_inside() const { return block < blocks; }
 
-  // Leaves the last round's unit.
-  FOURGE_INLINE void gather(int rounds, SharedArray<uint32, 64>& scratch) {
-    float sum = 0.0f;
+  // Sets x on its way, and what comes with the thread's first block.
+  FOURGE_INLINE void start() {
+    if (kSource == RowSource::global && is_held()) {
+      // Neighbouring lanes copy neighbouring vectors: together they are the warp's blocks.
+      const int lane = static_cast<int>(threadIdx.x & 31u);
+      const int first = 2 * (static_cast<int>(threadIdx.x) - lane) + lane;
+      const char* from = static_cast<const char*>(operands.x) + (row + first * 8) * 2;
+      int to = shared_place(first);
 #pragma unroll 1
-    for (int round = 0; round < rounds; ++round) {
-      load(round);
-#pragma unroll
-      for (int half = 0; half < 2; ++half) {
-#pragma unroll
-        for (int i = 0; i < 8; ++i) {
-          const NormPair v = sum_of(half, i);
-          sum = fma_rn(v.low, v.low, sum);
-          sum = fma_rn(v.high, v.high, sum);
+      for (int i = first; i < 2 * blocks; i += 2 * step) {
+        shared.copy(to, from);
+        if (i + 32 < 2 * blocks) {
+          shared.copy(to + 32, from + 512);
         }
+        to += 2 * step;
+        from = advance(from, static_cast<uint32>(step), 32);
       }
     }
-    sum = cta_sum_alternating(sum, scratch, 0);
-    const float mean = mul_rn(sum, rcp_rn_normal(static_cast<float>(operands.cols)));
+    load_weight();
+    if constexpr (kAdds) {
+      load_residual();
+    }
+  }
+
+  // The row's sum of squares, over all its threads. What has been put into shared memory must be there.
+  FOURGE_INLINE void gather(Sums& sums) {
+    const int lanes = row_lanes(blocks);
+    const int first = static_cast<int>(threadIdx.y) * lanes;
+    if constexpr (kSource == RowSource::global) {
+      copies_done();
+      __syncwarp();
+    }
+#pragma unroll 1
+    for (rewind(); block < lanes; next()) {
+      float sum = 0.0f;
+      if (is_inside()) {
+        load_sum(turn != 0);
+        sum = plus_squares(sum);
+        if (blocks > kMostLanes) {
+          sum = plus_rest(sum);
+        }
+      }
+      sums.set(first + block, sum);
+    }
+    row_barrier();
+    const float mean =
+        mul_rn(sum_of_lanes(sums, first, lanes), rcp_rn_normal(static_cast<float>(operands.cols)));
     inverse = rcp_rn(sqrt_rn(add_rn(mean, operands.eps)));
   }
 
-  FOURGE_INLINE Words8 weights(int half, int column) const {
-    const int first = column + 16 * half;
-    Words8 w = {};
-    if (first < operands.cols) {
-      w = load_words8<Config::kLoad256>(static_cast<const char*>(operands.weight) + 2 * first);
+  // Calls f() for each of the thread's blocks, and as often for those of the warp that end beyond the row.
+  template <class F>
+  FOURGE_INLINE void for_blocks(const F& f) {
+    const int lane = static_cast<int>(threadIdx.x & 31u);
+#pragma unroll 1
+    for (rewind(); block - lane < blocks; next()) {
+      f();
     }
-    return w;
   }
 
-  FOURGE_INLINE NormPair normalised(int half, int i, uint32 weight) const {
+  // The present block after gather(). The first one's weights are there since start(), if nothing has taken
+  // their place.
+  FOURGE_INLINE void load(bool has_first_weights) {
+    if (turn != 0 || !has_first_weights) {
+      load_weight();
+    }
+    h = {};
+    if (is_inside()) {
+      if constexpr (kHoldsBoth) {
+        load_residual();
+      }
+      if (unlikely(!is_held())) {
+        load_sum(true);
+      } else {
+        h = get_block(shared, place);
+      }
+    }
+  }
+
+  // Stores h, where it is a sum, and the output, where asked for, if kStore. In a rounded order the output
+  // takes the place of h.
+  template <bool kStore>
+  FOURGE_INLINE void normalise() {
+    if constexpr (kStore && kAdds) {
+      if (is_inside() && (kSource == RowSource::global || operands.residual_out != nullptr)) {
+        store_block(operands.residual_out, kHoldsBoth ? rounded_total() : h);
+      }
+    }
+    if constexpr (kRounds) {
+      h = rounded_output();
+    }
+    if (kStore && unlikely(operands.norm_out != nullptr) && is_inside()) {
+      store_block(operands.norm_out, kRounds ? h : rounded_output());
+    }
+  }
+
+  // A normalised block's rounded output, from normalise() to load_output().
+  FOURGE_INLINE void keep_output() const {
+    if (is_inside() && is_held()) {
+      put_block(shared, place, h);
+    }
+  }
+  FOURGE_INLINE void load_output() {
+    if (kRounds && is_held()) {
+      h = is_inside() ? get_block(shared, place) : Words8{};
+    } else {
+      load(false);
+      normalise<false>();
+    }
+  }
+
+  // The output of a normalised block.
+  FOURGE_INLINE void values(float (&v)[16]) const {
     using P = Packed16<kType>;
-    const NormPair v = sum_of(half, i);
-    NormPair w = {P::low(weight), P::high(weight)};
+#pragma unroll
+    for (int i = 0; i < 8; ++i) {
+      const NormPair pair = kRounds ? NormPair{P::low(h.w[i]), P::high(h.w[i])} : normalised(i);
+      v[2 * i] = pair.low;
+      v[2 * i + 1] = pair.high;
+    }
+  }
+
+  // Its largest magnitude as bits of a float, NaN skipped.
+  FOURGE_INLINE uint32 magnitude() const {
+    if constexpr (kRounds) {
+      uint32 bits = block_max_bits<kType>(h.w);
+      if (unlikely(bits > Packed16<kType>::kInfinity)) {
+        bits = block_max_bits_skip_nan<kType>(h.w);
+      }
+      return float_bits(value_of_bits<kType>(bits));
+    } else {
+      float v[16];
+      values(v);
+      return float_bits(block_magnitude(v));
+    }
+  }
+
+ private:
+  FOURGE_INLINE void rewind() {
+    block = static_cast<int>(threadIdx.x);
+    turn = 0;
+    place = shared_place(2 * block);
+  }
+  FOURGE_INLINE void next() {
+    block += step;
+    ++turn;
+    place += 2 * step;
+  }
+
+  FOURGE_INLINE Words8 load_block(const void* from) const {
+    return load_words8<Config::kLoad256>(static_cast<const char*>(from) +
+                                         (row + static_cast<int64>(block) * 16) * 2);
+  }
+  FOURGE_INLINE void store_block(void* to, const Words8& words) const {
+    store_words(static_cast<char*>(to) + (row + static_cast<int64>(block) * 16) * 2, words.w);
+  }
+  FOURGE_INLINE void load_weight() {
+    if (is_inside()) {
+      weight = load_words8<Config::kLoad256>(
+          advance(static_cast<const char*>(operands.weight), static_cast<uint32>(block), 32));
+    }
+  }
+  FOURGE_INLINE void load_residual() {
+    if (is_inside()) {
+      residual = load_block(operands.residual);
+    }
+  }
+
+  // h of a block that is inside, as long as gather() has not been there; leaves it in shared memory.
+  FOURGE_INLINE void load_sum(bool with_residual) {
+    h = is_held() ? get_block(shared, place) : load_block(operands.x);
+    if constexpr (kAdds) {
+      if (with_residual) {
+        load_residual();
+      }
+      if constexpr (kRounds) {
+        h = rounded_total();
+        keep_output();
+      }
+    }
+  }
+
+  FOURGE_INLINE float plus_squares(float sum) const {
+#pragma unroll
+    for (int i = 0; i < 8; ++i) {
+      const NormPair v = sum_of(i);
+      sum = fma_rn(v.low, v.low, sum);
+      sum = fma_rn(v.high, v.high, sum);
+    }
+    return sum;
+  }
+  // Those of the lane's further blocks.
+  FOURGE_INLINE float plus_rest(float sum) {
+    const int own = block;
+    const int own_place = place;
+#pragma unroll 1
+    for (block += kMostLanes, place += 2 * kMostLanes; is_inside();
+         block += kMostLanes, place += 2 * kMostLanes) {
+      load_sum(true);
+      sum = plus_squares(sum);
+    }
+    block = own;
+    place = own_place;
+    return sum;
+  }
+
+  FOURGE_INLINE NormPair total(int i) const {
+    using P = Packed16<kType>;
+    const uint32 r = residual.w[i];
+    return {add_rn(P::low(h.w[i]), P::low(r)), add_rn(P::high(h.w[i]), P::high(r))};
+  }
+  FOURGE_INLINE NormPair sum_of(int i) const {
+    using P = Packed16<kType>;
+    return kHoldsBoth ? total(i) : NormPair{P::low(h.w[i]), P::high(h.w[i])};
+  }
+  FOURGE_INLINE NormPair normalised(int i) const {
+    using P = Packed16<kType>;
+    const NormPair v = sum_of(i);
+    NormPair w = {P::low(weight.w[i]), P::high(weight.w[i])};
     if constexpr (Config::kWeight == NormWeight::plus_one) {
       w = {add_rn(w.low, 1.0f), add_rn(w.high, 1.0f)};
     }
     return {mul_rn(mul_rn(v.low, inverse), w.low), mul_rn(mul_rn(v.high, inverse), w.high)};
   }
 
-  FOURGE_INLINE UnitWords rounded_output(int column) const {
-    UnitWords y;
+  FOURGE_INLINE Words8 rounded_total() const {
+    Words8 words;
 #pragma unroll
-    for (int half = 0; half < 2; ++half) {
-      const Words8 w = weights(half, column);
-#pragma unroll
-      for (int i = 0; i < 8; ++i) {
-        const NormPair v = normalised(half, i, w.w[i]);
-        y.half[half].w[i] = pack_pair<kType>(v.low, v.high);
-      }
+    for (int i = 0; i < 8; ++i) {
+      const NormPair v = total(i);
+      words.w[i] = pack_pair<kType>(v.low, v.high);
     }
-    return y;
+    return words;
   }
-
-  // Stores h, where it is a sum, and the output, where asked for, if kStore. In a rounded order the output
-  // takes the place of h.
-  template <bool kStore>
-  FOURGE_INLINE void normalise(int round) {
-    const int column = column_of(round);
-    if constexpr (kStore && kAdds) {
-      UnitWords sum = h;
-      if constexpr (kHoldsBoth) {
+  FOURGE_INLINE Words8 rounded_output() const {
+    Words8 words;
 #pragma unroll
-        for (int half = 0; half < 2; ++half) {
-#pragma unroll
-          for (int i = 0; i < 8; ++i) {
-            const NormPair v = sum_of(half, i);
-            sum.half[half].w[i] = pack_pair<kType>(v.low, v.high);
-          }
-        }
-      }
-      if (!Source::kMayLackSum || operands.residual_out != nullptr) {
-        store_unit_words(operands.residual_out, row, column, operands.cols, sum);
-      }
+    for (int i = 0; i < 8; ++i) {
+      const NormPair v = normalised(i);
+      words.w[i] = pack_pair<kType>(v.low, v.high);
     }
-    if constexpr (kRounds) {
-      h = rounded_output(column);
-    }
-    if (kStore && operands.norm_out != nullptr) {
-      store_unit_words(operands.norm_out, row, column, operands.cols,
-                       kRounds ? h : rounded_output(column));
-    }
-  }
-
-  // The output of a normalised unit.
-  FOURGE_INLINE void values(int round, float (&v)[32]) const {
-    using P = Packed16<kType>;
-#pragma unroll
-    for (int half = 0; half < 2; ++half) {
-      const Words8 w = kRounds ? Words8{} : weights(half, column_of(round));
-#pragma unroll
-      for (int i = 0; i < 8; ++i) {
-        const uint32 word = h.half[half].w[i];
-        const NormPair pair =
-            kRounds ? NormPair{P::low(word), P::high(word)} : normalised(half, i, w.w[i]);
-        v[16 * half + 2 * i] = pair.low;
-        v[16 * half + 2 * i + 1] = pair.high;
-      }
-    }
-  }
-
-  // Its largest magnitude as bits of a float, NaN skipped.
-  FOURGE_INLINE uint32 magnitude(int round) const {
-    if constexpr (kRounds) {
-      uint32 bits = bits_of_packed(max_packed<kType>(block_max_packed<kType>(h.half[0].w),
-                                                     block_max_packed<kType>(h.half[1].w)));
-      if (unlikely(bits > Packed16<kType>::kInfinity)) {
-        bits = max_u32(block_max_bits_skip_nan<kType>(h.half[0].w),
-                       block_max_bits_skip_nan<kType>(h.half[1].w));
-      }
-      return float_bits(value_of_bits<kType>(bits));
-    } else {
-      float v[32];
-      values(round, v);
-      return unit_magnitude(v);
-    }
+    return words;
   }
 };
 

@@ -2,14 +2,12 @@
 // one device that all its CTAs use. Nothing here goes through a cache that could be stale.
 #pragma once
 
-#include "device/types.cuh"
+#include "device/global_memory.cuh"
 
 namespace fourge_device {
 
-// Sixteen bytes: eight elements, as they travel.
-struct alignas(16) PeerVector {
-  uint32 w[4];
-};
+// Eight elements, as they travel.
+using PeerVector = Words4;
 
 #if defined(FOURGE_HOST_EXECUTION)
 

@@ -15,27 +15,35 @@ FOURGE_INLINE float warp_sum(float value) {
   return value;
 }
 
-// The sums of the warps (at most 8), zeros after them, are added like lanes: the steps that would add
-// nothing but zeros are left out. Barriers and slots as in cta_max_alternating(), with which it may take
-// turns.
-FOURGE_INLINE float cta_sum_alternating(float value, SharedArray<uint32, 64>& scratch, int slot) {
-  const int warps = static_cast<int>(blockDim.x >> 5);
-  const int lane = static_cast<int>(threadIdx.x & 31u);
-  const float own = warp_sum(value);
-  if (warps == 1) {
-    return own;
+// A row's lanes: lane i has the blocks of 16 elements i, i + lanes, ... Threads take lanes in turn, so that
+// their number does not matter to the sum.
+inline constexpr int kMostLanes = 512;
+
+FOURGE_INLINE int row_lanes(int blocks) {
+  const int whole = (blocks + 31) & ~31;
+  return whole < kMostLanes ? whole : kMostLanes;
+}
+
+// Of the threads of a row: of a CTA, or of a warp that has a row of its own.
+FOURGE_INLINE void row_barrier() {
+  if (blockDim.x == 32) {
+    __syncwarp();
+  } else {
+    __syncthreads();
   }
-  if (lane == 0) {
-    scratch.set(32 * slot + static_cast<int>(threadIdx.x >> 5), float_bits(own));
-  }
-  __syncthreads();
-  const int other = lane & 7;
-  float sum = other < warps ? float_from_bits(scratch.get(32 * slot + other)) : 0.0f;
+}
+
+// The sum of all lanes, which are in sums after a row_barrier(): i, i + 32, ... in turn, and these 32 as a warp's.
+FOURGE_INLINE float sum_of_lanes(const SharedArray<float, kMostLanes>& sums, int first, int lanes) {
+  const int own = first + static_cast<int>(threadIdx.x & 31u);
+  float sum = 0.0f;
 #pragma unroll
-  for (int distance = 4; distance > 0; distance /= 2) {
-    sum = add_rn(sum, __shfl_xor_sync(0xFFFFFFFFu, sum, distance));
+  for (int k = 0; k < kMostLanes / 32; ++k) {
+    if (32 * k < lanes) {
+      sum = add_rn(sum, sums.get(own + 32 * k));
+    }
   }
-  return sum;
+  return warp_sum(sum);
 }
 
 // RN(sqrt(a)).

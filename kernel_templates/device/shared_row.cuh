@@ -1,68 +1,89 @@
-// A row of sums in the CTA's shared memory: written by all threads, eight elements each, read by those
-// that norm it, 32 each (norm_row.cuh).
+// A row of 16-bit elements in the CTA's dynamic shared memory, as vectors of eight. Threads read blocks of two
+// vectors; they are written one by one.
 #pragma once
 
-#include "device/norm_row.cuh"
-#include "device/peer_memory.cuh"
+#include "device/global_memory.cuh"
 
 namespace fourge_device {
 
-FOURGE_INLINE PeerVector* shared_row() {
-#if defined(FOURGE_HOST_EXECUTION)
-  return static_cast<PeerVector*>(fourge_host::dynamic_shared());
-#else
-  extern __shared__ PeerVector fourge_shared_row[];
-  return fourge_shared_row;
-#endif
-}
+// Where a row's i-th vector lies, so that neither way of access meets one bank several times. The places of
+// a block's two vectors differ in the last bit, and blocks 4 apart lie 8 places apart.
+FOURGE_INLINE int shared_place(int i) { return i ^ ((i >> 3) & 1); }
 
-// Where a row's i-th vector lies, so that neither way of access meets one bank several times.
-FOURGE_INLINE int shared_place(int i) { return i ^ ((i >> 3) & 3); }
-
-FOURGE_INLINE void put_shared(int i, const PeerVector& v) {
-  PeerVector* const to = shared_row() + shared_place(i);
 #if defined(FOURGE_HOST_EXECUTION)
-  fourge_host::check_shared(to, sizeof(v), 1);
-#endif
-  *to = v;
-}
-FOURGE_INLINE PeerVector get_shared(int i) {
-  const PeerVector* const from = shared_row() + shared_place(i);
-#if defined(FOURGE_HOST_EXECUTION)
-  fourge_host::check_shared(from, sizeof(*from), 0);
-#endif
-  return *from;
-}
 
-template <class Config>
+// The part of the memory that begins `first` vectors, an even number, after its beginning.
 struct SharedRow {
-  static constexpr bool kMayLackSum = true;
+  Words4* vectors;
 
-  static FOURGE_INLINE int lanes(int cols) {
-    const int whole = (cols + 1023) / 1024 * 32;
-    return whole < 256 ? whole : 256;
+  FOURGE_INLINE explicit SharedRow(int first)
+      : vectors(static_cast<Words4*>(fourge_host::dynamic_shared()) + first) {}
+
+  FOURGE_INLINE void put(int place, const Words4& v) const {
+    fourge_host::check_shared(vectors + place, sizeof(v), 1);
+    vectors[place] = v;
   }
-  static FOURGE_INLINE bool working(int cols) {
-    return static_cast<int>(threadIdx.x) < lanes(cols);
+  FOURGE_INLINE Words4 get(int place) const {
+    fourge_host::check_shared(vectors + place, sizeof(Words4), 0);
+    return vectors[place];
   }
-  static FOURGE_INLINE int column_of(int round, int cols) {
-    const int unit = round * lanes(cols) + static_cast<int>(threadIdx.x);
-    return working(cols) ? unit * 32 : 1 << 30;
-  }
-  static FOURGE_INLINE UnitWords load(const void*, int64, int column, int cols) {
-    UnitWords unit = {};
-#pragma unroll
-    for (int i = 0; i < 4; ++i) {
-      if (column + 8 * i < cols) {
-        const PeerVector v = get_shared(column / 8 + i);
-#pragma unroll
-        for (int j = 0; j < 4; ++j) {
-          unit.half[i / 2].w[4 * (i % 2) + j] = v.w[j];
-        }
-      }
-    }
-    return unit;
+  FOURGE_INLINE void copy(int place, const void* from) const {
+    fourge_host::check_global(from, 16, 16, 0);
+    put(place, *static_cast<const Words4*>(from));
   }
 };
+
+FOURGE_INLINE void copies_done() {}
+
+#else
+
+// Its address in a register: the compiler would rather ask for the window of the CTA at each access.
+struct SharedRow {
+  uint32 address;
+
+  FOURGE_INLINE explicit SharedRow(int first) {
+    extern __shared__ __align__(128) Words4 fourge_shared_row[];
+    address = kept(static_cast<uint32>(__cvta_generic_to_shared(fourge_shared_row + first)));
+  }
+
+  FOURGE_INLINE uint32 at(int place) const { return address + static_cast<uint32>(place) * 16; }
+
+  FOURGE_INLINE void put(int place, const Words4& v) const {
+    asm volatile("st.shared.v4.b32 [%0], {%1, %2, %3, %4};"
+                 :
+                 : "r"(at(place)), "r"(v.w[0]), "r"(v.w[1]), "r"(v.w[2]), "r"(v.w[3])
+                 : "memory");
+  }
+  FOURGE_INLINE Words4 get(int place) const {
+    Words4 v;
+    asm volatile("ld.shared.v4.b32 {%0, %1, %2, %3}, [%4];"
+                 : "=r"(v.w[0]), "=r"(v.w[1]), "=r"(v.w[2]), "=r"(v.w[3])
+                 : "r"(at(place))
+                 : "memory");
+    return v;
+  }
+  // Has a vector copied from global memory; it is there for this thread after copies_done().
+  FOURGE_INLINE void copy(int place, const void* from) const {
+    asm volatile("cp.async.cg.shared.global [%0], [%1], 16;"
+                 :
+                 : "r"(at(place)), "l"(from)
+                 : "memory");
+  }
+};
+
+FOURGE_INLINE void copies_done() { asm volatile("cp.async.wait_all;" : : : "memory"); }
+
+#endif
+
+// place: of the first of a block's two vectors.
+FOURGE_INLINE void put_block(const SharedRow& row, int place, const Words8& words) {
+  row.put(place, {{words.w[0], words.w[1], words.w[2], words.w[3]}});
+  row.put(place ^ 1, {{words.w[4], words.w[5], words.w[6], words.w[7]}});
+}
+FOURGE_INLINE Words8 get_block(const SharedRow& row, int place) {
+  const Words4 a = row.get(place);
+  const Words4 b = row.get(place ^ 1);
+  return {{a.w[0], a.w[1], a.w[2], a.w[3], b.w[0], b.w[1], b.w[2], b.w[3]}};
+}
 
 }  // namespace fourge_device

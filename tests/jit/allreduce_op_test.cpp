@@ -119,7 +119,7 @@ TEST_CASE("allreduce: illegal combinations are refused by name", "[allreduce]") 
 
 namespace {
 
-// A row's vectors, and its units of 32 columns, each taken by exactly one thread of the launch.
+// A row's vectors, and its blocks of 16 columns, each taken by exactly one thread of the launch.
 bool covers_row(const AllreduceLaunch& launch, std::int64_t cols) {
   const std::int64_t vectors = cols / 8;
   std::vector<int> taken(static_cast<std::size_t>(vectors));
@@ -128,16 +128,13 @@ bool covers_row(const AllreduceLaunch& launch, std::int64_t cols) {
       ++taken[static_cast<std::size_t>(v)];
     }
   }
-  const std::int64_t units = (cols + 31) / 32;
-  const std::int64_t rounds = (cols + 8191) / 8192;
-  std::vector<int> normed(static_cast<std::size_t>(rounds * launch.lanes));
-  for (std::int64_t round = 0; round < rounds; ++round) {
-    for (std::int64_t lane = 0; lane < launch.lanes; ++lane) {
-      ++normed[static_cast<std::size_t>(round * launch.lanes + lane)];
+  std::vector<int> normed(static_cast<std::size_t>(cols / 16));
+  for (std::int64_t thread = 0; thread < launch.threads; ++thread) {
+    for (std::int64_t block = thread; block < cols / 16; block += launch.threads) {
+      ++normed[static_cast<std::size_t>(block)];
     }
   }
   return std::set<int>(taken.begin(), taken.end()) == std::set<int>{1} &&
-         std::ssize(normed) >= units &&
          std::set<int>(normed.begin(), normed.end()) == std::set<int>{1};
 }
 
@@ -145,12 +142,13 @@ bool covers_row(const AllreduceLaunch& launch, std::int64_t cols) {
 // fit. As many CTAs as come on each multiprocessor run at once.
 bool is_possible(const AllreduceLaunch& launch, std::int64_t cols, int multiprocessors, int most) {
   const unsigned fit = static_cast<unsigned>(most) / launch.threads;
+  const auto lanes = static_cast<unsigned>(std::min<std::int64_t>(512, (cols / 16 + 31) / 32 * 32));
   return launch.threads % 32 == 0 && launch.threads <= static_cast<unsigned>(most) &&
          launch.lanes % 32 == 0 && launch.lanes >= 32 && launch.lanes <= launch.threads &&
          launch.ctas >= 1 && launch.ctas <= fit * static_cast<unsigned>(multiprocessors) &&
          launch.ctas <= comm::kMostCtas && launch.shared_bytes >= cols * 2 &&
-         launch.shared_bytes <= 32768 &&
-         launch.lanes == std::min<std::int64_t>(256, (cols + 1023) / 1024 * 32);
+         launch.shared_bytes <= 32768 && launch.lanes == std::min(launch.threads, lanes) &&
+         2 * launch.lanes >= lanes;
 }
 
 }  // namespace
@@ -182,13 +180,13 @@ TEST_CASE("allreduce: the launches of usual shapes", "[allreduce]") {
     return std::vector<std::uint32_t>{launch.threads, launch.ctas, launch.lanes};
   };
   using Row = std::vector<std::uint32_t>;
-  CHECK(shape(1, 1024) == Row{128, 528, 32});
-  CHECK(shape(1, 2048) == Row{256, 264, 64});
-  CHECK(shape(22, 2880) == Row{384, 132, 96});
-  CHECK(shape(1, 4096) == Row{512, 132, 128});
-  CHECK(shape(64, 7168) == Row{512, 132, 224});
-  CHECK(shape(1, 16384) == Row{512, 132, 256});
-  CHECK(shape(133, 2880) == Row{128, 528, 96});
+  CHECK(shape(1, 1024) == Row{128, 528, 64});
+  CHECK(shape(1, 2048) == Row{256, 264, 128});
+  CHECK(shape(22, 2880) == Row{384, 132, 192});
+  CHECK(shape(1, 4096) == Row{512, 132, 256});
+  CHECK(shape(64, 7168) == Row{512, 132, 448});
+  CHECK(shape(1, 16384) == Row{512, 132, 512});
+  CHECK(shape(133, 2880) == Row{128, 528, 128});
   CHECK(shape(2048, 5120) == Row{160, 396, 160});
   CHECK(shape(2048, 7168) == Row{224, 264, 224});
   CHECK(shape(2048, 16384) == Row{256, 264, 256});

@@ -100,27 +100,33 @@ TEST_CASE("rmsnorm: illegal combinations are refused by name", "[rmsnorm]") {
   CHECK(refusal("order=unrounded") == "accepted");
 }
 
-TEST_CASE("rmsnorm: the launch's lanes depend on the columns alone", "[rmsnorm]") {
+TEST_CASE("rmsnorm: a thread has one block of few rows, several of many", "[rmsnorm]") {
   Args args = good_args();
   const char* spec = "rmsnorm_quantize[layout=128x4]@sm_90a";
-  for (const std::int64_t rows : {1, 127, 5000}) {
-    args.rows = rows;
-    args.cols = 1024;
-    CHECK(launch(spec, args).block[0] == 32);
-    args.cols = 1040;
-    CHECK(launch(spec, args).block[0] == 64);
-    args.cols = 7168;
-    CHECK(launch(spec, args).block[0] == 224);
-    args.cols = 16384;
-    CHECK(launch(spec, args).block[0] == 256);
-    args.cols = 1 << 20;
-    CHECK(launch(spec, args).block[0] == 256);
-    CHECK(launch(spec, args).block[1] == 1);
+  struct Row {
+    std::int64_t cols;
+    unsigned few, many, shared;
+  };
+  const Row table[] = {{16, 32, 32, 32},        {1024, 64, 32, 2048},     {2080, 160, 64, 4160},
+                       {7168, 448, 128, 14336}, {16384, 512, 128, 32768}, {24576, 512, 128, 49152},
+                       {24592, 512, 128, 0},    {1 << 20, 512, 128, 0}};
+  for (const Row& row : table) {
+    args.cols = row.cols;
+    for (const std::int64_t rows : {1, 127, 264}) {
+      args.rows = rows;
+      INFO(rows << " x " << row.cols);
+      CHECK(launch(spec, args).block[0] == row.few);
+      CHECK(launch(spec, args).block[1] == 1);
+      CHECK(launch(spec, args).dynamic_shared_bytes == row.shared);
+    }
+    args.rows = 265;
+    CHECK(launch(spec, args).block[0] == row.many);
   }
   args.cols = 1024;
   args.rows = 4 * 132;
   CHECK(launch(spec, args).block[1] == 4);
   CHECK(launch(spec, args).grid[0] == 640 / 4);
+  CHECK(launch(spec, args).dynamic_shared_bytes == 8192);
   args.rows = 3;
   CHECK(launch(spec, args).grid[0] == 128);
   args.rows = 0;

@@ -36,18 +36,18 @@ TEST_CASE("the sum of squares has the order of its definition", "[rmsnorm]") {
   }
   CHECK(sum_of_squares(h) == 16777216.0F);
   std::fill(h.begin() + 1, h.end(), 0.0F);
-  for (std::size_t i = 32; i < 36; ++i) {
+  for (std::size_t i = 16; i < 20; ++i) {
     h[i] = 1.0F;
   }
   CHECK(sum_of_squares(h) == 16777220.0F);
-  // Unit 256 belongs to lane 0 again.
-  std::vector<float> longer(257 * 32, 0.0F);
+  // Block 512 belongs to lane 0 again.
+  std::vector<float> longer(513 * 16, 0.0F);
   longer[0] = 4096.0F;
-  longer[256 * 32] = 1.0F;
-  longer[256 * 32 + 1] = 1.0F;
+  longer[512 * 16] = 1.0F;
+  longer[512 * 16 + 1] = 1.0F;
   CHECK(sum_of_squares(longer) == 16777216.0F);
-  longer[256 * 32] = longer[256 * 32 + 1] = 0.0F;
-  longer[255 * 32] = longer[255 * 32 + 1] = 1.0F;
+  longer[512 * 16] = longer[512 * 16 + 1] = 0.0F;
+  longer[511 * 16] = longer[511 * 16 + 1] = 1.0F;
   CHECK(sum_of_squares(longer) == 16777218.0F);
 }
 

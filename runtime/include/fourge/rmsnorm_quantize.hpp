@@ -22,11 +22,11 @@
 //
 // The norm, binary32, one rounding an operation unless "fma" says otherwise, subnormals flushed:
 //   h = x + residual, or x
-//   s = sum of h * h in this order. Unit j is elements 32 j to 32 j + 31 of the row (the last may be
-//       half as long). There are L = min(256, the units rounded up to a multiple of 32) lanes; lane i
-//       takes units i, i + L, ...: for their elements in ascending order, a = fma(h, h, a) from a = 0.
-//       Groups of 32 lanes add up as a butterfly: for d = 16, 8, 4, 2, 1 each a[i] becomes a[i] + a[i ^ d].
-//       With more than one group, the groups' sums, followed by zeros up to 32, add up in the same way.
+//   s = sum of h * h in this order. Block j is elements 16 j to 16 j + 15 of the row. There are L lanes,
+//       the blocks rounded up to a multiple of 32, at most 512; lane i takes blocks i, i + L, ...: for
+//       their elements in ascending order, a = fma(h, h, a) from a = 0. Then b[i], i from 0 to 31, is
+//       a[i] + a[i + 32] + a[i + 64] ... from the left, and these 32 add up as a butterfly: for
+//       d = 16, 8, 4, 2, 1 each b[i] becomes b[i] + b[i ^ d].
 //   n = 1 / sqrt(s * (1 / cols) + eps), each of the five rounded
 //   y = (h * n) * weight, or (h * n) * (weight + 1) with weight=plus_one
 // So the bits depend on a row and its length alone. Axis order:
