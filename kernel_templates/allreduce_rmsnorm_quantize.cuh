@@ -1,6 +1,6 @@
 // allreduce_rmsnorm_quantize: see fourge/allreduce_rmsnorm_quantize.hpp for the contract and
-// fourge/comm_layout.hpp for the memory that ranks share. CTA c takes rows c, c + gridDim.x, ...; its
-// threads exchange a row as vectors of eight elements, and norm it in blocks of 16.
+// fourge/comm_layout.hpp for the memory that ranks share. CTA c takes rows c, c + gridDim.x, ...,
+// or a part of one (RowShare); its threads exchange a row as vectors of eight elements, and norm it in blocks of 16.
 #pragma once
 
 #include "device/norm_quantize.cuh"
@@ -72,24 +72,25 @@ FOURGE_INLINE void get_row(const Exchange& exchange, int64 row, const Put& put) 
 
 // This CTA's rows, one after the other.
 template <class Config, class Exchange>
-FOURGE_INLINE void finish_rows(const Exchange& exchange, int64 rows, void* sum_out,
-                               const NormOperands& operands, const RowTail<Config>& tail) {
+FOURGE_INLINE void finish_rows(const Exchange& exchange, int64 rows, const RowShare& share,
+                               void* sum_out, const NormOperands& operands,
+                               const RowTail<Config>& tail) {
   const int vectors = operands.cols / 8;
-  for (int64 index = blockIdx.x; index < rows; index += gridDim.x) {
+  for (int64 index = share.first; index < rows; index += share.step) {
     if constexpr (Config::kOut == AllreduceOut::sum) {
       char* const to = static_cast<char*>(sum_out) + index * vectors * 16;
       get_row<Config>(exchange, index, [to](int vector, const PeerVector& sum) {
         store_words(to + static_cast<int64>(vector) * 16, sum.w);
       });
     } else {
-      typename RowTail<Config>::Row row(operands, index * operands.cols);
+      typename RowTail<Config>::Row row(operands, index * operands.cols, share.part, share.parts);
       row.start();  // before the wait
       get_row<Config>(exchange, index, [&row](int vector, const PeerVector& sum) {
         row.shared.put(shared_place(vector), sum);
       });
       __syncthreads();
       tail(row, index);
-      if (index + gridDim.x < rows) {
+      if (index + share.step < rows) {
         __syncthreads();  // the next row takes this one's place
       }
     }
@@ -108,6 +109,10 @@ FOURGE_INLINE void allreduce_rmsnorm_quantize_kernel(
   constexpr bool kGiven =
       Config::kScaling == Scaling::tensor &&
       (Config::kOut == AllreduceOut::nvfp4 || Config::kOut == AllreduceOut::fp8);
+  // A row's own scale needs its largest element, and the sum alone needs no more than one CTA.
+  constexpr int kParts =
+      Config::kAlgorithm == Algorithm::one_shot && Config::kScaling == Scaling::tensor && !kSum ? 8
+                                                                                                : 1;
   __shared__ SharedArray<uint32, 64> scratch;
   __shared__ SharedArray<float, kMostLanes> sums;
 
@@ -123,8 +128,19 @@ FOURGE_INLINE void allreduce_rmsnorm_quantize_kernel(
       x, residual, weight, residual_out, norm_out, eps, static_cast<int>(cols)};
   const int vectors = operands.cols / 8;
 
+  // While the predecessor may still run.
+  look_up(residual);
+  look_up(residual_out);
+  look_up(scales);
+  look_up(rows);
+  look_up(peer1);
+  look_up(control);
+  look_up(input_slot_bytes);
+  look_up(deadline_ns);
   wait_for_predecessor<Config>();
-  RowCursor<Config> cursor = {static_cast<const char*>(x), rows, vectors, 0, 0, {}};
+  let_successor_start<Config>();
+  const RowShare share(rows, kParts);
+  RowCursor<Config> cursor = {static_cast<const char*>(x), rows, vectors, share, 0, 0, {}};
   if constexpr (Config::kAlgorithm == Algorithm::one_shot) {
     cursor.start();  // on its way while the control is read
   }
@@ -144,7 +160,7 @@ FOURGE_INLINE void allreduce_rmsnorm_quantize_kernel(
     exchange.clear();
     group.arrive(state, (state.generation + 1) % kGenerations,
                  static_cast<uint64>(rows * vectors * 16));
-    finish_rows<Config>(exchange, rows, sum_out, operands, tail);
+    finish_rows<Config>(exchange, rows, share, sum_out, operands, tail);
   } else {
     const TwoShot<Config> exchange{group,
                                    state,
@@ -159,7 +175,7 @@ FOURGE_INLINE void allreduce_rmsnorm_quantize_kernel(
     }
     group.arrive(state, state.generation, state.used_bytes);
     exchange.reduce();
-    finish_rows<Config>(exchange, rows, sum_out, operands, tail);
+    finish_rows<Config>(exchange, rows, share, sum_out, operands, tail);
   }
 }
 

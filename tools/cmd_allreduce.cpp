@@ -27,6 +27,7 @@ struct AllreduceOptions {
   std::int64_t cols = 7168;
   std::size_t samples = 20;
   std::string nccl = "libnccl.so.2";
+  bool dependent_launch = false;
   bool no_nccl = false;
   bool multicast = false;
   bool dry_run = false;
@@ -61,6 +62,7 @@ AllreduceBench bench_of(const AllreduceOptions& options) {
   bench.dtype = options.dtype;
   bench.axes = options.axes;
   bench.samples = std::max<std::size_t>(options.samples, 3);
+  bench.dependent_launch = options.dependent_launch;
   bench.with_nccl = !options.no_nccl;
   bench.nccl_library = options.nccl;
   return bench;
@@ -112,10 +114,11 @@ bool all_right(const AllreduceReport& report, int ranks) {
 
 std::string heading(const AllreduceBench& bench, const DeviceInfo& device) {
   return fmt::format(
-      "{} x {}; {} columns of {} to [{}], residual and norm; microseconds a call\n\n"
+      "{} x {}; {} columns of {} to [{}], residual and norm{}; microseconds a call\n\n"
       "{:>6} {:>10} {:>10} {:>10} {:<9} {:>10} {:>7} {:>8}\n",
-      bench.ranks, device.name, bench.cols, bench.dtype, bench.axes, "rows", "one_shot", "two_shot",
-      "automatic", "", "nccl+norm", "ratio", "equal");
+      bench.ranks, device.name, bench.cols, bench.dtype, bench.axes,
+      bench.dependent_launch ? ", programmatic dependent launch" : "", "rows", "one_shot",
+      "two_shot", "automatic", "", "nccl+norm", "ratio", "equal");
 }
 
 // Before the first thread, which might read the environment.
@@ -162,6 +165,7 @@ ExitCode bench_allreduce(const AllreduceOptions& options, const CommonOptions& c
                   {"dtype", bench.dtype},
                   {"axes", bench.axes},
                   {"driver_version", driver_version()},
+                  {"dependent_launch", bench.dependent_launch},
                   {"nccl_multicast", options.multicast},
                   {"nccl_missing", measured.report.nccl_missing},
                   {"results", measured.results}};
@@ -237,6 +241,8 @@ void add_bench_allreduce(CLI::App& parent, CommandLine& line) {
       "  fourge bench allreduce --ranks 4 --json");
   add_options(command, *options);
   command.add_option("--nccl", options->nccl, "NCCL's library")->capture_default_str();
+  command.add_flag("--dependent-launch", options->dependent_launch,
+                   "Launch kernels programmatically dependent");
   command.add_flag("--no-nccl", options->no_nccl, "Leave NCCL out");
   command.add_flag("--nccl-multicast", options->multicast,
                    "Let NCCL use NVLink multicast (else NCCL_NVLS_ENABLE is set to 0)");

@@ -106,6 +106,19 @@ FOURGE_INLINE T* advance(T* p, uint32 count, uint32 size) {
 #endif
 }
 
+// Has a kernel's parameter looked up now: those further on in the parameters' memory come from far away.
+template <class T>
+FOURGE_INLINE void look_up(T* p) {
+#if !defined(FOURGE_HOST_EXECUTION)
+  asm volatile("" : : "l"(p));
+#endif
+}
+FOURGE_INLINE void look_up(int64 value) {
+#if !defined(FOURGE_HOST_EXECUTION)
+  asm volatile("" : : "l"(value));
+#endif
+}
+
 // Waits until everything the preceding kernel wrote is visible, when this kernel was launched with
 // programmatic dependent launch; otherwise does nothing. Nothing may be read before it.
 template <class Config>
@@ -113,6 +126,17 @@ FOURGE_INLINE void wait_for_predecessor() {
 #if !defined(FOURGE_HOST_EXECUTION)
   if constexpr (Config::kGridDependency) {
     asm volatile("griddepcontrol.wait;" ::: "memory");
+  }
+#endif
+}
+
+// Lets the next kernel's CTAs take their places as soon as all of this kernel's have, when that one is
+// launched with programmatic dependent launch. It reads nothing before this one has ended.
+template <class Config>
+FOURGE_INLINE void let_successor_start() {
+#if !defined(FOURGE_HOST_EXECUTION)
+  if constexpr (Config::kGridDependency) {
+    asm volatile("griddepcontrol.launch_dependents;" ::: "memory");
   }
 #endif
 }

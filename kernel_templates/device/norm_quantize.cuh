@@ -13,8 +13,7 @@ struct NormQuantizer {
 
   template <class Row>
   FOURGE_INLINE BlockPlaces<Config> places(const Row& row, int64 index) const {
-    return BlockPlaces<Config>(q, row.row, scales, index, scale_columns,
-                               static_cast<int>(threadIdx.x));
+    return BlockPlaces<Config>(q, row.row, scales, index, scale_columns, row.first_of_part());
   }
 };
 

@@ -45,6 +45,8 @@ struct NormRow {
   int64 row;  // its first element
   int blocks;
   int step;  // between the blocks of a thread
+  int part;  // of the row's warps of blocks, for_blocks() takes every parts-th
+  int parts;
   SharedRow shared;
   float inverse;
   // The thread's present block.
@@ -55,11 +57,13 @@ struct NormRow {
   Words8 residual;
   Words8 weight;
 
-  FOURGE_INLINE NormRow(const NormOperands& given, int64 first)
+  FOURGE_INLINE NormRow(const NormOperands& given, int64 first, int own_part = 0, int all_parts = 1)
       : operands(given),
         row(first),
         blocks(given.cols / 16),
         step(static_cast<int>(blockDim.x)),
+        part(own_part),
+        parts(all_parts),
         shared(static_cast<int>(threadIdx.y) * (given.cols / 8)),
         inverse(0.0f),
         h{},
@@ -91,10 +95,12 @@ struct NormRow {
         from = advance(from, static_cast<uint32>(step), 32);
       }
     }
-    load_weight();
     if constexpr (kAdds) {
       load_residual();
     }
+    begin_part();
+    load_weight();
+    end_part();
   }
 
   // The row's sum of squares, over all its threads. What has been put into shared memory must be there.
@@ -123,14 +129,23 @@ struct NormRow {
     inverse = rcp_rn(sqrt_rn(add_rn(mean, operands.eps)));
   }
 
-  // Calls f() for each of the thread's blocks, and as often for those of the warp that end beyond the row.
+  // The thread's first block in for_blocks().
+  FOURGE_INLINE int first_of_part() const {
+    const int lane = static_cast<int>(threadIdx.x & 31u);
+    return (static_cast<int>(threadIdx.x) - lane) * parts + part * 32 + lane;
+  }
+
+  // Calls f() for each of the thread's blocks in this CTA's part of the row, and as often for those of the
+  // warp that end beyond the row.
   template <class F>
   FOURGE_INLINE void for_blocks(const F& f) {
     const int lane = static_cast<int>(threadIdx.x & 31u);
+    begin_part();
 #pragma unroll 1
-    for (rewind(); block - lane < blocks; next()) {
+    for (; block - lane < blocks; next()) {
       f();
     }
+    end_part();
   }
 
   // The present block after gather(). The first one's weights are there since start(), if nothing has taken
@@ -215,6 +230,16 @@ struct NormRow {
     block = static_cast<int>(threadIdx.x);
     turn = 0;
     place = shared_place(2 * block);
+  }
+  FOURGE_INLINE void begin_part() {
+    step *= parts;
+    block = first_of_part();
+    turn = 0;
+    place = shared_place(2 * block);
+  }
+  FOURGE_INLINE void end_part() {
+    step = static_cast<int>(blockDim.x);
+    rewind();
   }
   FOURGE_INLINE void next() {
     block += step;

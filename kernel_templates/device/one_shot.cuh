@@ -10,7 +10,27 @@
 
 namespace fourge_device {
 
-// Vectors of a rank's own rows, so many at a time, in the order in which a CTA's threads send them.
+// With few rows several CTAs share each: all of them get its sum, and each stores a part of what follows from
+// it. A row's norm needs the whole row, and this is sooner than to tell each other.
+struct RowShare {
+  int64 first;  // row
+  int64 step;
+  int part;
+  int parts;  // 1, 2, 4 or 8
+
+  FOURGE_INLINE RowShare(int64 rows, int most_parts) {
+    parts = most_parts;
+    while (parts > 1 && rows * parts > static_cast<int64>(gridDim.x)) {
+      parts >>= 1;
+    }
+    part = static_cast<int>(blockIdx.x) & (parts - 1);
+    first = static_cast<int>(blockIdx.x) / parts;
+    step = static_cast<int>(gridDim.x) / parts;
+  }
+};
+
+// Vectors of a rank's own rows, so many at a time, in the order in which threads send them: those of all the
+// CTAs that share a row.
 template <class Config>
 struct RowCursor {
   static constexpr int kCount = 4;
@@ -18,30 +38,33 @@ struct RowCursor {
   const char* x;
   int64 rows;
   int vectors;  // of a row
+  RowShare share;
   int64 row;
   int first;
   PeerVector v[kCount];
 
   FOURGE_INLINE bool is_inside() const { return row < rows; }
-  FOURGE_INLINE bool has(int b) const { return first + b * static_cast<int>(blockDim.x) < vectors; }
-  FOURGE_INLINE int64 place(int b) const {
-    return (row * vectors + first + b * static_cast<int>(blockDim.x)) * 16;
-  }
+  FOURGE_INLINE int step() const { return static_cast<int>(blockDim.x) * share.parts; }
+  FOURGE_INLINE bool has(int b) const { return first + b * step() < vectors; }
+  FOURGE_INLINE int64 place(int b) const { return (row * vectors + first + b * step()) * 16; }
   FOURGE_INLINE void start() {
-    row = blockIdx.x;
-    first = static_cast<int>(threadIdx.x);
+    row = share.first;
+    rewind();
     read();
   }
   FOURGE_INLINE void next() {
-    first += kCount * static_cast<int>(blockDim.x);
+    first += kCount * step();
     if (first >= vectors) {
-      first = static_cast<int>(threadIdx.x);
-      row += gridDim.x;
+      rewind();
+      row += share.step;
     }
     read();
   }
 
  private:
+  FOURGE_INLINE void rewind() {
+    first = share.part * static_cast<int>(blockDim.x) + static_cast<int>(threadIdx.x);
+  }
   FOURGE_INLINE void read() {
     if (is_inside()) {
 #pragma unroll

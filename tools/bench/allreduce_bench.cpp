@@ -118,7 +118,8 @@ class RankBench {
   }
 
   void call(comm::Group& group, const std::string& axes, std::int64_t rows) {
-    group.allreduce_rmsnorm_quantize(buffers_.args(rows), axes, stream_.get());
+    group.allreduce_rmsnorm_quantize(buffers_.args(rows), axes, stream_.get(),
+                                     {.programmatic_dependent_launch = bench_.dependent_launch});
   }
 
   void meet() {

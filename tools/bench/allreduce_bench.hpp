@@ -25,6 +25,7 @@ struct AllreduceBench {
   std::string dtype = "bf16";
   std::string axes = "out=nvfp4";  // without in, ranks and algorithm
   std::size_t samples = 20;
+  bool dependent_launch = false;  // programmatic, of every kernel of fourge's
   bool with_nccl = true;
   std::string nccl_library = "libnccl.so.2";
 };
