@@ -73,27 +73,30 @@ FOURGE_INLINE void get_row(const Exchange& exchange, int64 row, const Put& put) 
 // This CTA's rows, one after the other.
 template <class Config, class Exchange>
 FOURGE_INLINE void finish_rows(const Exchange& exchange, int64 rows, const RowShare& share,
-                               void* sum_out, const NormOperands& operands,
                                const RowTail<Config>& tail) {
-  const int vectors = operands.cols / 8;
+  const NormOperands& operands = tail.operands;
   for (int64 index = share.first; index < rows; index += share.step) {
-    if constexpr (Config::kOut == AllreduceOut::sum) {
-      char* const to = static_cast<char*>(sum_out) + index * vectors * 16;
-      get_row<Config>(exchange, index, [to](int vector, const PeerVector& sum) {
-        store_words(to + static_cast<int64>(vector) * 16, sum.w);
-      });
-    } else {
-      typename RowTail<Config>::Row row(operands, index * operands.cols, share.part, share.parts);
-      row.start();  // before the wait
-      get_row<Config>(exchange, index, [&row](int vector, const PeerVector& sum) {
-        row.shared.put(shared_place(vector), sum);
-      });
-      __syncthreads();
-      tail(row, index);
-      if (index + share.step < rows) {
-        __syncthreads();  // the next row takes this one's place
-      }
+    typename RowTail<Config>::Row row(operands, index * operands.cols, share.part, share.parts);
+    row.start();  // before the wait
+    get_row<Config>(exchange, index, [&row](int vector, const PeerVector& sum) {
+      row.shared.put(shared_place(vector), sum);
+    });
+    __syncthreads();
+    tail(row, index);
+    if (index + share.step < rows) {
+      __syncthreads();  // the next row takes this one's place
     }
+  }
+}
+
+// The same where nothing follows the sum.
+template <class Config, class Exchange>
+FOURGE_INLINE void store_sums(const Exchange& exchange, int64 rows, int vectors, void* sum_out) {
+  for (int64 index = blockIdx.x; index < rows; index += gridDim.x) {
+    char* const to = static_cast<char*>(sum_out) + index * vectors * 16;
+    get_row<Config>(exchange, index, [to](int vector, const PeerVector& sum) {
+      store_words(to + static_cast<int64>(vector) * 16, sum.w);
+    });
   }
 }
 
@@ -106,15 +109,16 @@ FOURGE_INLINE void allreduce_rmsnorm_quantize_kernel(
     void* report, int64 slot_bytes, int64 input_offset, int64 input_slot_bytes, int64 result_offset,
     int64, int64 deadline_ns) {
   constexpr bool kSum = Config::kOut == AllreduceOut::sum;
+  constexpr bool kOneShot = Config::kAlgorithm == Algorithm::one_shot;
   constexpr bool kGiven =
       Config::kScaling == Scaling::tensor &&
       (Config::kOut == AllreduceOut::nvfp4 || Config::kOut == AllreduceOut::fp8);
   // A row's own scale needs its largest element, and the sum alone needs no more than one CTA.
-  constexpr int kParts =
-      Config::kAlgorithm == Algorithm::one_shot && Config::kScaling == Scaling::tensor && !kSum ? 8
-                                                                                                : 1;
+  constexpr int kPartBits =
+      kOneShot && Config::kRanks > 1 && Config::kScaling == Scaling::tensor && !kSum ? 3 : 0;
   __shared__ SharedArray<uint32, 64> scratch;
   __shared__ SharedArray<float, kMostLanes> sums;
+  __shared__ SharedArray<uint64, 3> control_words;
 
   const PeerGroup<Config> group{
       {static_cast<char*>(peer0), static_cast<char*>(peer1), static_cast<char*>(peer2),
@@ -127,30 +131,32 @@ FOURGE_INLINE void allreduce_rmsnorm_quantize_kernel(
   const NormOperands operands{
       x, residual, weight, residual_out, norm_out, eps, static_cast<int>(cols)};
   const int vectors = operands.cols / 8;
-
-  // While the predecessor may still run.
-  look_up(residual);
-  look_up(residual_out);
-  look_up(scales);
-  look_up(rows);
-  look_up(peer1);
-  look_up(control);
-  look_up(input_slot_bytes);
-  look_up(deadline_ns);
+  const RowShare share(rows, kPartBits);
+  // While the predecessor may still run: into the second-level cache, where nothing becomes stale.
+  if constexpr (!kSum) {
+    if (share.first < rows && static_cast<int>(threadIdx.x) * 64 < operands.cols) {
+      const int64 column = static_cast<int64>(threadIdx.x) * 64;
+      prefetch_line(static_cast<const char*>(residual) + (share.first * cols + column) * 2);
+      prefetch_line(static_cast<const char*>(weight) + column * 2);
+    }
+  }
   wait_for_predecessor<Config>();
   let_successor_start<Config>();
-  const RowShare share(rows, kParts);
+
+  // All that a call begins with is on its way at once.
   RowCursor<Config> cursor = {static_cast<const char*>(x), rows, vectors, share, 0, 0, {}};
-  if constexpr (Config::kAlgorithm == Algorithm::one_shot) {
-    cursor.start();  // on its way while the control is read
+  if constexpr (kOneShot) {
+    cursor.start();
   }
-  const ControlState state = load_state(group.control);
   const float given = kGiven && scale != nullptr ? load(scale) : scale_value;
+  const ControlState state = load_state(group.control, control_words);
+  // Of thread 0; the answer is not needed before the end.
+  const uint32 arrived = group.arrive();
   const NormQuantizer<AfterSum<Config>> quantize{
       q, scales, padded_columns<Config::kLayout>(unit_scale_columns<AfterSum<Config>>(cols))};
   const RowTail<Config> tail{operands, quantize, given, token_scales, scratch, sums};
 
-  if constexpr (Config::kAlgorithm == Algorithm::one_shot) {
+  if constexpr (kOneShot) {
     const OneShot<Config> exchange{group, state,   static_cast<const char*>(x),
                                    rows,  vectors, slot_bytes};
     exchange.send_rows(cursor);
@@ -158,9 +164,13 @@ FOURGE_INLINE void allreduce_rmsnorm_quantize_kernel(
       tail.pad(rows);
     }
     exchange.clear();
-    group.arrive(state, (state.generation + 1) % kGenerations,
-                 static_cast<uint64>(rows * vectors * 16));
-    finish_rows<Config>(exchange, rows, share, sum_out, operands, tail);
+    if constexpr (kSum) {
+      store_sums<Config>(exchange, rows, vectors, sum_out);
+    } else {
+      finish_rows<Config>(exchange, rows, share, tail);
+    }
+    group.finish_call(arrived, (state.generation + 1) % kGenerations,
+                      static_cast<uint64>(rows * vectors * 16));
   } else {
     const TwoShot<Config> exchange{group,
                                    state,
@@ -173,9 +183,13 @@ FOURGE_INLINE void allreduce_rmsnorm_quantize_kernel(
     if constexpr (!kSum) {
       tail.pad(rows);
     }
-    group.arrive(state, state.generation, state.used_bytes);
     exchange.reduce();
-    finish_rows<Config>(exchange, rows, share, sum_out, operands, tail);
+    if constexpr (kSum) {
+      store_sums<Config>(exchange, rows, vectors, sum_out);
+    } else {
+      finish_rows<Config>(exchange, rows, share, tail);
+    }
+    group.finish_call(arrived, state.generation, state.used_bytes);
   }
 }
 

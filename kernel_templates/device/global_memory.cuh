@@ -106,19 +106,6 @@ FOURGE_INLINE T* advance(T* p, uint32 count, uint32 size) {
 #endif
 }
 
-// Has a kernel's parameter looked up now: those further on in the parameters' memory come from far away.
-template <class T>
-FOURGE_INLINE void look_up(T* p) {
-#if !defined(FOURGE_HOST_EXECUTION)
-  asm volatile("" : : "l"(p));
-#endif
-}
-FOURGE_INLINE void look_up(int64 value) {
-#if !defined(FOURGE_HOST_EXECUTION)
-  asm volatile("" : : "l"(value));
-#endif
-}
-
 // Waits until everything the preceding kernel wrote is visible, when this kernel was launched with
 // programmatic dependent launch; otherwise does nothing. Nothing may be read before it.
 template <class Config>

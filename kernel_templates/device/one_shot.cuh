@@ -18,14 +18,15 @@ struct RowShare {
   int part;
   int parts;  // 1, 2, 4 or 8
 
-  FOURGE_INLINE RowShare(int64 rows, int most_parts) {
-    parts = most_parts;
-    while (parts > 1 && rows * parts > static_cast<int64>(gridDim.x)) {
-      parts >>= 1;
+  FOURGE_INLINE RowShare(int64 rows, int most_bits) {
+    int bits = most_bits;
+    while (bits > 0 && (rows << bits) > static_cast<int64>(gridDim.x)) {
+      --bits;
     }
+    parts = 1 << bits;
     part = static_cast<int>(blockIdx.x) & (parts - 1);
-    first = static_cast<int>(blockIdx.x) / parts;
-    step = static_cast<int>(gridDim.x) / parts;
+    first = static_cast<int>(blockIdx.x >> bits);
+    step = static_cast<int>(gridDim.x >> bits);
   }
 };
 
@@ -41,7 +42,7 @@ struct RowCursor {
   RowShare share;
   int64 row;
   int first;
-  PeerVector v[kCount];
+  PeerVector v[kCount];  // as they were read
 
   FOURGE_INLINE bool is_inside() const { return row < rows; }
   FOURGE_INLINE int step() const { return static_cast<int>(blockDim.x) * share.parts; }
@@ -70,7 +71,7 @@ struct RowCursor {
 #pragma unroll
       for (int b = 0; b < kCount; ++b) {
         if (has(b)) {
-          v[b] = load_input<Config::kInput>(x + place(b));
+          v[b] = load_words4(x + place(b));
         }
       }
     }
@@ -99,6 +100,10 @@ struct OneShot {
     const int64 to = slot(state.generation, group.rank);
 #pragma unroll 1
     while (cursor.is_inside()) {
+#pragma unroll
+      for (int b = 0; b < cursor.kCount; ++b) {
+        cursor.v[b] = as_input<Config::kInput>(cursor.v[b]);
+      }
 #pragma unroll
       for (int r = 0; r < kRanks; ++r) {
         if (group.is_remote(r)) {
@@ -149,15 +154,17 @@ struct OneShot {
     const char* const from = slots();
 #pragma unroll 1
     for (int first = static_cast<int>(threadIdx.x); first < vectors; first += step * kBatch) {
+      PeerVector mine[kBatch];
       PeerVector v[kBatch][kRanks];
 #pragma unroll
       for (int b = 0; b < kBatch; ++b) {
         if (first + b * step < vectors) {
           const int64 at = (row * vectors + first + b * step) * 16;
-          const PeerVector mine = group.kAlone ? PeerVector{} : load_input<Config::kInput>(x + at);
+          if constexpr (!PeerGroup<Config>::kAlone) {
+            mine[b] = load_words4(x + at);
+          }
 #pragma unroll
           for (int r = 0; r < kRanks; ++r) {
-            v[b][r] = mine;
             if (group.is_remote(r)) {
               v[b][r] = look(from, r, at);
             }
@@ -167,6 +174,11 @@ struct OneShot {
       wait_for(v, from, row, first);
 #pragma unroll
       for (int b = 0; b < kBatch; ++b) {
+        const PeerVector own = as_input<Config::kInput>(mine[b]);
+#pragma unroll
+        for (int r = 0; r < kRanks; ++r) {
+          v[b][r] = chosen(group.is_remote(r), v[b][r], own);
+        }
         if (first + b * step < vectors) {
           put(first + b * step, add_up<Config>(v[b]));
         }
@@ -179,7 +191,7 @@ struct OneShot {
   FOURGE_INLINE void wait_for(PeerVector (&v)[kBatch][kRanks], const char* from, int64 row,
                               int first) const {
     const int step = static_cast<int>(blockDim.x);
-    PeerWait<Config> wait{group, WaitKind::one_shot_data, state.calls, 0, 0};
+    PeerWait<Config> wait{group, WaitKind::one_shot_data, 0, 0};
     int missing = 0;
     do {
       missing = -1;

@@ -3,6 +3,7 @@
 #pragma once
 
 #include "device/peer_memory.cuh"
+#include "device/shared_array.cuh"
 
 namespace fourge_device {
 
@@ -22,16 +23,22 @@ inline constexpr int64 kFlagLineBytes = 128;
 inline constexpr int64 kOneShotOffset = 1024 * kFlagLineBytes;
 inline constexpr uint32 kGenerations = 3;
 
-// Control as this launch found it; all CTAs read it before the last of them, in arrive(), changes it.
+// Control as this launch found it; all CTAs read it before the last of them to arrive changes it.
 struct ControlState {
   uint32 generation;
   uint64 calls;
   uint64 used_bytes;
 };
 
-FOURGE_INLINE ControlState load_state(const Control* control) {
-  return {load_control(&control->generation), load_control(&control->calls),
-          load_control(&control->used_bytes)};
+// By all threads of a CTA, of which one asks: one place that all threads of a device ask at once answers slowly.
+FOURGE_INLINE ControlState load_state(const Control* control, SharedArray<uint64, 3>& words) {
+  if (threadIdx.x == 0) {
+    words.set(0, load_control(&control->generation));
+    words.set(1, load_control(&control->calls));
+    words.set(2, load_control(&control->used_bytes));
+  }
+  __syncthreads();
+  return {static_cast<uint32>(words.get(0)), words.get(1), words.get(2)};
 }
 
 template <class Config>
@@ -59,16 +66,18 @@ struct PeerGroup {
   // Whether rank r's data comes through memory.
   FOURGE_INLINE bool is_remote(int r) const { return kAlone || r != rank; }
 
-  // Once in each CTA, by all threads, when they have read the control. The last CTA prepares it for the
-  // next launch.
-  FOURGE_INLINE void arrive(const ControlState& state, uint32 next_generation,
-                            uint64 used_bytes) const {
-    // All threads have the values that they read: the barrier takes one.
-    const int odd = __syncthreads_or(state.generation >= kGenerations ? 1 : 0);
-    if (threadIdx.x == 0 && atomicAdd(&control->arrived, 1u) == gridDim.x - 1 && odd == 0) {
+  // Once in each CTA, when load_state() has been called: thread 0 says that the CTA has the control's values.
+  // How many had before is not known until finish_call() needs it, which may come much later.
+  FOURGE_INLINE uint32 arrive() const {
+    return threadIdx.x == 0 ? atomicAdd(&control->arrived, 1u) : 0u;
+  }
+
+  // With what arrive() gave: the last CTA prepares the control for the next launch.
+  FOURGE_INLINE void finish_call(uint32 arrived, uint32 next_generation, uint64 used_bytes) const {
+    if (threadIdx.x == 0 && arrived == gridDim.x - 1) {
       store_control(&control->generation, next_generation);
       store_control(&control->used_bytes, used_bytes);
-      store_control(&control->calls, state.calls + 1);
+      store_control(&control->calls, load_control(&control->calls) + 1);
       store_control(&control->arrived, 0u);
     }
   }
@@ -79,7 +88,6 @@ template <class Config>
 struct PeerWait {
   const PeerGroup<Config>& group;
   WaitKind kind;
-  uint64 calls;
   uint64 began;
   uint32 looks;
 
@@ -108,6 +116,7 @@ struct PeerWait {
 
  private:
   FOURGE_INLINE void write_report(int r, uint64 waited) const {
+    const uint64 calls = load_control(&group.control->calls);
     store_peer(group.report + 16,
                {{static_cast<uint32>(calls), static_cast<uint32>(calls >> 32),
                  static_cast<uint32>(waited), static_cast<uint32>(waited >> 32)}});

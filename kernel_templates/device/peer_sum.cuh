@@ -35,15 +35,25 @@ FOURGE_INLINE uint32 without_negative_zeros(uint32 w) {
 #endif
 }
 
-// Of a rank's own rows. Negative zeros go, which keeps it apart from the sentinel, and a sum that has become
-// -0.0 by an underflow would show the difference.
+// A vector of a rank's own rows as it takes part. Negative zeros go, which keeps it apart from the sentinel, and a
+// sum that has become -0.0 by an underflow would show the difference. Apart from the load, so that several loads
+// can be on their way.
 template <ElementType kType>
-FOURGE_INLINE PeerVector load_input(const void* p) {
-  const Words4 words = load_words4(p);
+FOURGE_INLINE PeerVector as_input(const PeerVector& words) {
   PeerVector v;
 #pragma unroll
   for (int i = 0; i < 4; ++i) {
     v.w[i] = without_negative_zeros<kType>(words.w[i]);
+  }
+  return v;
+}
+
+// Word by word: a branch would index the array that one of them is in.
+FOURGE_INLINE PeerVector chosen(bool first, const PeerVector& a, const PeerVector& b) {
+  PeerVector v;
+#pragma unroll
+  for (int i = 0; i < 4; ++i) {
+    v.w[i] = first ? a.w[i] : b.w[i];
   }
   return v;
 }

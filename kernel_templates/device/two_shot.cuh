@@ -91,7 +91,7 @@ struct TwoShot {
 #pragma unroll
         for (int b = 0; b < kInputBatch; ++b) {
           if (first + b * step < vectors) {
-            v[b] = load_input<Config::kInput>(x + (row * vectors + first + b * step) * 16);
+            v[b] = load_words4(x + (row * vectors + first + b * step) * 16);
           }
         }
 #pragma unroll
@@ -100,7 +100,7 @@ struct TwoShot {
           const int owner = vector / part();
           if (vector < vectors && owner != group.rank) {
             store_peer(group.at(owner) + input_place(group.rank, row, vector - owner * part()),
-                       v[b]);
+                       as_input<Config::kInput>(v[b]));
           }
         }
       }
@@ -117,6 +117,7 @@ struct TwoShot {
     const int64 step = blockDim.x;
 #pragma unroll 1
     for (int64 first = threadIdx.x; first < count; first += step * kBatch) {
+      PeerVector own[kBatch];
       PeerVector v[kBatch][kRanks];
       int64 at[kBatch];
 #pragma unroll
@@ -127,10 +128,9 @@ struct TwoShot {
           const int in_part = static_cast<int>(item - static_cast<int64>(i) * mine);
           const int64 row = row_of(i);
           at[b] = (row * vectors + begin + in_part) * 16;
-          const PeerVector mine = load_input<Config::kInput>(x + at[b]);
+          own[b] = load_words4(x + at[b]);
 #pragma unroll
           for (int r = 0; r < kRanks; ++r) {
-            v[b][r] = mine;
             if (r != group.rank) {
               v[b][r] = load_peer(group.own() + input_place(r, row, in_part));
             }
@@ -140,6 +140,11 @@ struct TwoShot {
 #pragma unroll
       for (int b = 0; b < kBatch; ++b) {
         if (first + b * step < count) {
+          const PeerVector mine = as_input<Config::kInput>(own[b]);
+#pragma unroll
+          for (int r = 0; r < kRanks; ++r) {
+            v[b][r] = chosen(r != group.rank, v[b][r], mine);
+          }
           const PeerVector sum = add_up<Config>(v[b]);
 #pragma unroll
           for (int r = 0; r < kRanks; ++r) {
@@ -159,7 +164,7 @@ struct TwoShot {
     if (r < kRanks && group.is_remote(r)) {
       const int64 line = static_cast<int64>(blockIdx.x) * kFlagLineBytes;
       store_peer_release(group.at(r) + line + group.rank * 8, number);
-      PeerWait<Config> wait{group, kind, state.calls, 0, 0};
+      PeerWait<Config> wait{group, kind, 0, 0};
       while (load_peer_acquire(group.own() + line + r * 8) < number && !wait.is_over(r)) {
       }
     }

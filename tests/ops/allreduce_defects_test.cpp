@@ -27,8 +27,8 @@ constexpr Defect kOneShot[] = {
     {"no clear", "exchange.clear();", ""},
     {"cleared as far as this call goes, not the one before",
      "static_cast<int64>(state.used_bytes / 16)", "rows * vectors"},
-    {"two generations", "group.arrive(state, (state.generation + 1) % kGenerations,",
-     "group.arrive(state, (state.generation + 1) % 2,"},
+    {"two generations", "(arrived, (state.generation + 1) % kGenerations,",
+     "(arrived, (state.generation + 1) % 2,"},
     {"looks at what a peer got", "load_peer(slots + r * slot_bytes + at)",
      "load_peer(group.peers[r] + slot(state.generation, group.rank) + at)"},
     {"-0.0 is sent as it is", "v.w[i] = without_negative_zeros<kType>(words.w[i]);",
@@ -42,8 +42,7 @@ constexpr Defect kOneShot[] = {
      "if (first + b * step < vectors) {\n          const int64 at",
      "if (first + b * step < vectors / 32 * 32) {\n          const int64 at", 1040},
     {"the arrival counter stays", "store_control(&control->arrived, 0u);", ""},
-    {"the control changes before all have read it",
-     "atomicAdd(&control->arrived, 1u) == gridDim.x - 1", "blockIdx.x == 0"}};
+    {"the control changes before all have read it", "arrived == gridDim.x - 1", "blockIdx.x == 0"}};
 
 constexpr std::string_view kFlagWait =
     "< number && !wait.is_over(r)) {\n      }\n    }\n    __syncthreads();";
