@@ -87,6 +87,9 @@ run_logged 60 3 allreduce-prewarm.log "$command" prewarm --manifest "$out/allred
 note "tests"
 run_logged 75 60 allreduce_tests.log "$tests" --durations yes
 
+note "tune"
+run_logged 15 4 allreduce_tune.log "$command" tune allreduce --ranks "$ranks" --samples 5
+
 note "benchmark"
 run_logged 40 20 allreduce_bench.log "$command" bench allreduce --ranks "$ranks" --nccl \
   "$FOURGE_TEST_NCCL" --samples 12
@@ -98,9 +101,6 @@ if command -v compute-sanitizer >/dev/null; then
 else
   note "compute-sanitizer is not installed: skipped"
 fi
-
-note "tune"
-run_logged 15 4 allreduce_tune.log "$command" tune allreduce --ranks "$ranks" --samples 5
 
 note "done, status $status; logs in $out"
 exit "$status"

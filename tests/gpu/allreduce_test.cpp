@@ -52,7 +52,7 @@ void run_case(RankThread& self, comm::Group& group, AllreduceBuffers& buffers, S
 
 }  // namespace
 
-TEST_CASE("all-reduce: every token count and width equals the reference on all ranks",
+TEST_CASE("all-reduce: every token count, width and layout equals the reference on all ranks",
           "[allreduce]") {
   const int ranks = test_ranks();
   constexpr std::int64_t kTokens[] = {1, 2, 8, 16, 22, 64, 128, 1024, 2048};
@@ -70,26 +70,25 @@ TEST_CASE("all-reduce: every token count and width equals the reference on all r
       comm::Group group(self.runtime, self.config(2048, kWidths[w], dtype));
       AllreduceBuffers buffers(self.context, 2048, kWidths[w]);
       for (const std::int64_t tokens : kTokens) {
-        std::size_t& at = next[f16 ? 1 : 0];
-        // Two variants for few tokens, one for many.
-        for (int repeat = 0; repeat < (tokens <= 128 ? 2 : 1); ++repeat) {
-          AllreduceCase c{variants[at++ % variants.size()],
-                          dtype,
-                          ranks,
-                          tokens,
-                          kWidths[w],
-                          ++seed,
-                          seed % 3 == 0};
-          if (c.axes.find("mxfp8") != std::string::npos && c.cols % 32 != 0) continue;
+        const auto run = [&](const std::string& axes) {
+          const AllreduceCase c{axes, dtype, ranks, tokens, kWidths[w], ++seed, seed % 3 == 0};
+          if (axes.find("mxfp8") != std::string::npos && c.cols % 32 != 0) return;
           run_case(self, group, buffers, shared, c);
           if (self.rank == 0) ++calls;
+        };
+        for (const char* layout : {"linear", "128x4", "8x4"}) {
+          run(fmt::format("out=nvfp4,layout={}", layout));
+        }
+        // And other variants, two for few tokens, one for many.
+        for (int repeat = 0; repeat < (tokens <= 128 ? 2 : 1); ++repeat) {
+          run(variants[next[f16 ? 1 : 0]++ % variants.size()]);
         }
       }
     }
   });
   CHECK(text.empty());
   if (!text.empty()) WARN(text);
-  CHECK(calls > 100);
+  CHECK(calls > 300);
 }
 
 TEST_CASE("all-reduce: -0.0, NaN and infinities, every kind of output", "[allreduce]") {

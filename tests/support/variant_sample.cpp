@@ -2,8 +2,10 @@
 
 #include <fourge/nvfp4_quantize.hpp>
 
+#include <cstdio>
 #include <cstdlib>
 #include <set>
+#include <stdexcept>
 #include <string>
 #include <string_view>
 
@@ -51,6 +53,18 @@ std::vector<KernelSpec> axis_value_sample(const std::vector<KernelSpec>& all, st
 bool full_run() {
   const char* value = std::getenv("FOURGE_FULL");
   return value != nullptr && std::string_view(value) == "1";
+}
+
+bool own_part(std::size_t number) {
+  const char* text = std::getenv("FOURGE_PART");
+  if (text == nullptr) return true;
+  std::size_t part = 0;
+  std::size_t parts = 0;
+  if (std::sscanf(text, "%zu/%zu", &part, &parts) != 2 || part < 1 || part > parts) {
+    throw std::runtime_error(std::string("FOURGE_PART is ") + text +
+                             ", not I/N with I from 1 to N");
+  }
+  return number % parts == part - 1;
 }
 
 std::vector<KernelSpec> sampled(const std::vector<KernelSpec>& all, std::size_t most,

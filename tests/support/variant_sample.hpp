@@ -23,6 +23,9 @@ std::vector<KernelSpec> pairwise_sample(const std::vector<KernelSpec>& all, std:
 // come first.
 std::vector<KernelSpec> axis_value_sample(const std::vector<KernelSpec>& all, std::uint64_t seed);
 
+// Whether the number-th of a list is this process's to do: FOURGE_PART=I/N, I from 1, shares a long run among N.
+bool own_part(std::size_t number);
+
 // Whether FOURGE_FULL is set to 1: then tests take every variant instead of a sample.
 bool full_run();
 
