@@ -64,7 +64,9 @@ FOURGE_INLINE void moe_activation_quantize_kernel(const void* x, const void* bia
   const ActivationFactors activation{limit, alpha, beta};
   const float given = !kToken && !kExpert && scale != nullptr ? load(scale) : scale_value;
   UnitFactors<Config> factors = given_factors<Config>(kToken || kExpert ? 1.0f : given);
-  const int64 each = rows >= kManyActivationRows ? kActivationRowsEach : 1;
+  const int64 each = Sizes::kFormat != QuantizedFormat::none && rows >= kManyActivationRows
+                         ? kActivationRowsEach
+                         : 1;
   const uint32 blocks = static_cast<uint32>(cols >> 4);
   ActivatedBlock<Config> block = {};
   int slot = 0;

@@ -176,11 +176,14 @@ std::int64_t scale_rows(std::string_view layout, std::int64_t rows, std::int64_t
 int min_ctas(const KernelSpec& spec) {
   const bool four_over_six = spec.get("4over6") != "off";
   const auto act = spec.get("act");
-  if (spec.get("scale") == "token" &&
-      (act == "geglu" || act == "gelu" || (four_over_six && spec.target().major() >= 10))) {
-    return 2;
+  if (spec.get("scale") == "token") {
+    if (act == "geglu" || act == "gelu" || (four_over_six && spec.target().major() >= 10)) {
+      return 2;
+    }
+    const bool small = spec.get("layout") == "linear" && spec.get("round") == "rounded";
+    return four_over_six || act == "clamped" || !small ? 3 : 4;
   }
-  return spec.get("scale") != "tensor" || four_over_six || act == "clamped" ? 3 : 4;
+  return act == "clamped" || (spec.get("scale") == "expert" && four_over_six) ? 3 : 4;
 }
 
 LaunchShape launch_shape(const KernelSpec& spec, const void* pointer, const DeviceFacts& device) {
@@ -196,7 +199,7 @@ LaunchShape launch_shape(const KernelSpec& spec, const void* pointer, const Devi
   const bool alone = lanes > 32 && spec.get("scale") == "token";
   const std::int64_t rows_per_cta =
       alone || args.rows < 4 * device.multiprocessors ? 1 : std::max<std::int64_t>(1, 128 / lanes);
-  const std::int64_t each = args.rows >= kManyRows ? kRowsEach : 1;
+  const std::int64_t each = spec.get("out") != "same" && args.rows >= kManyRows ? kRowsEach : 1;
   constexpr std::int64_t kMostGridX = 2147483647;
   shape.block[0] = static_cast<std::uint32_t>(lanes);
   shape.block[1] = static_cast<std::uint32_t>(rows_per_cta);
