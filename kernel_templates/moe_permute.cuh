@@ -73,7 +73,9 @@ FOURGE_INLINE void moe_permute_kernel(const void* x, const float* x_scales, void
   constexpr int64 kUnitsOfBlock = Config::kBytes * 8;
   const int64 units = cols * Config::kBytes / 16;
   const uint32 cta_rows = blockDim.y * kRows;
+  constexpr int kSteps = 32 / kRows;
   const int lane = static_cast<int>(threadIdx.x & 31u);
+  const int64 stride = static_cast<int64>(gridDim.x) * cta_rows;
 
   wait_for_predecessor<Config>();
   const int64 given = load(padded_rows);
@@ -85,29 +87,34 @@ FOURGE_INLINE void moe_permute_kernel(const void* x, const float* x_scales, void
     const int64 unit = slab + threadIdx.x;
     const bool inside = unit < units;
 #pragma unroll 1
-    for (int64 cta_first = static_cast<int64>(blockIdx.x) * cta_rows; cta_first < rows.used;
-         cta_first += static_cast<int64>(gridDim.x) * cta_rows) {
-      // A lane looks up one row for its warp.
-      const int64 first = cta_first + threadIdx.y * kRows;
-      const int own = lane < kRows ? static_cast<int>(rows.token(first + lane)) : -1;
-      int token[kRows];
-      Words4 words[kRows];
+    for (int64 begin = static_cast<int64>(blockIdx.x) * cta_rows; begin < rows.used;
+         begin += kSteps * stride) {
+      // A lane looks up one row of one step for its warp.
+      const int own = static_cast<int>(
+          rows.token(begin + lane / kRows * stride + threadIdx.y * kRows + lane % kRows));
+#pragma unroll 1
+      for (int step = 0; step < kSteps && begin + step * stride < rows.used; ++step) {
+        const int64 cta_first = begin + step * stride;
+        const int64 first = cta_first + threadIdx.y * kRows;
+        int token[kRows];
+        Words4 words[kRows];
 #pragma unroll
-      for (int i = 0; i < kRows; ++i) {
-        token[i] = __shfl_sync(0xFFFFFFFFu, own, i);
-        words[i] = {};
-        if (token[i] >= 0 && inside) {
-          words[i] = load_words4(static_cast<const char*>(x) + (token[i] * units + unit) * 16);
+        for (int i = 0; i < kRows; ++i) {
+          token[i] = __shfl_sync(0xFFFFFFFFu, own, step * kRows + i);
+          words[i] = {};
+          if (token[i] >= 0 && inside) {
+            words[i] = load_words4(static_cast<const char*>(x) + (token[i] * units + unit) * 16);
+          }
         }
-      }
-      if constexpr (Config::kScales == RowScales::block128) {
-        permute_scales<Config>(x_scales, y_scales, rows, cta_first, cta_rows, slab / kUnitsOfBlock,
-                               units / kUnitsOfBlock, tokens);
-      }
+        if constexpr (Config::kScales == RowScales::block128) {
+          permute_scales<Config>(x_scales, y_scales, rows, cta_first, cta_rows,
+                                 slab / kUnitsOfBlock, units / kUnitsOfBlock, tokens);
+        }
 #pragma unroll
-      for (int i = 0; i < kRows; ++i) {
-        if (token[i] >= 0 && inside) {
-          store_words_once(static_cast<char*>(y) + ((first + i) * units + unit) * 16, words[i].w);
+        for (int i = 0; i < kRows; ++i) {
+          if (token[i] >= 0 && inside) {
+            store_words_once(static_cast<char*>(y) + ((first + i) * units + unit) * 16, words[i].w);
+          }
         }
       }
     }

@@ -19,6 +19,7 @@ constexpr std::int64_t kUnitBytes = 16;
 constexpr std::int64_t kThreads = 256;
 constexpr std::int64_t kMostGridX = 2147483647;
 constexpr std::int64_t kMostGridY = 65535;
+constexpr std::int64_t kManyCtas = 16384;
 // A slab of 64 threads is 1024 bytes wide; that of this many tokens is 8 MiB, which an L2 keeps while all
 // their copies are written.
 constexpr std::int64_t kTokensOfWideSlabs = 8192;
@@ -96,13 +97,16 @@ LaunchShape launch_shape(const KernelSpec& spec, const void* pointer, const Devi
   const std::int64_t lanes = units > 32 && args.tokens <= kTokensOfWideSlabs ? 64 : 32;
   const std::int64_t groups = kThreads / lanes;
   const std::int64_t rows = groups << spec.index(kTokensPerCta);
+  const std::int64_t slabs = std::min<std::int64_t>(kMostGridY, (units + lanes - 1) / lanes);
+  std::int64_t ctas = (args.capacity + rows - 1) / rows;
+  if (ctas * slabs >= kManyCtas) {  // four rows a thread, whatever the axis says
+    ctas = (ctas << spec.index(kTokensPerCta)) / 4 + 1;
+  }
   LaunchShape shape;
   shape.block[0] = static_cast<std::uint32_t>(lanes);
   shape.block[1] = static_cast<std::uint32_t>(groups);
-  shape.grid[0] = static_cast<std::uint32_t>(
-      std::min<std::int64_t>(kMostGridX, (args.capacity + rows - 1) / rows));
-  shape.grid[1] =
-      static_cast<std::uint32_t>(std::min<std::int64_t>(kMostGridY, (units + lanes - 1) / lanes));
+  shape.grid[0] = static_cast<std::uint32_t>(std::min<std::int64_t>(kMostGridX, ctas));
+  shape.grid[1] = static_cast<std::uint32_t>(slabs);
   return shape;
 }
 
