@@ -134,6 +134,7 @@ struct ExpandRows {
   static constexpr bool kPerExpert = Config::kScale == ExpandScale::expert;
   // With rows that are not padded, the tiles of each expert's scales are.
   static constexpr bool kRegions = Config::kIndex == MoeIndex::compact && kTile > 1;
+  static constexpr bool kNeedsExpert = kPerExpert || kRegions;
 
   const int* rows;
   const int* expert_ids;
@@ -152,22 +153,20 @@ struct ExpandRows {
       return place;
     }
     const int row = load(rows + entry_of_token<Config::kIndex>(token, j, tokens, top_k));
-    if (row < 0 || row >= capacity) {
+    int64 expert = 0;
+    if constexpr (kNeedsExpert) {
+      expert = load(expert_ids + token * top_k + j) - first_expert;
+    }
+    if (row < 0 || row >= capacity || expert < 0 || (kNeedsExpert && expert >= experts)) {
       return place;
     }
     int64 scale_row = row;
-    if constexpr (kPerExpert || kRegions) {
-      const int64 expert = load(expert_ids + token * top_k + j) - first_expert;
-      if (expert < 0 || expert >= experts) {
-        return place;
-      }
-      if constexpr (kPerExpert) {
-        place.scale = load(scales + expert);
-      }
-      if constexpr (kRegions) {
-        const int64 first = load(expert_rows + expert);
-        scale_row = expert_region<kLayout>(expert, first) + row - first;
-      }
+    if constexpr (kPerExpert) {
+      place.scale = load(scales + expert);
+    }
+    if constexpr (kRegions) {
+      const int64 first = load(expert_rows + expert);
+      scale_row = expert_region<kLayout>(expert, first) + row - first;
     }
     place.row = row;
     place.tiles = static_cast<uint32>(scale_row / kTile);
@@ -338,7 +337,6 @@ FOURGE_INLINE void moe_expand_quantize_kernel(const void* x, uint8* out, uint8* 
 #pragma unroll 1
   for (int64 token = Grid::first_token(); token < tokens; token += Grid::token_step()) {
     const char* const from = static_cast<const char*>(x) + token * cols * 2;
-    const ExpandPlace first_place = places.place(token, lane);
     float decode = 0.0f;
     Factors factors = [&] {
       if constexpr (kPerToken) {
@@ -365,12 +363,12 @@ FOURGE_INLINE void moe_expand_quantize_kernel(const void* x, uint8* out, uint8* 
       if (target.real()) {
         block.read(from + target.column * 32);
       }
+      ExpandPlace place = places.place(token, lane);
       uint32 byte = 0;
       if constexpr (!kPerExpert) {
         byte = block.quantize(factors);
         byte = target.real() ? byte : 0;
       }
-      ExpandPlace place = first_place;
 #pragma unroll 1
       for (int64 left = top_k; left > 0; left -= 32) {
         if (left != top_k) {

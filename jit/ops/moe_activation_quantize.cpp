@@ -174,16 +174,13 @@ std::int64_t scale_rows(std::string_view layout, std::int64_t rows, std::int64_t
 
 // Room for 64 registers where that needs no local memory, otherwise for 80 or 128. Found by compiling.
 int min_ctas(const KernelSpec& spec) {
-  const bool four_over_six = spec.get("4over6") != "off";
   const auto act = spec.get("act");
+  const bool long_act = act == "clamped" || act == "geglu" || act == "gelu";
   if (spec.get("scale") == "token") {
-    if (act == "geglu" || act == "gelu" || (four_over_six && spec.target().major() >= 10)) {
-      return 2;
-    }
-    const bool small = spec.get("layout") == "linear" && spec.get("round") == "rounded";
-    return four_over_six || act == "clamped" || !small ? 3 : 4;
+    return long_act || spec.target().major() >= 10 ? 2 : 3;
   }
-  return act == "clamped" || (spec.get("scale") == "expert" && four_over_six) ? 3 : 4;
+  const bool long_scale = spec.get("scale") == "expert" && spec.get("4over6") != "off";
+  return act == "clamped" || long_scale ? 3 : 4;
 }
 
 LaunchShape launch_shape(const KernelSpec& spec, const void* pointer, const DeviceFacts& device) {
