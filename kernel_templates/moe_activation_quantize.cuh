@@ -11,10 +11,17 @@
 
 namespace fourge_device {
 
-// Of so many rows in all a thread takes several neighbouring ones, one after another. The launch rule
-// knows both numbers.
-inline constexpr int64 kManyActivationRows = 8192;
-inline constexpr int64 kActivationRowsEach = 4;
+// Rows that a thread takes one after another: the launch rule is the same. Few where CTAs are few; more
+// where each row's expert is looked up.
+template <class Config>
+FOURGE_INLINE uint32 activation_rows_each(int64 rows) {
+  constexpr bool kLooksUp =
+      Config::kLayout != ScaleLayout::linear || Config::kScaling == Scaling::expert;
+  if (Config::kFormat == QuantizedFormat::none || rows < 8192) {
+    return 1;
+  }
+  return rows < (kLooksUp ? 32768 : 65536) ? 4 : 8;
+}
 
 template <class Config>
 struct ActivationSizes {
@@ -64,9 +71,8 @@ FOURGE_INLINE void moe_activation_quantize_kernel(const void* x, const void* bia
   const ActivationFactors activation{limit, alpha, beta};
   const float given = !kToken && !kExpert && scale != nullptr ? load(scale) : scale_value;
   UnitFactors<Config> factors = given_factors<Config>(kToken || kExpert ? 1.0f : given);
-  const int64 each = Sizes::kFormat != QuantizedFormat::none && rows >= kManyActivationRows
-                         ? kActivationRowsEach
-                         : 1;
+  const int64 each = activation_rows_each<Config>(rows);
+  const bool prefetches = rows >= 32768;
   const uint32 blocks = static_cast<uint32>(cols >> 4);
   ActivatedBlock<Config> block = {};
   int slot = 0;
@@ -101,6 +107,14 @@ FOURGE_INLINE void moe_activation_quantize_kernel(const void* x, const void* bia
       while (true) {
         const uint32 own = first + threadIdx.x;
         const bool inside = own < blocks;
+        if (prefetches && left > 1 && first == 0) {
+          const uint64 half = static_cast<uint64>(blocks) * 32;
+          const char* const next = x_row + Sizes::kHalves * half + (inside ? own : 0) * 32ull;
+          prefetch_to_l2(next);
+          if constexpr (Sizes::kHalves == 2) {
+            prefetch_to_l2(next + half);
+          }
+        }
         activate_block<Config>({x_row, bias_row, inside ? own : 0, blocks}, activation, block);
         if (counting) {
           largest = max_u32(largest, block.magnitude());

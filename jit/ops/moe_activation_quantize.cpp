@@ -16,9 +16,6 @@ namespace {
 
 constexpr std::int64_t kBlock = 16;
 constexpr std::int64_t kThreads = 256;
-// The template's kManyActivationRows and kActivationRowsEach.
-constexpr std::int64_t kManyRows = 8192;
-constexpr std::int64_t kRowsEach = 4;
 
 constexpr AxisValue kActValues[] = {
     {"swiglu", "fourge_device::ActivationKind::swiglu", "silu(gate) * linear"},
@@ -179,8 +176,20 @@ int min_ctas(const KernelSpec& spec) {
   if (spec.get("scale") == "token") {
     return long_act || spec.target().major() >= 10 ? 2 : 3;
   }
-  const bool long_scale = spec.get("scale") == "expert" && spec.get("4over6") != "off";
-  return act == "clamped" || long_scale ? 3 : 4;
+  const auto four_over_six = spec.get("4over6");
+  const bool short_scale = spec.get("scale") == "tensor" && spec.get("layout") == "linear" &&
+                           !four_over_six.starts_with("mse");
+  return act == "clamped" || (four_over_six != "off" && !short_scale) ? 3 : 4;
+}
+
+// Rows that a thread takes one after another: the template has the same rule. Few where CTAs are few; more
+// where each row's expert is looked up.
+std::int64_t rows_each(const KernelSpec& spec, std::int64_t rows) {
+  if (spec.get("out") == "same" || rows < 8192) {
+    return 1;
+  }
+  const bool looks_up = spec.get("layout") != "linear" || spec.get("scale") == "expert";
+  return rows < (looks_up ? 32768 : 65536) ? 4 : 8;
 }
 
 LaunchShape launch_shape(const KernelSpec& spec, const void* pointer, const DeviceFacts& device) {
@@ -196,7 +205,7 @@ LaunchShape launch_shape(const KernelSpec& spec, const void* pointer, const Devi
   const bool alone = lanes > 32 && spec.get("scale") == "token";
   const std::int64_t rows_per_cta =
       alone || args.rows < 4 * device.multiprocessors ? 1 : std::max<std::int64_t>(1, 128 / lanes);
-  const std::int64_t each = spec.get("out") != "same" && args.rows >= kManyRows ? kRowsEach : 1;
+  const std::int64_t each = rows_each(spec, args.rows);
   constexpr std::int64_t kMostGridX = 2147483647;
   shape.block[0] = static_cast<std::uint32_t>(lanes);
   shape.block[1] = static_cast<std::uint32_t>(rows_per_cta);

@@ -78,6 +78,13 @@ FOURGE_INLINE Words4 load_words4(const void* p) {
 
 #endif
 
+// Asks for what will be loaded soon.
+FOURGE_INLINE void prefetch_to_l2(const char* p) {
+#if !defined(FOURGE_HOST_EXECUTION)
+  asm volatile("prefetch.global.L2 [%0];" ::"l"(p));
+#endif
+}
+
 // The same value, in a register from here on: the compiler would rather compute an address anew for each
 // use, which costs what a loop is there to save.
 template <class T>

@@ -114,6 +114,13 @@ TEST_CASE("moe activation: launches and regions", "[moe-activation]") {
   CHECK(launch(spec, args).grid[0] == 8191);
   args.rows = 8193;  // four, one after another
   CHECK(launch(spec, args).grid[0] == 2049);
+  CHECK(launch("moe_activation_quantize[out=same]@sm_90a", args).grid[0] == 8193);
+  args.rows = 32768;  // eight, where experts are looked up
+  CHECK(launch(spec, args).grid[0] == 4096);
+  CHECK(launch("moe_activation_quantize@sm_90a", args).grid[0] == 8192);
+  args.rows = 65536;
+  CHECK(launch("moe_activation_quantize@sm_90a", args).grid[0] == 8192);
+  args.rows = 8193;
   args.cols = 512;
   CHECK(launch(spec, args).grid[0] == 513);
   args.cols = 100000;

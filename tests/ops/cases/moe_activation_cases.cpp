@@ -306,6 +306,8 @@ void visit_moe_activation_quantize_calls(const KernelSpec& spec, CallSize size,
     visit({700, 2048, {250, 0, 127, 128, 129, 1, 60}}, Pattern::random);
     visit({40, 16416, {}}, Pattern::random);
     visit({9, 2048, sparse_counts(1100)}, Pattern::random);
+    visit({9000, 512, {2500, 0, 127, 2877, 3496}}, Pattern::random);
+    visit({66000, 64, {30000, 1, 0, 35998, 1}}, Pattern::random);
     return;
   }
   for (const Shape& shape : small_shapes()) {
@@ -320,6 +322,9 @@ void visit_moe_activation_quantize_calls(const KernelSpec& spec, CallSize size,
   }
   visit({2, 8288, {}}, Pattern::random);  // computed twice
   visit({9, 32, sparse_counts(70)}, Pattern::random);
+  if (spec.get("act") == "relu2" && spec.get("in") == "bf16") {
+    visit({8197, 32, {2047, 0, 3001, 1, 3148}}, Pattern::random);  // several rows a thread
+  }
 }
 
 }  // namespace fourge::tests
