@@ -34,7 +34,7 @@ constexpr Shape kShapes[] = {{1, 1024}, {2, 2880}, {8, 1040}, {16, 1024}, {22, 1
 void run_variant(const KernelSpec& spec, const host::HostFunction* function, std::size_t number) {
   constexpr std::size_t kCalls = 2;
   const std::size_t calls = full_run() ? std::size(kShapes) : kCalls;
-  RankGroup group({ranks_of(spec), 64, 64, 16384}, 1 + static_cast<int>(number % 2));
+  RankGroup group({ranks_of(spec), 64, 64, 16384}, few_multiprocessors(number));
   for (std::size_t i = 0; i < calls; ++i) {
     const Shape& shape = kShapes[(number * kCalls + i) % std::size(kShapes)];
     if (spec.get("out") == "mxfp8" && shape.cols % 32 != 0) {
@@ -71,7 +71,7 @@ std::string run_random_calls(const std::vector<KernelSpec>& specs,
                              std::uint64_t seed, int calls) {
   std::mt19937_64 random(seed);
   const int ranks = ranks_of(specs[0]);
-  RankGroup group({ranks, 24, 24, 1024}, 1 + static_cast<int>(seed % 2));
+  RankGroup group({ranks, 24, 24, 1024}, few_multiprocessors(seed));
   for (int i = 0; i < calls; ++i) {
     const std::size_t which = random() % specs.size();
     const auto rows = static_cast<std::int64_t>(random() % (random() % 4 == 0 ? 24 : 4));

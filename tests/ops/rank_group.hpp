@@ -29,6 +29,17 @@ class RankKernels {
   host::HostExecutor executor_;
 };
 
+// Multiprocessors of an emulated device, one or two by turns. ThreadSanitizer takes each emulated thread for one
+// of at most 8128, and eight ranks with two multiprocessors have more.
+#if defined(__SANITIZE_THREAD__)
+inline constexpr std::uint64_t kMostMultiprocessors = 1;
+#else
+inline constexpr std::uint64_t kMostMultiprocessors = 2;
+#endif
+inline int few_multiprocessors(std::uint64_t number) {
+  return static_cast<int>(1 + number % kMostMultiprocessors);
+}
+
 class RankGroup {
  public:
   RankGroup(const comm::WorkspaceShape& shape, int multiprocessors);
