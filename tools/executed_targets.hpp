@@ -19,9 +19,6 @@ struct DeviceExecuted {
 };
 inline constexpr DeviceExecuted kDeviceExecuted[] = {{"sm_90a", "H200"}};
 
-// Operations that tests/gpu has, but that have not run on a device yet.
-inline constexpr std::string_view kNotYetOnDevice[] = {"allreduce_rmsnorm_quantize"};
-
 inline std::vector<Target> host_executed_targets() {
   std::vector<Target> targets;
   for (const std::string_view text : kHostExecuted) {

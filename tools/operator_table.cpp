@@ -121,7 +121,7 @@ std::vector<std::string> used_flags(const jit::Nvrtc& nvrtc, const OpDefinition&
   return used;
 }
 
-std::string executed_on(std::string_view op, const Target& target) {
+std::string executed_on(const Target& target) {
   std::string text;
   const auto add = [&text](std::string_view where) {
     text += fmt::format("{}{}", text.empty() ? "" : ", ", where);
@@ -130,10 +130,8 @@ std::string executed_on(std::string_view op, const Target& target) {
       std::end(kHostExecuted)) {
     add("host");
   }
-  const bool on_device = std::find(std::begin(kNotYetOnDevice), std::end(kNotYetOnDevice), op) ==
-                         std::end(kNotYetOnDevice);
   for (const DeviceExecuted& entry : kDeviceExecuted) {
-    if (on_device && entry.target == target.text()) {
+    if (entry.target == target.text()) {
       add(entry.device);
     }
   }
@@ -154,8 +152,7 @@ std::vector<Group> groups() {
     // The flags do not depend on the operation.
     Group group{target.text(), facts_of(KernelSpec(any, target)).flags, target};
     const auto same = std::find_if(list.begin(), list.end(), [&any, &group](const Group& other) {
-      return other.flags == group.flags &&
-             executed_on(any.name, other.first) == executed_on(any.name, group.first);
+      return other.flags == group.flags && executed_on(other.first) == executed_on(group.first);
     });
     if (same == list.end()) {
       list.push_back(std::move(group));
@@ -186,7 +183,7 @@ std::string operator_table() {
   for (const OpDefinition* op : all_ops()) {
     text += fmt::format("| `{}` | executed on |", op->name);
     for (const Group& column : columns) {
-      text += fmt::format(" {} |", executed_on(op->name, column.first));
+      text += fmt::format(" {} |", executed_on(column.first));
     }
     text += "\n";
     for (const std::string& flag : used_flags(nvrtc, *op)) {
