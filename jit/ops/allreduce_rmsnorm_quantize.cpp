@@ -120,7 +120,8 @@ std::string refusal(const KernelSpec& spec) {
 }
 
 int block_threads(const KernelSpec& spec) {
-  return spec.get("order") == "unrounded" ? kAllreduceThreadsUnrounded : kAllreduceThreads;
+  const bool large = spec.get("order") == "unrounded" || spec.get("4over6") != "off";
+  return large ? kAllreduceThreadsLarge : kAllreduceThreads;
 }
 
 // Says that no more need fit: the compiler would rather spill than leave room for one only.

@@ -78,9 +78,11 @@ std::string refusal(const KernelSpec& spec) {
 
 int block_threads(const KernelSpec&) { return static_cast<int>(kMostLanes); }
 
-// At most 64, 80 or 128 registers, whichever does not spill: a row waits for its sum, so several must take
-// turns. 0, the compiler's choice, where it makes a better one.
-int min_ctas(const KernelSpec& spec) { return spec.get("4over6") != "off" ? 1 : 2; }
+// At most 64 registers, or 128 where these would spill: a row waits for its sum, so several must take turns.
+int min_ctas(const KernelSpec& spec) {
+  const bool sum_is_made_anew = adds(spec) && spec.get("order") == "unrounded";
+  return spec.get("4over6") != "off" || sum_is_made_anew ? 1 : 2;
+}
 
 void check_scale(const KernelSpec& spec, const Args& args) {
   const auto out = spec.get("out");

@@ -101,6 +101,16 @@ FOURGE_INLINE uint32 kept(uint32 value) {
   return value;
 }
 
+// Calls f() if the condition holds, which it seldom does. The compiler sees a loop of an unknown count: out of
+// a mere branch it would make instructions that are issued for nothing.
+template <class F>
+FOURGE_INLINE void if_seldom(bool condition, const F& f) {
+#pragma unroll 1
+  for (uint32 left = kept(condition ? 1u : 0u); left != 0; --left) {
+    f();
+  }
+}
+
 // p + count * size bytes, in one operation.
 template <class T>
 FOURGE_INLINE T* advance(T* p, uint32 count, uint32 size) {

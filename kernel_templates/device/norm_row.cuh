@@ -159,11 +159,10 @@ struct NormRow {
       if constexpr (kHoldsBoth) {
         load_residual();
       }
-      if (unlikely(!is_held())) {
-        load_sum(true);
-      } else {
+      if (is_held()) {
         h = get_block(shared, place);
       }
+      if_seldom(!is_held(), [&] { load_sum(true); });
     }
   }
 
@@ -179,8 +178,12 @@ struct NormRow {
     if constexpr (kRounds) {
       h = rounded_output();
     }
-    if (kStore && unlikely(operands.norm_out != nullptr) && is_inside()) {
-      store_block(operands.norm_out, kRounds ? h : rounded_output());
+    if constexpr (kStore) {
+      if_seldom(operands.norm_out != nullptr, [&] {
+        if (is_inside()) {
+          store_block(operands.norm_out, kRounds ? h : rounded_output());
+        }
+      });
     }
   }
 
@@ -268,7 +271,10 @@ struct NormRow {
 
   // h of a block that is inside, as long as gather() has not been there; leaves it in shared memory.
   FOURGE_INLINE void load_sum(bool with_residual) {
-    h = is_held() ? get_block(shared, place) : load_block(operands.x);
+    if (is_held()) {
+      h = get_block(shared, place);
+    }
+    if_seldom(!is_held(), [&] { h = load_block(operands.x); });
     if constexpr (kAdds) {
       if (with_residual) {
         load_residual();

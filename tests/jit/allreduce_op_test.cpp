@@ -159,7 +159,7 @@ TEST_CASE("allreduce: every launch covers all rows and columns, with CTAs that f
   for (std::int64_t cols = 1024; cols <= 16384; cols += 16) {
     for (const std::int64_t rows : {1, 2, 8, 16, 22, 64, 128, 133, 1024, 2048}) {
       for (const int multiprocessors : {1, 4, 78, 132, 148, 300}) {
-        for (const int most : {kAllreduceThreads, kAllreduceThreadsUnrounded}) {
+        for (const int most : {kAllreduceThreads, kAllreduceThreadsLarge}) {
           ++launches;
           const AllreduceLaunch launch = allreduce_launch(rows, rows, cols, multiprocessors, most);
           const bool covered = rows > 133 || multiprocessors != 132 || covers_row(launch, cols);

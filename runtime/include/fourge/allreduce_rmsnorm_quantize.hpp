@@ -96,10 +96,10 @@ struct AllreduceLaunch {
   std::uint32_t lanes;    // threads of a CTA that norm a row: the first
   std::uint32_t shared_bytes;
 };
-// most_threads: what a CTA is compiled for, kAllreduceThreads, with order=unrounded
-// kAllreduceThreadsUnrounded. So many threads are always at work at once on a multiprocessor.
+// most_threads: what a CTA is compiled for, kAllreduceThreads, or kAllreduceThreadsLarge with order=unrounded
+// or 4over6. So many threads are always at work at once on a multiprocessor.
 inline constexpr int kAllreduceThreads = 512;
-inline constexpr int kAllreduceThreadsUnrounded = 384;  // which needs more registers
+inline constexpr int kAllreduceThreadsLarge = 384;  // which needs more registers
 FOURGE_API AllreduceLaunch allreduce_launch(std::int64_t rows, std::int64_t padded_rows,
                                             std::int64_t cols, int multiprocessors,
                                             int most_threads = kAllreduceThreads);
