@@ -80,8 +80,7 @@ int block_threads(const KernelSpec&) { return static_cast<int>(kMostLanes); }
 
 // At most 64 registers, or 128 where these would spill: a row waits for its sum, so several must take turns.
 int min_ctas(const KernelSpec& spec) {
-  const bool sum_is_made_anew = adds(spec) && spec.get("order") == "unrounded";
-  return spec.get("4over6") != "off" || sum_is_made_anew ? 1 : 2;
+  return spec.get("4over6") != "off" || spec.get("order") == "unrounded" ? 1 : 2;
 }
 
 void check_scale(const KernelSpec& spec, const Args& args) {
