@@ -142,16 +142,23 @@ int block_threads(const KernelSpec& spec) {
   return spec.index(kScale) == kToken ? kTokenThreads : jit::kRowLaunchThreads;
 }
 
-// 64 or 80 registers where the compiler, left alone, would stop at fewer and spill.
+// More registers than those at which the compiler, left alone, would stop and spill. Found by compiling.
 int min_ctas(const KernelSpec& spec) {
-  if (spec.get("format") != "nvfp4") {
+  const bool four_over_six = spec.get("4over6") != "off";
+  const bool late = spec.target().major() >= 12;
+  if (spec.index(kScale) == kToken) {
+    if (late) {
+      return four_over_six ? 2 : 3;
+    }
+    return spec.index(kFormat) != kNvfp4 || spec.get("layout") == "linear" ? 0
+           : four_over_six                                                 ? 3
+                                                                           : 4;
+  }
+  if (spec.target().major() < 10 || !four_over_six) {
     return 0;
   }
-  const bool four_over_six = spec.get("4over6") != "off";
-  if (spec.index(kScale) == kToken) {
-    return spec.get("layout") == "linear" ? 0 : four_over_six ? 3 : 4;
-  }
-  return spec.target().major() >= 10 && spec.get("scale") == "expert" && four_over_six ? 6 : 0;
+  const bool expert = spec.index(kScale) == kExpert;
+  return late ? (expert ? 4 : 6) : expert ? 6 : 0;
 }
 
 // Grid x over the tokens, y over the columns: tiled scales of distant tokens share sectors, so few columns
