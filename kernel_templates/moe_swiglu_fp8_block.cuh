@@ -1,16 +1,18 @@
 // moe_swiglu_fp8_block: see fourge/moe_swiglu_fp8_block.hpp for the contract.
 //
-// A thread takes 16 columns of kTokensPerCta rows, one after another, and the next row's loads are on
-// their way while it works on one; an octet of lanes takes a block of 128. Neither shared memory nor a
-// barrier. Grid x runs over the columns, y strides over the groups of entries of the row map. All lanes
-// of a warp work on one row and stay together; those beyond the columns only do not store.
+// Four neighbouring lanes take a block of 128 columns of a row; the block's 64ths bytes 0 to 63 and 64 to
+// 127 are two loads of the four, so that a load of theirs is a whole sector pair. What a row costs beside
+// its elements is therefore paid once for 32 of them. Neither shared memory nor a barrier: other warps
+// work while one waits. A CTA takes as many rows at a time as its threads hold, each thread kTokensPerCta
+// of them one after another. Grid x runs over the columns of wide rows, y strides over the entries of
+// the row map. All lanes of a warp stay together; those without a row only do not store.
 #pragma once
 
 #include "device/block_quotient.cuh"
 #include "device/e4m3_decode.cuh"
 #include "device/fp8_block.cuh"
 #include "device/global_memory.cuh"
-#include "device/octet.cuh"
+#include "device/quad.cuh"
 #include "device/store_words.cuh"
 #include "device/swish.cuh"
 
@@ -26,10 +28,10 @@ struct SwigluFactors {
   float beta;
 };
 
-// One row's share of a thread.
+// One row's share of a thread: 16 columns, and the 16 that lie 64 further on.
 struct SwigluRow {
-  Words4 linear;
-  Words4 gate;
+  uint32 linear[8];
+  uint32 gate[8];
   float linear_scale;
   float gate_scale;
 };
@@ -71,32 +73,31 @@ FOURGE_INLINE void swiglu_word(uint32 linear, uint32 gate, const SwigluRow& row,
 
 template <class Config>
 FOURGE_INLINE void swiglu_values(const SwigluRow& row, const SwigluFactors& factors,
-                                 float (&o)[16]) {
+                                 float (&o)[32]) {
   if constexpr (Config::kMath == MathMode::fast) {
 #pragma unroll
-    for (int i = 0; i < 4; ++i) {
-      swiglu_word<Config, false>(row.linear.w[i], row.gate.w[i], row, factors, o + 4 * i);
+    for (int i = 0; i < 8; ++i) {
+      swiglu_word<Config, false>(row.linear[i], row.gate[i], row, factors, o + 4 * i);
     }
   } else if (swiglu_is_bounded<Config>(row.gate_scale, factors)) {
 #pragma unroll
-    for (int i = 0; i < 4; ++i) {
-      swiglu_word<Config, true>(row.linear.w[i], row.gate.w[i], row, factors, o + 4 * i);
+    for (int i = 0; i < 8; ++i) {
+      swiglu_word<Config, true>(row.linear[i], row.gate[i], row, factors, o + 4 * i);
     }
   } else {
     // Rare, so one copy of it: words and results move through the first place.
-    Words4 linear = row.linear;
-    Words4 gate = row.gate;
+    SwigluRow rest = row;
 #pragma unroll 1
-    for (int i = 0; i < 4; ++i) {
+    for (int i = 0; i < 8; ++i) {
 #pragma unroll
-      for (int k = 0; k < 12; ++k) {
+      for (int k = 0; k < 28; ++k) {
         o[k] = o[k + 4];
       }
-      swiglu_word<Config, false>(linear.w[0], gate.w[0], row, factors, o + 12);
+      swiglu_word<Config, false>(rest.linear[0], rest.gate[0], row, factors, o + 28);
 #pragma unroll
-      for (int k = 0; k < 3; ++k) {
-        linear.w[k] = linear.w[k + 1];
-        gate.w[k] = gate.w[k + 1];
+      for (int k = 0; k < 7; ++k) {
+        rest.linear[k] = rest.linear[k + 1];
+        rest.gate[k] = rest.gate[k + 1];
       }
     }
   }
@@ -114,43 +115,54 @@ struct SwigluPlace {
   uint32 cols;
   uint32 stride;  // rows in use
   uint32 capacity;
-  uint32 lane;  // of the octet; 8 for a lane beyond the columns
+  bool writes_scale;
 };
 
-// A row that is not in use gives zeros. What depends on the number of rows in use is loaded last, so
-// that the first of a CTA's rows need not wait for that number.
-FOURGE_INLINE SwigluRow load_swiglu_row(uint32 row, const SwigluPlace& place) {
-  SwigluRow data{};
-  if (row < place.capacity) {
-    data.linear = load_words4(advance(place.linear, row, place.row_bytes));
-    data.gate = load_words4(advance(place.gate, row, place.row_bytes));
-    if (row < place.stride) {
-      data.linear_scale = load(advance(place.linear_scales, row, 4));
-      data.gate_scale = load(advance(place.gate_scales, row, 4));
-    }
+FOURGE_INLINE void load_words8_apart(const uint8* p, uint32 (&w)[8]) {
+  const Words4 first = load_words4(p);
+  const Words4 second = load_words4(p + 64);
+#pragma unroll
+  for (int k = 0; k < 4; ++k) {
+    w[k] = first.w[k];
+    w[k + 4] = second.w[k];
   }
+}
+
+FOURGE_INLINE SwigluRow load_swiglu_row(uint32 row, const SwigluPlace& place) {
+  // One that is not there reads another's numbers, and nothing comes of them.
+  row = row < place.capacity ? row : place.capacity - 1;
+  SwigluRow data;
+  load_words8_apart(advance(place.linear, row, place.row_bytes), data.linear);
+  load_words8_apart(advance(place.gate, row, place.row_bytes), data.gate);
+  data.linear_scale = load(advance(place.linear_scales, row, 4));
+  data.gate_scale = load(advance(place.gate_scales, row, 4));
   return data;
 }
 
-template <class Config>
-FOURGE_INLINE void swiglu_row(uint32 row, const SwigluRow& data, uint32 storing_lane,
-                              const SwigluFactors& factors, const SwigluPlace& place) {
-  if (row >= place.stride) {
-    return;  // the whole warp
-  }
-  constexpr float kLeastScale = 1.17549435e-38f;  // 2^-126
-  float o[16] = {};
-  swiglu_values<Config>(data, factors, o);
-  float largest[4];  // a NaN is skipped
+// The largest of a block, the same in all four lanes; a NaN is skipped.
+FOURGE_INLINE float swiglu_block_max(const float (&o)[32]) {
+  float largest[4];
 #pragma unroll
   for (int k = 0; k < 4; ++k) {
-    largest[k] = max_num(max_num(absolute(o[k]), absolute(o[k + 4])),
-                         max_num(absolute(o[k + 8]), absolute(o[k + 12])));
+    largest[k] = max_num(absolute(o[k]), absolute(o[k + 4]));
+#pragma unroll
+    for (int i = k + 8; i < 32; i += 4) {
+      largest[k] = max_num(largest[k], absolute(o[i]));
+    }
   }
   const float of_thread =
       max_num(max_num(max_num(largest[0], largest[1]), largest[2]), max_num(largest[3], 0.0f));
-  const float amax = float_from_bits(octet_max_of_warp(float_bits(of_thread)));
-  uint32 codes[4];
+  return float_from_bits(quad_max_of_warp(float_bits(of_thread)));
+}
+
+template <class Config>
+FOURGE_INLINE void swiglu_row(uint32 row, const SwigluRow& data, const SwigluFactors& factors,
+                              const SwigluPlace& place) {
+  constexpr float kLeastScale = 1.17549435e-38f;  // 2^-126
+  float o[32] = {};
+  swiglu_values<Config>(data, factors, o);
+  const float amax = swiglu_block_max(o);
+  uint32 codes[8];
   float scale;
   if (is_plain_maximum(amax)) {
     scale = divide_by_constant(amax, 448.0f, 0.0022321429569274187f);
@@ -159,9 +171,13 @@ FOURGE_INLINE void swiglu_row(uint32 row, const SwigluRow& data, uint32 storing_
     scale = max_num(divide_by_448(amax), kLeastScale);
     encode_quotients<Config>(o, AnyDivisor(scale), codes);
   }
-  if (place.lane < 8) {
-    store_words(advance(place.y, row, place.cols), codes);
-    if (place.lane == storing_lane) {
+  if (row < place.stride) {
+    uint8* const y = advance(place.y, row, place.cols);
+    const uint32 first[4] = {codes[0], codes[1], codes[2], codes[3]};
+    const uint32 second[4] = {codes[4], codes[5], codes[6], codes[7]};
+    store_words(y, first);
+    store_words(y + 64, second);
+    if (place.writes_scale) {
       store(advance(place.y_scales, row, 4), scale);
     }
   }
@@ -186,61 +202,52 @@ FOURGE_INLINE void moe_swiglu_fp8_block_kernel(const uint8* x, const float* x_sc
                                                const int* padded_rows, int64 tokens, int64 top_k,
                                                int64 cols, int64 capacity, float limit, float alpha,
                                                float beta) {
-  constexpr int kRows = Config::kTokensPerCta;
+  constexpr uint32 kRows = Config::kTokensPerCta;
   constexpr bool kInverse = Config::kRows == RowSource::inverse;
   constexpr bool kGateFirst = Config::kOrder == SwigluOrder::gate_first;
-  const uint32 units = static_cast<uint32>(cols) / 16;
   const uint32 own = blockIdx.x * blockDim.x + threadIdx.x;
+  const bool active = own < static_cast<uint32>(cols) / 32;
+  const uint32 unit = active ? own : 0;
+  const uint32 block = unit / 4;
+  const uint32 column = block * 128 + (unit & 3u) * 16;
 
   SwigluPlace place;
-  const bool active = own < units;
-  const uint32 unit = active ? own : 0;
-  const uint32 linear_unit = kGateFirst ? units + unit : unit;
-  const uint32 gate_unit = kGateFirst ? unit : units + unit;
-  place.linear = kept(x + linear_unit * 16);
-  place.gate = kept(x + gate_unit * 16);
-  place.y = kept(y + unit * 16);
   place.cols = static_cast<uint32>(cols);
   place.row_bytes = kept(2 * place.cols);
+  place.linear = kept(x + (kGateFirst ? place.cols + column : column));
+  place.gate = kept(x + (kGateFirst ? column : place.cols + column));
+  place.y = kept(y + column);
   place.capacity = static_cast<uint32>(capacity);
-  place.lane = kept(active ? threadIdx.x & 7u : 8u);
+  place.writes_scale = (unit & 3u) == 0;
   const SwigluFactors factors{limit, alpha, beta};
 
   wait_for_predecessor<Config>();
   const int given = load(padded_rows);
   place.stride = given >= 0 && given <= capacity ? static_cast<uint32>(given) : 0;
-  const int64 entries = kInverse ? place.stride : tokens * top_k;
-  place.linear_scales = kept(x_scales + static_cast<uint64>(linear_unit / 8) * place.stride);
-  place.gate_scales = kept(x_scales + static_cast<uint64>(gate_unit / 8) * place.stride);
-  place.y_scales = kept(y_scales + static_cast<uint64>(unit / 8) * place.stride);
+  const uint32 blocks = place.cols / 128;
+  const uint64 linear_block = kGateFirst ? blocks + block : block;
+  const uint64 gate_block = kGateFirst ? block : blocks + block;
+  place.linear_scales = kept(x_scales + linear_block * place.stride);
+  place.gate_scales = kept(x_scales + gate_block * place.stride);
+  place.y_scales = kept(y_scales + static_cast<uint64>(block) * place.stride);
 
-  for (int64 first = static_cast<int64>(blockIdx.y) * kRows; first < entries;
-       first += static_cast<int64>(gridDim.y) * kRows) {
-    uint32 row[kRows];
-#pragma unroll
-    for (int i = 0; i < kRows; ++i) {
-      row[i] = swiglu_row_of<Config>(row_map, first + i, entries);
+  const int64 all = kInverse ? capacity : tokens * top_k;
+  const int64 entries = active ? all : 0;
+  const uint32 rows_of_cta = blockDim.y * kRows;
+  for (int64 first = static_cast<int64>(blockIdx.y) * rows_of_cta; first < all;
+       first += static_cast<int64>(gridDim.y) * rows_of_cta) {
+    // The lanes of a quad look up a row each, for all four.
+    const uint32 looked_up = swiglu_row_of<Config>(
+        row_map, first + (threadIdx.y * kRows + threadIdx.x % kRows), entries);
+    if (kInverse && first >= place.stride) {
+      return;  // known late, so that it does not hold up the look-up
     }
-    SwigluRow even = load_swiglu_row(row[0], place);
-    if constexpr (kRows == 1) {
-      swiglu_row<Config>(row[0], even, 0, factors, place);
-    } else {
-      // Two copies of the work, whatever the number of rows.
 #pragma unroll 1
-      for (uint32 i = 0; i < kRows; i += 2) {
-        const SwigluRow odd = load_swiglu_row(row[1], place);
-        swiglu_row<Config>(row[0], even, i, factors, place);
-        if constexpr (kRows > 2) {
-          const uint32 done = row[1];
-          if (i + 2 < kRows) {
-            even = load_swiglu_row(row[2], place);
-          }
-          swiglu_row<Config>(done, odd, i + 1, factors, place);
-          row[0] = row[2];
-          row[1] = row[3];
-        } else {
-          swiglu_row<Config>(row[1], odd, i + 1, factors, place);
-        }
+    for (uint32 i = 0; i < kRows; ++i) {
+      const uint32 row = kRows == 1 ? looked_up : quad_broadcast_in_warp(looked_up, i);
+      // Nothing that depends on the number of rows in use is waited for yet.
+      if (__any_sync(0xFFFFFFFFu, row < place.capacity)) {
+        swiglu_row<Config>(row, load_swiglu_row(row, place), factors, place);
       }
     }
   }

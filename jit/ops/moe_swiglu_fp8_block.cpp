@@ -8,6 +8,7 @@
 #include "jit/ops/row_launch.hpp"
 
 #include <fmt/format.h>
+#include <algorithm>
 #include <cmath>
 
 namespace fourge {
@@ -16,7 +17,7 @@ namespace {
 using Args = MoeSwigluFp8BlockArgs;
 
 constexpr std::int64_t kBlock = 128;
-constexpr std::int64_t kThreadColumns = 16;
+constexpr std::int64_t kThreadColumns = 32;
 constexpr std::int64_t kMostRows = (std::int64_t{1} << 31) - 1;
 constexpr std::int64_t kMostColumns = std::int64_t{1} << 29;
 
@@ -108,6 +109,24 @@ void check_args(const KernelSpec& spec, const void* pointer) {
   jit::check_pointer(spec, "padded_rows", args.padded_rows, alignof(std::int32_t));
 }
 
+// CTAs for the columns of a row; threads for a CTA's part of them; rows side by side in a CTA.
+struct SwigluBlock {
+  std::int64_t columns;
+  std::int64_t width;
+  std::int64_t rows;
+};
+
+// Whole warps of whole blocks (four threads), with as few idle threads as that allows.
+SwigluBlock swiglu_block(std::int64_t units) {
+  constexpr std::int64_t kThreads = jit::kRowLaunchThreads;
+  const std::int64_t columns = (units + kThreads - 1) / kThreads;
+  for (std::int64_t width = jit::round_up((units + columns - 1) / columns, 4);; width += 4) {
+    for (std::int64_t rows = kThreads / width; rows > 0; --rows) {
+      if (width * rows % 32 == 0) return {columns, width, rows};
+    }
+  }
+}
+
 LaunchShape launch_shape(const KernelSpec& spec, const void* pointer, const DeviceFacts&) {
   const auto& args = *static_cast<const Args*>(pointer);
   if (is_empty(spec, args)) {
@@ -115,15 +134,19 @@ LaunchShape launch_shape(const KernelSpec& spec, const void* pointer, const Devi
     shape.empty = true;
     return shape;
   }
-  return jit::row_launch(args.cols / kThreadColumns, entries(spec, args),
-                         std::int64_t{1} << spec.index(kTokensPerCta));
+  constexpr std::int64_t kMostGridY = 65535;
+  const SwigluBlock block = swiglu_block(args.cols / kThreadColumns);
+  const std::int64_t rows = block.rows << spec.index(kTokensPerCta);
+  LaunchShape shape;
+  shape.block[0] = static_cast<std::uint32_t>(block.width);
+  shape.block[1] = static_cast<std::uint32_t>(block.rows);
+  shape.grid[0] = static_cast<std::uint32_t>(block.columns);
+  shape.grid[1] = static_cast<std::uint32_t>(
+      std::min(kMostGridY, (entries(spec, args) + rows - 1) / rows));
+  return shape;
 }
 
-// As few registers as keep everything out of memory: 56, 72 and 80.
-int min_ctas(const KernelSpec& spec) {
-  constexpr int kCtas[] = {9, 7, 6};
-  return kCtas[spec.index(kTokensPerCta)];
-}
+int min_ctas(const KernelSpec&) { return 6; }
 
 std::vector<BufferRegion> regions(const KernelSpec& spec, const void* pointer) {
   const auto& args = *static_cast<const Args*>(pointer);

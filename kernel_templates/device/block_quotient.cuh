@@ -1,4 +1,4 @@
-// E4M3 codes of the quotients of 16 numbers by one divisor, the scale of their block: the codes that the
+// E4M3 codes of the quotients of numbers by one divisor, the scale of their block: the codes that the
 // correctly rounded quotients have, by fewer operations than a division takes.
 #pragma once
 
@@ -72,11 +72,11 @@ struct AnyDivisor {
   }
 };
 
-template <class Config, class Divisor>
-FOURGE_INLINE void encode_quotients(const float (&o)[16], const Divisor& divisor,
-                                    uint32 (&codes)[4]) {
+template <class Config, int kWords, class Divisor>
+FOURGE_INLINE void encode_quotients(const float (&o)[4 * kWords], const Divisor& divisor,
+                                    uint32 (&codes)[kWords]) {
 #pragma unroll
-  for (int k = 0; k < 4; ++k) {
+  for (int k = 0; k < kWords; ++k) {
     const float* v = o + 4 * k;
     codes[k] = encode_e4m3_pair<Config>(divisor.divide(v[0]), divisor.divide(v[1])) |
                (encode_e4m3_pair<Config>(divisor.divide(v[2]), divisor.divide(v[3])) << 16);

@@ -25,8 +25,11 @@ FOURGE_INLINE Floats4 decode_e4m3x4(uint32 codes) {
     Floats4 result;
     uint32 low;
     uint32 high;
-    asm("cvt.rn.f16x2.e4m3x2 %0, %1;" : "=r"(low) : "h"(static_cast<uint16>(codes)));
-    asm("cvt.rn.f16x2.e4m3x2 %0, %1;" : "=r"(high) : "h"(static_cast<uint16>(codes >> 16)));
+    // The halves of a register by name: shifted down, the upper one would cost an operation.
+    asm("{ .reg .b16 l, h; mov.b32 {l, h}, %2;\n"
+        "cvt.rn.f16x2.e4m3x2 %0, l; cvt.rn.f16x2.e4m3x2 %1, h; }"
+        : "=r"(low), "=r"(high)
+        : "r"(codes));
     result.v[0] = half_to_float(static_cast<uint16>(low));
     result.v[1] = half_to_float(static_cast<uint16>(low >> 16));
     result.v[2] = half_to_float(static_cast<uint16>(high));

@@ -1,4 +1,4 @@
-// Exchange of bytes among four neighbouring lanes.
+// Exchange among four neighbouring lanes.
 #pragma once
 
 #include "device/bits.cuh"
@@ -15,6 +15,21 @@ FOURGE_INLINE uint32 transpose_quad(uint32 column, uint32 lane) {
   uint32 value = byte_permute(column, other, (lane & 1u) == 0 ? 0x6240u : 0x3715u);
   other = __shfl_xor_sync(mask, value, 2);
   return byte_permute(value, other, (lane & 2u) == 0 ? 0x5410u : 0x3276u);
+}
+
+// Every lane of a warp, all of which call, gets the maximum of its quad.
+FOURGE_INLINE uint32 quad_max_of_warp(uint32 value) {
+#pragma unroll
+  for (int distance = 1; distance < 4; distance *= 2) {
+    const uint32 other = __shfl_xor_sync(0xFFFFFFFFu, value, distance);
+    value = value > other ? value : other;
+  }
+  return value;
+}
+
+// What one of the lanes of its quad has, again with all lanes of the warp calling.
+FOURGE_INLINE uint32 quad_broadcast_in_warp(uint32 value, uint32 lane) {
+  return __shfl_sync(0xFFFFFFFFu, value, static_cast<int>(lane), 4);
 }
 
 }  // namespace fourge_device
