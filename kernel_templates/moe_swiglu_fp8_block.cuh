@@ -48,25 +48,14 @@ FOURGE_INLINE float swiglu(float linear, float gate, const SwigluFactors& factor
   return mul_rn(linear, swish<Config::kMath, kBounded>(gate, t));
 }
 
-// Whether no gate can leave the range of a bounded swish(), whatever its code: it is at most 448.
 template <class Config>
-FOURGE_INLINE bool swiglu_is_bounded(float gate_scale, const SwigluFactors& factors) {
-  float largest = mul_rn(absolute(gate_scale), 448.0f);
-  if constexpr (Config::kForm == SwigluForm::clamped) {
-    const float slope = absolute(factors.alpha);
-    largest = slope <= 32.0f ? mul_rn(slope, largest) : kFloatMax;
-  }
-  return largest <= kBoundedSwish;
-}
-
-template <class Config, bool kBounded>
 FOURGE_INLINE void swiglu_word(uint32 linear, uint32 gate, const SwigluRow& row,
                                const SwigluFactors& factors, float* out) {
   const Floats4 l = decode_e4m3x4<Config>(linear);
   const Floats4 g = decode_e4m3x4<Config>(gate);
 #pragma unroll
   for (int i = 0; i < 4; ++i) {
-    out[i] = swiglu<Config, kBounded>(mul_rn(row.linear_scale, l.v[i]),
+    out[i] = swiglu<Config, false>(mul_rn(row.linear_scale, l.v[i]),
                                       mul_rn(row.gate_scale, g.v[i]), factors);
   }
 }
@@ -77,12 +66,7 @@ FOURGE_INLINE void swiglu_values(const SwigluRow& row, const SwigluFactors& fact
   if constexpr (Config::kMath == MathMode::fast) {
 #pragma unroll
     for (int i = 0; i < 8; ++i) {
-      swiglu_word<Config, false>(row.linear[i], row.gate[i], row, factors, o + 4 * i);
-    }
-  } else if (swiglu_is_bounded<Config>(row.gate_scale, factors)) {
-#pragma unroll
-    for (int i = 0; i < 8; ++i) {
-      swiglu_word<Config, true>(row.linear[i], row.gate[i], row, factors, o + 4 * i);
+      swiglu_word<Config>(row.linear[i], row.gate[i], row, factors, o + 4 * i);
     }
   } else {
     // Rare, so one copy of it: words and results move through the first place.
@@ -93,7 +77,7 @@ FOURGE_INLINE void swiglu_values(const SwigluRow& row, const SwigluFactors& fact
       for (int k = 0; k < 28; ++k) {
         o[k] = o[k + 4];
       }
-      swiglu_word<Config, false>(rest.linear[0], rest.gate[0], row, factors, o + 28);
+      swiglu_word<Config>(rest.linear[0], rest.gate[0], row, factors, o + 28);
 #pragma unroll
       for (int k = 0; k < 7; ++k) {
         rest.linear[k] = rest.linear[k + 1];
@@ -155,21 +139,191 @@ FOURGE_INLINE float swiglu_block_max(const float (&o)[32]) {
   return float_from_bits(quad_max_of_warp(float_bits(of_thread)));
 }
 
+// What swiglu() gives, nearly and but for a factor that a block has in common: the scales, in the plain form.
 template <class Config>
-FOURGE_INLINE void swiglu_row(uint32 row, const SwigluRow& data, const SwigluFactors& factors,
-                              const SwigluPlace& place) {
+struct NearSwiglu {
+  float linear_scale;
+  float gate_scale;
+  SwigluFactors factors;
+  float z_factor;   // z = code * z_factor
+  float largest_t;  // no |t| is larger, whatever the code, which is at most 448
+
+  FOURGE_INLINE NearSwiglu(const SwigluRow& row, const SwigluFactors& f) : factors(f) {
+    constexpr float kMinusLog2E = -1.44269502f;
+    linear_scale = row.linear_scale;
+    gate_scale = row.gate_scale;
+    largest_t = mul_rn(absolute(gate_scale), 448.0f);
+    if constexpr (Config::kForm == SwigluForm::clamped) {
+      const float slope = absolute(factors.alpha);
+      largest_t = slope <= 32.0f ? mul_rn(slope, largest_t) : kFloatMax;
+    }
+    z_factor = mul_rn(gate_scale, kMinusLog2E);
+  }
+  FOURGE_INLINE float value(float l, float g) const {
+    if constexpr (Config::kForm == SwigluForm::clamped) {
+      constexpr float kMinusLog2E = -1.44269502f;
+      const float gate = min_or_nan(mul_rn(gate_scale, g), factors.limit);
+      const float linear = max_or_nan(min_or_nan(mul_rn(linear_scale, l), factors.limit),
+                                      -factors.limit);
+      return mul_rn(add_rn(linear, factors.beta),
+                    swish_near(gate, mul_rn(mul_rn(factors.alpha, gate), kMinusLog2E)));
+    } else {
+      return mul_rn(l, swish_near(g, mul_rn(g, z_factor)));
+    }
+  }
+  // The sign of the common factor, as a bit.
+  FOURGE_INLINE uint32 sign() const {
+    if constexpr (Config::kForm == SwigluForm::clamped) {
+      return 0;
+    } else {
+      return (float_bits(linear_scale) ^ float_bits(gate_scale)) & 0x80000000u;
+    }
+  }
+  // Whether value() of a block with this maximum is within off() of what exact arithmetic gives,
+  // except where both are less than a 2^-20th of the maximum's last place: nothing that matters may
+  // be subnormal, in either arithmetic.
+  FOURGE_INLINE bool holds(float near_max) const {
+    const auto within = [](float v, int low, int high) {  // 2^low <= |v| < 2^high
+      const uint32 bits = float_bits(absolute(v));
+      return bits - (static_cast<uint32>(low + 127) << 23) <
+             static_cast<uint32>(high - low) << 23;
+    };
+    bool linear_fits = within(linear_scale, -30, 60);
+    if constexpr (Config::kForm == SwigluForm::clamped) {
+      linear_fits = linear_fits && absolute(factors.beta) < 1e18f;
+    }
+    return linear_fits && within(near_max, -30, 60) && absolute(gate_scale) >= 9.3132257e-10f &&
+           largest_t <= kBoundedSwish;
+  }
+  // As a part of the quotient of a value and the maximum, with all roundings until it is a code. In units of
+  // 2^-24: three roundings of z, times ln 2, make at most 3.1 |t| of the exponential, which has 2 units in
+  // the last place (4) beside, exact mode's 4; sums, reciprocals, products and scales 10 more. All
+  // that twice, for the value and the maximum, and 10 for the quotients: 46 + 6.2 |t|.
+  FOURGE_INLINE float off() const {
+    return fma_rn(largest_t, 8.0f * 5.9604645e-8f, 64.0f * 5.9604645e-8f);
+  }
+};
+
+// The element that is `offset` columns behind a thread's first, by exact arithmetic.
+template <class Config>
+FOURGE_INLINE float swiglu_element(const uint8* linear, const uint8* gate, uint32 offset,
+                                   const SwigluRow& row, const SwigluFactors& factors) {
+  const float l = decode_e4m3_code<Config>(load(linear + offset));
+  const float g = decode_e4m3_code<Config>(load(gate + offset));
+  return swiglu<Config, true>(mul_rn(row.linear_scale, l), mul_rn(row.gate_scale, g), factors);
+}
+
+// Codes and scale of a thread's part of a row. False: not by this way; then the codes are not set.
+template <class Config>
+FOURGE_INLINE bool swiglu_guarded(uint32 row_index, const SwigluRow& row,
+                                  const SwigluFactors& factors, const SwigluPlace& place,
+                                  uint32 (&codes)[8], float& scale) {
+  const NearSwiglu<Config> near(row, factors);
+  float o[32];
+#pragma unroll
+  for (int i = 0; i < 8; ++i) {
+    const Floats4 l = decode_e4m3x4<Config>(row.linear[i]);
+    const Floats4 g = decode_e4m3x4<Config>(row.gate[i]);
+#pragma unroll
+    for (int k = 0; k < 4; ++k) {
+      o[4 * i + k] = near.value(l.v[k], g.v[k]);
+    }
+  }
+  const float near_max = swiglu_block_max(o);
+  if (!__all_sync(0xFFFFFFFFu, near.holds(near_max) || row_index >= place.stride)) {
+    return false;
+  }
+  const float off = near.off();
+  const float middle = float_from_bits(
+      float_bits(rcp_approx(mul_rn(near_max, 0.0022321429569274187f))) ^ near.sign());
+  const float below = fma_rn(middle, -off, middle);
+  const float above = fma_rn(middle, off, middle);
+  uint32 lower[8];
+  uint32 differing = 0;
+#pragma unroll
+  for (int k = 0; k < 8; ++k) {
+    const float* v = o + 4 * k;
+    lower[k] = encode_e4m3x4<Config>(mul_rn(v[0], below), mul_rn(v[1], below), mul_rn(v[2], below),
+                                     mul_rn(v[3], below));
+    codes[k] = encode_e4m3x4<Config>(mul_rn(v[0], above), mul_rn(v[1], above), mul_rn(v[2], above),
+                                     mul_rn(v[3], above));
+    differing |= lower[k] ^ codes[k];
+  }
+  const uint8* const linear = advance(place.linear, row_index, place.row_bytes);
+  const uint8* const gate = advance(place.gate, row_index, place.row_bytes);
+  uint32 marks = 0;
+#pragma unroll
+  for (int k = 0; k < 8; ++k) {
+    marks |= (((codes[k] & 0x7F7F7F7Fu) + 0x02020202u) & 0x80808080u) >> k;
+  }
+  if (row_index >= place.stride) {
+    marks = 0;
+    differing = 0;
+  }
+  float largest = 0.0f;
+#pragma unroll 1
+  while (marks != 0) {
+    const uint32 bit = 31u - static_cast<uint32>(__clz(static_cast<int>(marks)));
+    marks &= ~(1u << bit);
+    const uint32 word = 7u - (bit & 7u);
+    const uint32 offset = (word >> 2) * 64 + (word & 3u) * 4 + (bit >> 3);
+    largest = max_num(largest, absolute(swiglu_element<Config>(linear, gate, offset, row, factors)));
+  }
+  largest = float_from_bits(quad_max_of_warp(float_bits(largest)));
+  scale = divide_by_constant(largest, 448.0f, 0.0022321429569274187f);
+  if (differing != 0) {
+    const AnyDivisor divisor(scale);
+    uint32 offset = 0;
+#pragma unroll 1
+    for (int i = 0; i < 8; ++i) {
+      uint32 fixed = codes[0];
+      const uint32 different = fixed ^ lower[0];
+#pragma unroll 1
+      for (uint32 b = 0; b < 4; ++b) {
+        if (((different >> (8 * b)) & 0xFFu) != 0) {
+          const float v =
+              divisor.divide(swiglu_element<Config>(linear, gate, offset + b, row, factors));
+          fixed = (fixed & ~(0xFFu << (8 * b))) | (encode_e4m3<Config>(v) << (8 * b));
+        }
+      }
+      offset += i == 3 ? 52 : 4;
+#pragma unroll
+      for (int k = 0; k < 7; ++k) {
+        codes[k] = codes[k + 1];
+        lower[k] = lower[k + 1];
+      }
+      codes[7] = fixed;
+    }
+  }
+  return true;
+}
+
+// The same by exact arithmetic throughout, or with math=fast.
+template <class Config>
+FOURGE_INLINE void swiglu_plainly(const SwigluRow& row, const SwigluFactors& factors,
+                                  uint32 (&codes)[8], float& scale) {
   constexpr float kLeastScale = 1.17549435e-38f;  // 2^-126
   float o[32] = {};
-  swiglu_values<Config>(data, factors, o);
+  swiglu_values<Config>(row, factors, o);
   const float amax = swiglu_block_max(o);
-  uint32 codes[8];
-  float scale;
-  if (is_plain_maximum(amax)) {
+  if (Config::kMath == MathMode::fast && is_plain_maximum(amax)) {
     scale = divide_by_constant(amax, 448.0f, 0.0022321429569274187f);
     encode_quotients<Config>(o, PlainDivisor<Config::kMath>(scale), codes);
   } else {
     scale = max_num(divide_by_448(amax), kLeastScale);
     encode_quotients<Config>(o, AnyDivisor(scale), codes);
+  }
+}
+
+template <class Config>
+FOURGE_INLINE void swiglu_row(uint32 row, const SwigluFactors& factors, const SwigluPlace& place) {
+  uint32 codes[8];
+  float scale;
+  if constexpr (Config::kMath == MathMode::fast) {
+    swiglu_plainly<Config>(load_swiglu_row(row, place), factors, codes, scale);
+  } else if (!swiglu_guarded<Config>(row, load_swiglu_row(row, place), factors, place, codes,
+                                     scale)) {
+    swiglu_plainly<Config>(load_swiglu_row(row, place), factors, codes, scale);
   }
   if (row < place.stride) {
     uint8* const y = advance(place.y, row, place.cols);
@@ -247,7 +401,7 @@ FOURGE_INLINE void moe_swiglu_fp8_block_kernel(const uint8* x, const float* x_sc
       const uint32 row = kRows == 1 ? looked_up : quad_broadcast_in_warp(looked_up, i);
       // Nothing that depends on the number of rows in use is waited for yet.
       if (__any_sync(0xFFFFFFFFu, row < place.capacity)) {
-        swiglu_row<Config>(row, load_swiglu_row(row, place), factors, place);
+        swiglu_row<Config>(row, factors, place);
       }
     }
   }

@@ -146,7 +146,7 @@ LaunchShape launch_shape(const KernelSpec& spec, const void* pointer, const Devi
   return shape;
 }
 
-int min_ctas(const KernelSpec&) { return 6; }
+int min_ctas(const KernelSpec& spec) { return spec.index(kTokensPerCta) == 0 ? 6 : 5; }
 
 std::vector<BufferRegion> regions(const KernelSpec& spec, const void* pointer) {
   const auto& args = *static_cast<const Args*>(pointer);

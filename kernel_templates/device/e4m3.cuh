@@ -51,6 +51,12 @@ FOURGE_INLINE uint32 encode_e4m3_pair(float first, float second) {
   return encode_e4m3_software(first) | (encode_e4m3_software(second) << 8);
 }
 
+// Four, in the order of their bytes.
+template <class Config>
+FOURGE_INLINE uint32 encode_e4m3x4(float a, float b, float c, float d) {
+  return encode_e4m3_pair<Config>(a, b) | (encode_e4m3_pair<Config>(c, d) << 16);
+}
+
 // Exact. An E4M3 magnitude shifted by 7 is a half 2^8 times smaller, subnormals included.
 FOURGE_INLINE float decode_e4m3_magnitude(uint32 code) {
   const float scaled = mul_rn(half_to_float(static_cast<uint16>((code & 0x7Fu) << 7)), 256.0f);

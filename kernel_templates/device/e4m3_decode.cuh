@@ -40,4 +40,17 @@ FOURGE_INLINE Floats4 decode_e4m3x4(uint32 codes) {
   return decode_e4m3x4_software(codes);
 }
 
+// One code; nothing else may be set.
+template <class Config>
+FOURGE_INLINE float decode_e4m3_code(uint32 code) {
+#if !defined(FOURGE_HOST_EXECUTION)
+  if constexpr (Config::kCvtE4m3) {
+    uint32 pair;
+    asm("cvt.rn.f16x2.e4m3x2 %0, %1;" : "=r"(pair) : "h"(static_cast<uint16>(code)));
+    return half_to_float(static_cast<uint16>(pair));
+  }
+#endif
+  return decode_e4m3(code);
+}
+
 }  // namespace fourge_device

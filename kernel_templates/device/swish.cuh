@@ -84,4 +84,19 @@ FOURGE_INLINE float swish(float g, float t) {
   return mul_rn(g, kBounded ? sigmoid_bounded(t) : sigmoid_any(t));
 }
 
+// g * sigmoid(t) for z = -t log2 e and |t| <= kBoundedSwish, by the approximate instructions.
+FOURGE_INLINE float swish_near(float g, float z) {
+#if defined(FOURGE_HOST_EXECUTION)
+  // About as far off as it may be for small z, up or down by what the bits happen to be.
+  const float near = mul_rn(g, sigmoid_bounded(mul_rn(z, -0.69314718f)));
+  const uint32 bits = float_bits(near);
+  const bool ordinary = absolute(near) > 1e-30f && absolute(near) < 1e30f;
+  return ordinary ? float_from_bits(bits + (bits * 0x9E3779B1u >> 29) - 4u) : near;
+#else
+  float e;
+  asm("ex2.approx.ftz.f32 %0, %1;" : "=f"(e) : "f"(z));
+  return mul_rn(g, rcp_approx(add_rn(1.0f, e)));
+#endif
+}
+
 }  // namespace fourge_device
