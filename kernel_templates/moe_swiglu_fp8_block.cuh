@@ -213,11 +213,42 @@ FOURGE_INLINE float swiglu_element(const uint8* linear, const uint8* gate, uint3
   return swiglu<Config, true>(mul_rn(row.linear_scale, l), mul_rn(row.gate_scale, g), factors);
 }
 
-// Codes and scale of a thread's part of a row. False: not by this way; then the codes are not set.
+// Sets of a thread's elements, a bit each: byte b of word k is bit 8 b + 7 - k. Bit 7 of each byte of
+// flags[k] says whether the byte is in it; other bits do not count.
+FOURGE_INLINE uint32 swiglu_set(const uint32 (&flags)[8]) {
+  uint32 set = 0;
+#pragma unroll
+  for (int k = 0; k < 8; ++k) {
+    set += (flags[k] & 0x80808080u) >> k;
+  }
+  return set;
+}
+
+// Takes an element from the set: how many columns it is behind the thread's first.
+FOURGE_INLINE uint32 take_from(uint32& set) {
+  const uint32 bit = 31u - static_cast<uint32>(__clz(static_cast<int>(set)));
+  set &= ~(1u << bit);
+  const uint32 word = 7u - (bit & 7u);
+  return (word >> 2) * 64 + (word & 3u) * 4 + (bit >> 3);
+}
+
+FOURGE_INLINE void store_swiglu(uint32 row, const uint32 (&codes)[8], float scale,
+                                const SwigluPlace& place) {
+  uint8* const y = advance(place.y, row, place.cols);
+  const uint32 first[4] = {codes[0], codes[1], codes[2], codes[3]};
+  const uint32 second[4] = {codes[4], codes[5], codes[6], codes[7]};
+  store_words(y, first);
+  store_words(y + 64, second);
+  if (place.writes_scale) {
+    store(advance(place.y_scales, row, 4), scale);
+  }
+}
+
+// A thread's part of a row. False: not by this way; then nothing is stored.
 template <class Config>
 FOURGE_INLINE bool swiglu_guarded(uint32 row_index, const SwigluRow& row,
-                                  const SwigluFactors& factors, const SwigluPlace& place,
-                                  uint32 (&codes)[8], float& scale) {
+                                  const SwigluFactors& factors, const SwigluPlace& place) {
+  const bool is_there = row_index < place.stride;
   const NearSwiglu<Config> near(row, factors);
   float o[32];
 #pragma unroll
@@ -230,7 +261,7 @@ FOURGE_INLINE bool swiglu_guarded(uint32 row_index, const SwigluRow& row,
     }
   }
   const float near_max = swiglu_block_max(o);
-  if (!__all_sync(0xFFFFFFFFu, near.holds(near_max) || row_index >= place.stride)) {
+  if (!__all_sync(0xFFFFFFFFu, near.holds(near_max) || !is_there)) {
     return false;
   }
   const float off = near.off();
@@ -238,61 +269,48 @@ FOURGE_INLINE bool swiglu_guarded(uint32 row_index, const SwigluRow& row,
       float_bits(rcp_approx(mul_rn(near_max, 0.0022321429569274187f))) ^ near.sign());
   const float below = fma_rn(middle, -off, middle);
   const float above = fma_rn(middle, off, middle);
-  uint32 lower[8];
-  uint32 differing = 0;
+  uint32 codes[8];
+  uint32 differing[8];
+  uint32 largest_ones[8];
+  uint32 any_differs = 0;
 #pragma unroll
   for (int k = 0; k < 8; ++k) {
     const float* v = o + 4 * k;
-    lower[k] = encode_e4m3x4<Config>(mul_rn(v[0], below), mul_rn(v[1], below), mul_rn(v[2], below),
-                                     mul_rn(v[3], below));
+    differing[k] = encode_e4m3x4<Config>(mul_rn(v[0], below), mul_rn(v[1], below),
+                                         mul_rn(v[2], below), mul_rn(v[3], below));
     codes[k] = encode_e4m3x4<Config>(mul_rn(v[0], above), mul_rn(v[1], above), mul_rn(v[2], above),
                                      mul_rn(v[3], above));
-    differing |= lower[k] ^ codes[k];
+    differing[k] ^= codes[k];
+    any_differs |= differing[k];
+    largest_ones[k] = (codes[k] & 0x7F7F7F7Fu) + 0x02020202u;
   }
   const uint8* const linear = advance(place.linear, row_index, place.row_bytes);
   const uint8* const gate = advance(place.gate, row_index, place.row_bytes);
-  uint32 marks = 0;
-#pragma unroll
-  for (int k = 0; k < 8; ++k) {
-    marks |= (((codes[k] & 0x7F7F7F7Fu) + 0x02020202u) & 0x80808080u) >> k;
-  }
-  if (row_index >= place.stride) {
-    marks = 0;
-    differing = 0;
-  }
+  uint32 set = is_there ? swiglu_set(largest_ones) : 0;
   float largest = 0.0f;
 #pragma unroll 1
-  while (marks != 0) {
-    const uint32 bit = 31u - static_cast<uint32>(__clz(static_cast<int>(marks)));
-    marks &= ~(1u << bit);
-    const uint32 word = 7u - (bit & 7u);
-    const uint32 offset = (word >> 2) * 64 + (word & 3u) * 4 + (bit >> 3);
-    largest = max_num(largest, absolute(swiglu_element<Config>(linear, gate, offset, row, factors)));
+  while (set != 0) {
+    const float o = swiglu_element<Config>(linear, gate, take_from(set), row, factors);
+    largest = max_num(largest, absolute(o));
   }
   largest = float_from_bits(quad_max_of_warp(float_bits(largest)));
-  scale = divide_by_constant(largest, 448.0f, 0.0022321429569274187f);
-  if (differing != 0) {
-    const AnyDivisor divisor(scale);
-    uint32 offset = 0;
-#pragma unroll 1
-    for (int i = 0; i < 8; ++i) {
-      uint32 fixed = codes[0];
-      const uint32 different = fixed ^ lower[0];
-#pragma unroll 1
-      for (uint32 b = 0; b < 4; ++b) {
-        if (((different >> (8 * b)) & 0xFFu) != 0) {
-          const float v =
-              divisor.divide(swiglu_element<Config>(linear, gate, offset + b, row, factors));
-          fixed = (fixed & ~(0xFFu << (8 * b))) | (encode_e4m3<Config>(v) << (8 * b));
-        }
-      }
-      offset += i == 3 ? 52 : 4;
+  const float scale = divide_by_constant(largest, 448.0f, 0.0022321429569274187f);
+  if (is_there) {
+    store_swiglu(row_index, codes, scale, place);
+    if (unlikely(any_differs != 0)) {
 #pragma unroll
-      for (int k = 0; k < 7; ++k) {
-        codes[k] = codes[k + 1];
-        lower[k] = lower[k + 1];
+      for (int k = 0; k < 8; ++k) {
+        differing[k] |= (differing[k] & 0x7F7F7F7Fu) + 0x7F7F7F7Fu;
       }
-      codes[7] = fixed;
+      const AnyDivisor divisor(scale);
+      uint8* const y = advance(place.y, row_index, place.cols);
+      set = swiglu_set(differing);
+#pragma unroll 1
+      while (set != 0) {
+        const uint32 offset = take_from(set);
+        const float o = swiglu_element<Config>(linear, gate, offset, row, factors);
+        store(y + offset, static_cast<uint8>(encode_e4m3<Config>(divisor.divide(o))));
+      }
     }
   }
   return true;
@@ -300,12 +318,14 @@ FOURGE_INLINE bool swiglu_guarded(uint32 row_index, const SwigluRow& row,
 
 // The same by exact arithmetic throughout, or with math=fast.
 template <class Config>
-FOURGE_INLINE void swiglu_plainly(const SwigluRow& row, const SwigluFactors& factors,
-                                  uint32 (&codes)[8], float& scale) {
+FOURGE_INLINE void swiglu_plainly(uint32 row_index, const SwigluRow& row,
+                                  const SwigluFactors& factors, const SwigluPlace& place) {
   constexpr float kLeastScale = 1.17549435e-38f;  // 2^-126
   float o[32] = {};
   swiglu_values<Config>(row, factors, o);
   const float amax = swiglu_block_max(o);
+  uint32 codes[8];
+  float scale;
   if (Config::kMath == MathMode::fast && is_plain_maximum(amax)) {
     scale = divide_by_constant(amax, 448.0f, 0.0022321429569274187f);
     encode_quotients<Config>(o, PlainDivisor<Config::kMath>(scale), codes);
@@ -313,28 +333,19 @@ FOURGE_INLINE void swiglu_plainly(const SwigluRow& row, const SwigluFactors& fac
     scale = max_num(divide_by_448(amax), kLeastScale);
     encode_quotients<Config>(o, AnyDivisor(scale), codes);
   }
+  if (row_index < place.stride) {
+    store_swiglu(row_index, codes, scale, place);
+  }
 }
 
 template <class Config>
 FOURGE_INLINE void swiglu_row(uint32 row, const SwigluFactors& factors, const SwigluPlace& place) {
-  uint32 codes[8];
-  float scale;
-  if constexpr (Config::kMath == MathMode::fast) {
-    swiglu_plainly<Config>(load_swiglu_row(row, place), factors, codes, scale);
-  } else if (!swiglu_guarded<Config>(row, load_swiglu_row(row, place), factors, place, codes,
-                                     scale)) {
-    swiglu_plainly<Config>(load_swiglu_row(row, place), factors, codes, scale);
-  }
-  if (row < place.stride) {
-    uint8* const y = advance(place.y, row, place.cols);
-    const uint32 first[4] = {codes[0], codes[1], codes[2], codes[3]};
-    const uint32 second[4] = {codes[4], codes[5], codes[6], codes[7]};
-    store_words(y, first);
-    store_words(y + 64, second);
-    if (place.writes_scale) {
-      store(advance(place.y_scales, row, 4), scale);
+  if constexpr (Config::kMath == MathMode::exact) {
+    if (swiglu_guarded<Config>(row, load_swiglu_row(row, place), factors, place)) {
+      return;
     }
   }
+  swiglu_plainly<Config>(row, load_swiglu_row(row, place), factors, place);
 }
 
 // The row of an entry of the map; one that is out of range where there is none.
