@@ -17,7 +17,6 @@ namespace {
 using Args = MoeSwigluFp8BlockArgs;
 
 constexpr std::int64_t kBlock = 128;
-constexpr std::int64_t kThreadColumns = 32;
 constexpr std::int64_t kMostRows = (std::int64_t{1} << 31) - 1;
 constexpr std::int64_t kMostColumns = std::int64_t{1} << 29;
 
@@ -116,37 +115,41 @@ struct SwigluBlock {
   std::int64_t rows;
 };
 
-// Whole warps of whole blocks (four threads), with as few idle threads as that allows.
-SwigluBlock swiglu_block(std::int64_t units) {
+// Whole warps of whole blocks, each of so many threads, with as few idle threads as that allows.
+SwigluBlock swiglu_block(std::int64_t cols, std::int64_t lanes) {
   constexpr std::int64_t kThreads = jit::kRowLaunchThreads;
+  const std::int64_t units = cols / kBlock * lanes;
   const std::int64_t columns = (units + kThreads - 1) / kThreads;
-  for (std::int64_t width = jit::round_up((units + columns - 1) / columns, 4);; width += 4) {
+  for (std::int64_t width = jit::round_up((units + columns - 1) / columns, lanes);;
+       width += lanes) {
     for (std::int64_t rows = kThreads / width; rows > 0; --rows) {
       if (width * rows % 32 == 0) return {columns, width, rows};
     }
   }
 }
 
-LaunchShape launch_shape(const KernelSpec& spec, const void* pointer, const DeviceFacts&) {
+// As few registers as keep everything out of memory: 64 and 96.
+int min_ctas(const KernelSpec& spec) { return spec.index(kTokensPerCta) == 0 ? 7 : 5; }
+
+LaunchShape launch_shape(const KernelSpec& spec, const void* pointer, const DeviceFacts& device) {
   const auto& args = *static_cast<const Args*>(pointer);
+  LaunchShape shape;
   if (is_empty(spec, args)) {
-    LaunchShape shape;
     shape.empty = true;
     return shape;
   }
-  constexpr std::int64_t kMostGridY = 65535;
-  const SwigluBlock block = swiglu_block(args.cols / kThreadColumns);
+  const SwigluBlock block = swiglu_block(args.cols, spec.index(kTokensPerCta) == 0 ? 8 : 4);
   const std::int64_t rows = block.rows << spec.index(kTokensPerCta);
-  LaunchShape shape;
+  const std::int64_t groups = (entries(spec, args) + rows - 1) / rows;
+  // More CTAs than run at a time would only wait, and then not have their rows in flight.
+  const std::int64_t most = std::max<std::int64_t>(
+      1, std::int64_t{device.multiprocessors} * min_ctas(spec) / block.columns);
   shape.block[0] = static_cast<std::uint32_t>(block.width);
   shape.block[1] = static_cast<std::uint32_t>(block.rows);
   shape.grid[0] = static_cast<std::uint32_t>(block.columns);
-  shape.grid[1] = static_cast<std::uint32_t>(
-      std::min(kMostGridY, (entries(spec, args) + rows - 1) / rows));
+  shape.grid[1] = static_cast<std::uint32_t>(std::min({groups, most, std::int64_t{65535}}));
   return shape;
 }
-
-int min_ctas(const KernelSpec& spec) { return spec.index(kTokensPerCta) == 0 ? 6 : 5; }
 
 std::vector<BufferRegion> regions(const KernelSpec& spec, const void* pointer) {
   const auto& args = *static_cast<const Args*>(pointer);
@@ -186,7 +189,7 @@ namespace moe {
 
 int swiglu_tokens_per_cta(std::int64_t tokens, std::int64_t top_k, std::int64_t cols,
                           int multiprocessors) {
-  constexpr std::int64_t kCtaColumns = jit::kRowLaunchThreads * kThreadColumns;
+  constexpr std::int64_t kCtaColumns = 2048;
   const std::int64_t ctas = tokens * top_k * ((cols + kCtaColumns - 1) / kCtaColumns);
   if (ctas > std::int64_t{32} * multiprocessors) {
     return 4;
