@@ -13,6 +13,7 @@
 // those that differ are computed exactly. NearSwiglu says where that holds; elsewhere all is exact.
 #pragma once
 
+#include "device/async_copy.cuh"
 #include "device/block_quotient.cuh"
 #include "device/fp8_block.cuh"
 #include "device/global_memory.cuh"
@@ -43,28 +44,57 @@ struct SwigluPlace {
   uint32 stride;  // rows in use
   uint32 capacity;
   bool writes_scale;
+  uint32 thread;
 };
 
-template <int kWords>
-FOURGE_INLINE void load_chunks(const uint8* p, uint32 (&w)[kWords]) {
-#pragma unroll
-  for (int i = 0; i < kWords; i += 4) {
-    const Words4 chunk = load_words4(p + 16 * i);
-#pragma unroll
-    for (int k = 0; k < 4; ++k) {
-      w[i + k] = chunk.w[k];
-    }
-  }
+// A row on its way: each thread has its own places in it and reads no other's.
+template <int kChunks>
+struct SwigluStage {
+  Words4 linear[kChunks][128];
+  Words4 gate[kChunks][128];
+  float linear_scale[128];
+  float gate_scale[128];
+};
+
+FOURGE_INLINE Words4 read_shared(const Words4& from) {
+#if defined(FOURGE_HOST_EXECUTION)
+  fourge_host::check_shared(&from, sizeof(from), 0);
+#endif
+  return from;
 }
 
-template <int kWords>
-FOURGE_INLINE void load_swiglu_row(uint32 row, const SwigluPlace& place, SwigluRow<kWords>& data) {
-  // One that is not there reads another's numbers, and nothing comes of them.
+template <int kChunks>
+FOURGE_INLINE void ask_for_row(uint32 row, const SwigluPlace& place, SwigluStage<kChunks>& stage) {
+  // One that is not there gets another's numbers, and nothing comes of them.
   row = row < place.capacity ? row : place.capacity - 1;
-  load_chunks(advance(place.linear, row, place.row_bytes), data.linear);
-  load_chunks(advance(place.gate, row, place.row_bytes), data.gate);
-  data.linear_scale = load(advance(place.linear_scales, row, 4));
-  data.gate_scale = load(advance(place.gate_scales, row, 4));
+  const uint8* const linear = advance(place.linear, row, place.row_bytes);
+  const uint8* const gate = advance(place.gate, row, place.row_bytes);
+#pragma unroll
+  for (int i = 0; i < kChunks; ++i) {
+    copy_async<16>(&stage.linear[i][place.thread], linear + 64 * i);
+    copy_async<16>(&stage.gate[i][place.thread], gate + 64 * i);
+  }
+  copy_async<4>(&stage.linear_scale[place.thread], advance(place.linear_scales, row, 4));
+  copy_async<4>(&stage.gate_scale[place.thread], advance(place.gate_scales, row, 4));
+}
+
+template <int kChunks>
+FOURGE_INLINE SwigluRow<4 * kChunks> take_row(const SwigluPlace& place,
+                                              const SwigluStage<kChunks>& stage) {
+  SwigluRow<4 * kChunks> row;
+#pragma unroll
+  for (int i = 0; i < kChunks; ++i) {
+    const Words4 linear = read_shared(stage.linear[i][place.thread]);
+    const Words4 gate = read_shared(stage.gate[i][place.thread]);
+#pragma unroll
+    for (int k = 0; k < 4; ++k) {
+      row.linear[4 * i + k] = linear.w[k];
+      row.gate[4 * i + k] = gate.w[k];
+    }
+  }
+  row.linear_scale = stage.linear_scale[place.thread];
+  row.gate_scale = stage.gate_scale[place.thread];
+  return row;
 }
 
 // The largest of a block, the same in all its lanes; a NaN is skipped.
@@ -100,12 +130,11 @@ FOURGE_INLINE uint32 swiglu_set(const uint32 (&flags)[kWords]) {
   return set;
 }
 
-// Takes an element from the set: how many columns it is behind the thread's first.
+// Takes an element from the set: 16 for each chunk before it and its place there.
 FOURGE_INLINE uint32 take_from(uint32& set) {
   const uint32 bit = 31u - static_cast<uint32>(__clz(static_cast<int>(set)));
   set &= ~(1u << bit);
-  const uint32 word = 7u - (bit & 7u);
-  return (word >> 2) * 64 + (word & 3u) * 4 + (bit >> 3);
+  return (7u - (bit & 7u)) * 4 + (bit >> 3);
 }
 
 template <int kWords>
@@ -122,21 +151,17 @@ FOURGE_INLINE void store_swiglu(uint32 row, const uint32 (&codes)[kWords], float
   }
 }
 
-// What is left of a row when its codes have been loaded and its approximate values made.
-template <class Config>
-struct SwigluExactly {
-  const uint8* linear;
-  const uint8* gate;
-  float linear_scale;
-  float gate_scale;
-  SwigluFactors factors;
-
-  FOURGE_INLINE float element(uint32 offset) const {
-    const float l = decode_e4m3_code<Config>(load(linear + offset));
-    const float g = decode_e4m3_code<Config>(load(gate + offset));
-    return swiglu<Config, true>(mul_rn(linear_scale, l), mul_rn(gate_scale, g), factors);
-  }
-};
+template <class Config, int kChunks>
+FOURGE_INLINE float swiglu_element(uint32 element, const SwigluStage<kChunks>& stage,
+                                   const NearSwiglu<Config>& near, const SwigluPlace& place) {
+  const uint32 chunk = element / 16;
+  const auto code = [&](const Words4& of) {
+    return decode_e4m3_code<Config>(reinterpret_cast<const uint8*>(&of)[element % 16]);
+  };
+  return swiglu<Config, true>(
+      mul_rn(near.linear_scale, code(stage.linear[chunk][place.thread])),
+      mul_rn(near.gate_scale, code(stage.gate[chunk][place.thread])), near.factors);
+}
 
 // By exact arithmetic throughout, or with math=fast.
 template <class Config, int kWords>
@@ -161,9 +186,11 @@ FOURGE_INLINE void swiglu_plainly(uint32 row, const SwigluRow<kWords>& data,
 }
 
 // Codes and scale from approximate values, as exact arithmetic would give them; near.holds() is known.
-template <class Config, int kWords>
-FOURGE_INLINE void swiglu_guarded(uint32 row, const float (&o)[4 * kWords], float near_max,
-                                  const NearSwiglu<Config>& near, const SwigluPlace& place) {
+template <class Config, int kChunks>
+FOURGE_INLINE void swiglu_guarded(uint32 row, const float (&o)[16 * kChunks], float near_max,
+                                  const NearSwiglu<Config>& near,
+                                  const SwigluStage<kChunks>& stage, const SwigluPlace& place) {
+  constexpr int kWords = 4 * kChunks;
   const bool is_there = row < place.stride;
   const float off = near.off();
   const float middle = float_from_bits(
@@ -185,14 +212,11 @@ FOURGE_INLINE void swiglu_guarded(uint32 row, const float (&o)[4 * kWords], floa
     any_differs |= differing[k];
     largest_ones[k] = (codes[k] & 0x7F7F7F7Fu) + 0x02020202u;
   }
-  const SwigluExactly<Config> exactly{advance(place.linear, row, place.row_bytes),
-                                      advance(place.gate, row, place.row_bytes), near.linear_scale,
-                                      near.gate_scale, near.factors};
   uint32 set = is_there ? swiglu_set(largest_ones) : 0;
   float largest = 0.0f;
 #pragma unroll 1
   while (set != 0) {
-    largest = max_num(largest, absolute(exactly.element(take_from(set))));
+    largest = max_num(largest, absolute(swiglu_element(take_from(set), stage, near, place)));
   }
   const float scale = divide_by_constant(swiglu_block_max<kWords>(largest), 448.0f,
                                          0.0022321429569274187f);
@@ -210,28 +234,23 @@ FOURGE_INLINE void swiglu_guarded(uint32 row, const float (&o)[4 * kWords], floa
     set = swiglu_set(differing);
 #pragma unroll 1
     while (set != 0) {
-      const uint32 offset = take_from(set);
-      const float quotient = divisor.divide(exactly.element(offset));
-      store(y + offset, static_cast<uint8>(encode_e4m3<Config>(quotient)));
+      const uint32 element = take_from(set);
+      const float quotient = divisor.divide(swiglu_element(element, stage, near, place));
+      store(y + (element / 16 * 64 + element % 16),
+            static_cast<uint8>(encode_e4m3<Config>(quotient)));
     }
   }
 }
 
-// A row whose data are there; then data are the next row's.
-template <class Config, int kWords>
-FOURGE_INLINE void swiglu_row(uint32 row, SwigluRow<kWords>& data, uint32 next, bool any_next,
+template <class Config, int kChunks>
+FOURGE_INLINE void swiglu_row(uint32 row, const SwigluStage<kChunks>& stage,
                               const SwigluFactors& factors, const SwigluPlace& place) {
-  if constexpr (Config::kMath == MathMode::fast) {
-    const SwigluRow<kWords> present = data;
-    if (any_next) {
-      load_swiglu_row(next, place, data);
-    }
-    swiglu_plainly<Config>(row, present, factors, place);
-  } else {
+  if constexpr (Config::kMath == MathMode::exact) {
+    const SwigluRow<4 * kChunks> data = take_row(place, stage);
     const NearSwiglu<Config> near(data.linear_scale, data.gate_scale, factors);
-    float o[4 * kWords];
+    float o[16 * kChunks];
 #pragma unroll
-    for (int i = 0; i < kWords; ++i) {
+    for (int i = 0; i < 4 * kChunks; ++i) {
       const Floats4 l = decode_e4m3x4<Config>(data.linear[i]);
       const Floats4 g = decode_e4m3x4<Config>(data.gate[i]);
 #pragma unroll
@@ -239,22 +258,13 @@ FOURGE_INLINE void swiglu_row(uint32 row, SwigluRow<kWords>& data, uint32 next, 
         o[4 * i + k] = near.value(l.v[k], g.v[k]);
       }
     }
-    if (any_next) {
-      load_swiglu_row(next, place, data);
-    }
-    const float near_max = swiglu_max<kWords>(o);
+    const float near_max = swiglu_max<4 * kChunks>(o);
     if (__all_sync(0xFFFFFFFFu, near.holds(near_max) || row >= place.stride)) {
-      swiglu_guarded<Config, kWords>(row, o, near_max, near, place);
-    } else {
-      // Loaded again, before and after, so that nothing is kept for what is rare.
-      SwigluRow<kWords> again;
-      load_swiglu_row(row, place, again);
-      swiglu_plainly<Config>(row, again, factors, place);
-      if (any_next) {
-        load_swiglu_row(next, place, data);
-      }
+      swiglu_guarded<Config, kChunks>(row, o, near_max, near, stage, place);
+      return;
     }
   }
+  swiglu_plainly<Config>(row, take_row(place, stage), factors, place);
 }
 
 // The row of an entry of the map; one that is out of range where there is none.
@@ -295,6 +305,8 @@ FOURGE_INLINE void moe_swiglu_fp8_block_kernel(const uint8* x, const float* x_sc
   place.y = kept(y + column);
   place.capacity = static_cast<uint32>(capacity);
   place.writes_scale = unit % kLanes == 0;
+  place.thread = threadIdx.y * blockDim.x + threadIdx.x;
+  __shared__ SwigluStage<kChunks> stages[2];
   const SwigluFactors factors{limit, alpha, beta};
 
   wait_for_predecessor<Config>();
@@ -318,25 +330,31 @@ FOURGE_INLINE void moe_swiglu_fp8_block_kernel(const uint8* x, const float* x_sc
 
   uint32 row = kRows == 1 ? rows : quad_broadcast_in_warp(rows, 0);
   bool any = __any_sync(0xFFFFFFFFu, row < place.capacity);
-  SwigluRow<4 * kChunks> data;
+  uint32 at = 0;
   if (any) {
-    load_swiglu_row(row, place, data);
+    ask_for_row(row, place, stages[at]);
   }
+  end_copy_group();
   const int64 end = kInverse ? place.stride : all;
   while (first < end) {
     first += step;
     const uint32 later = swiglu_row_of<Config>(row_map, first + own_entry, entries);
 #pragma unroll 1
     for (uint32 i = 1; i <= kRows; ++i) {
-      const uint32 next = kRows == 1 ? later : quad_broadcast_in_warp(i < kRows ? rows : later, i % kRows);
+      const uint32 next =
+          kRows == 1 ? later : quad_broadcast_in_warp(i < kRows ? rows : later, i % kRows);
       const bool any_next = __any_sync(0xFFFFFFFFu, next < place.capacity);
+      if (any_next) {
+        ask_for_row(next, place, stages[at ^ 1]);
+      }
+      end_copy_group();
       if (any) {
-        swiglu_row<Config>(row, data, next, any_next, factors, place);
-      } else if (any_next) {
-        load_swiglu_row(next, place, data);
+        wait_for_copies<1>();
+        swiglu_row<Config>(row, stages[at], factors, place);
       }
       row = next;
       any = any_next;
+      at ^= 1;
     }
     rows = later;
   }
