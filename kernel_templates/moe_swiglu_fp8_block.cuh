@@ -164,12 +164,39 @@ FOURGE_INLINE float swiglu_element(uint32 element, const SwigluStage<kChunks>& s
 }
 
 // By exact arithmetic throughout, or with math=fast.
-template <class Config, int kWords>
-FOURGE_INLINE void swiglu_plainly(uint32 row, const SwigluRow<kWords>& data,
+template <class Config, int kChunks>
+FOURGE_INLINE void swiglu_plainly(uint32 row, const SwigluStage<kChunks>& stage,
                                   const SwigluFactors& factors, const SwigluPlace& place) {
   constexpr float kLeastScale = 1.17549435e-38f;  // 2^-126
+  constexpr int kWords = 4 * kChunks;
+  const float linear_scale = stage.linear_scale[place.thread];
+  const float gate_scale = stage.gate_scale[place.thread];
   float o[4 * kWords] = {};
-  swiglu_values<Config>(data, factors, o);
+  const auto append = [&](int i) {
+#pragma unroll
+    for (int k = 0; k < 4 * kWords - 4; ++k) {
+      o[k] = o[k + 4];
+    }
+    float last[4];
+    swiglu_word<Config>(stage.linear[i / 4][place.thread].w[i % 4],
+                        stage.gate[i / 4][place.thread].w[i % 4], linear_scale, gate_scale, factors,
+                        last);
+#pragma unroll
+    for (int k = 0; k < 4; ++k) {
+      o[4 * kWords - 4 + k] = last[k];
+    }
+  };
+  if constexpr (Config::kMath == MathMode::fast) {
+#pragma unroll
+    for (int i = 0; i < kWords; ++i) {
+      append(i);
+    }
+  } else {  // rare
+#pragma unroll 1
+    for (int i = 0; i < kWords; ++i) {
+      append(i);
+    }
+  }
   const float amax = swiglu_max<kWords>(o);
   uint32 codes[kWords];
   float scale;
@@ -264,18 +291,18 @@ FOURGE_INLINE void swiglu_row(uint32 row, const SwigluStage<kChunks>& stage,
       return;
     }
   }
-  swiglu_plainly<Config>(row, take_row(place, stage), factors, place);
+  swiglu_plainly<Config>(row, stage, factors, place);
 }
 
 // The row of an entry of the map; one that is out of range where there is none.
 template <class Config>
-FOURGE_INLINE uint32 swiglu_row_of(const int* row_map, int64 entry, int64 entries) {
-  if (entry >= entries) {
+FOURGE_INLINE uint32 swiglu_row_of(const int* row_map, const int* entry, const int* end) {
+  if (entry >= end) {
     return 0xFFFFFFFFu;
   }
-  const int mapped = load(row_map + entry);
+  const int mapped = load(entry);
   if constexpr (Config::kRows == RowSource::inverse) {
-    return mapped >= 0 ? static_cast<uint32>(entry) : 0xFFFFFFFFu;
+    return mapped >= 0 ? static_cast<uint32>(entry - row_map) : 0xFFFFFFFFu;
   }
   return static_cast<uint32>(mapped);  // negative: too large
 }
@@ -310,14 +337,13 @@ FOURGE_INLINE void moe_swiglu_fp8_block_kernel(const uint8* x, const float* x_sc
   const SwigluFactors factors{limit, alpha, beta};
 
   wait_for_predecessor<Config>();
-  const int64 all = kInverse ? capacity : tokens * top_k;
-  const int64 entries = active ? all : 0;
   const int64 rows_of_cta = blockDim.y * kRows;
   const int64 step = gridDim.y * rows_of_cta;
-  int64 first = blockIdx.y * rows_of_cta;
   // The lanes of a quad look up a row each, for all four: those of this round and of the next.
+  const int* const map_end = active ? row_map + (kInverse ? capacity : tokens * top_k) : row_map;
+  const int* of_cta = row_map + blockIdx.y * rows_of_cta;
   const uint32 own_entry = threadIdx.y * kRows + threadIdx.x % kRows;
-  uint32 rows = swiglu_row_of<Config>(row_map, first + own_entry, entries);
+  uint32 rows = swiglu_row_of<Config>(row_map, of_cta + own_entry, map_end);
 
   const int given = load(padded_rows);
   place.stride = given >= 0 && given <= capacity ? static_cast<uint32>(given) : 0;
@@ -335,10 +361,10 @@ FOURGE_INLINE void moe_swiglu_fp8_block_kernel(const uint8* x, const float* x_sc
     ask_for_row(row, place, stages[at]);
   }
   end_copy_group();
-  const int64 end = kInverse ? place.stride : all;
-  while (first < end) {
-    first += step;
-    const uint32 later = swiglu_row_of<Config>(row_map, first + own_entry, entries);
+  const int* const end = row_map + (kInverse ? place.stride : tokens * top_k);
+  while (of_cta < end) {
+    of_cta += step;
+    const uint32 later = swiglu_row_of<Config>(row_map, of_cta + own_entry, map_end);
 #pragma unroll 1
     for (uint32 i = 1; i <= kRows; ++i) {
       const uint32 next =

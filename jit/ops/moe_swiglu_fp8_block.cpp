@@ -129,7 +129,7 @@ SwigluBlock swiglu_block(std::int64_t cols, std::int64_t lanes) {
 }
 
 // As few registers as keep everything out of memory: 64 and 96.
-int min_ctas(const KernelSpec& spec) { return spec.index(kTokensPerCta) == 0 ? 9 : 5; }
+int min_ctas(const KernelSpec& spec) { return spec.index(kTokensPerCta) == 0 ? 9 : 7; }
 
 LaunchShape launch_shape(const KernelSpec& spec, const void* pointer, const DeviceFacts& device) {
   const auto& args = *static_cast<const Args*>(pointer);

@@ -37,40 +37,12 @@ FOURGE_INLINE float swiglu(float linear, float gate, const SwigluFactors& factor
 
 template <class Config>
 FOURGE_INLINE void swiglu_word(uint32 linear, uint32 gate, float linear_scale, float gate_scale,
-                               const SwigluFactors& factors, float* out) {
+                               const SwigluFactors& factors, float (&out)[4]) {
   const Floats4 l = decode_e4m3x4<Config>(linear);
   const Floats4 g = decode_e4m3x4<Config>(gate);
 #pragma unroll
   for (int i = 0; i < 4; ++i) {
     out[i] = swiglu<Config, false>(mul_rn(linear_scale, l.v[i]), mul_rn(gate_scale, g.v[i]), factors);
-  }
-}
-
-template <class Config, int kWords>
-FOURGE_INLINE void swiglu_values(SwigluRow<kWords> row, const SwigluFactors& factors,
-                                 float (&o)[4 * kWords]) {
-  if constexpr (Config::kMath == MathMode::fast) {
-#pragma unroll
-    for (int i = 0; i < kWords; ++i) {
-      swiglu_word<Config>(row.linear[i], row.gate[i], row.linear_scale, row.gate_scale, factors,
-                          o + 4 * i);
-    }
-  } else {
-    // Rare, so one copy of it: words and results move through the first and the last place.
-#pragma unroll 1
-    for (int i = 0; i < kWords; ++i) {
-#pragma unroll
-      for (int k = 0; k < 4 * kWords - 4; ++k) {
-        o[k] = o[k + 4];
-      }
-      swiglu_word<Config>(row.linear[0], row.gate[0], row.linear_scale, row.gate_scale, factors,
-                          o + 4 * kWords - 4);
-#pragma unroll
-      for (int k = 0; k + 1 < kWords; ++k) {
-        row.linear[k] = row.linear[k + 1];
-        row.gate[k] = row.gate[k + 1];
-      }
-    }
   }
 }
 
