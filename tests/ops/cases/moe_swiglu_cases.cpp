@@ -2,9 +2,11 @@
 
 #include <fourge/moe_swiglu_fp8_block.hpp>
 
+#include "reference/formats.hpp"
 #include "reference/moe_swiglu.hpp"
 #include "tests/support/moe_maps.hpp"
 
+#include <algorithm>
 #include <bit>
 #include <cmath>
 #include <cstring>
@@ -17,7 +19,7 @@ namespace {
 
 constexpr std::int64_t kBlock = 128;
 
-enum class Values { ordinary, hostile };
+enum class Values { ordinary, hostile, borderline };
 
 struct Problem {
   RowMaps maps;
@@ -67,6 +69,86 @@ void fill_inputs(Problem& problem, Values values, std::uint64_t seed) {
       constexpr float kSpecial[] = {0.0F, kInfinity, kNan, 1.0F, -0.25F, 0x1p-140F, -0x1p100F};
       const auto choice = (draw >> 12) % 16;
       scale = choice < std::size(kSpecial) ? kSpecial[choice] : scale;
+    }
+  }
+}
+
+// How far a quotient is from where its code changes, as a part of it.
+float distance_to_border(float quotient) {
+  const float magnitude = std::fabs(quotient);
+  if (magnitude == 0.0F || magnitude >= 448.0F) {
+    return 1.0F;
+  }
+  const int exponent = std::max(std::ilogb(magnitude), -6);
+  const float steps = std::ldexp(magnitude, 3 - exponent);
+  return std::fabs(steps - (std::floor(steps) + 0.5F)) / steps;
+}
+
+struct CodePair {
+  std::uint8_t linear;
+  std::uint8_t gate;
+  float value;
+};
+
+// The pair with the largest result, and those whose quotients by the scale that it makes are nearest to a
+// border.
+std::vector<CodePair> borderline_pairs(float linear_scale, float gate_scale,
+                                       const reference::Swiglu& form) {
+  std::vector<CodePair> pairs;
+  for (int g = 0; g < 256; ++g) {
+    for (int l = 0; l < 0x7F; ++l) {
+      const CodePair pair{static_cast<std::uint8_t>(l), static_cast<std::uint8_t>(g), 0.0F};
+      if ((g & 0x7F) != 0x7F) {
+        pairs.push_back(pair);
+        pairs.back().value =
+            reference::swiglu(linear_scale * reference::decode_e4m3(pair.linear),
+                              gate_scale * reference::decode_e4m3(pair.gate), form);
+      }
+    }
+  }
+  const auto magnitude = [](const CodePair& pair) { return std::fabs(pair.value); };
+  const auto largest = std::max_element(
+      pairs.begin(), pairs.end(),
+      [&](const CodePair& a, const CodePair& b) { return magnitude(a) < magnitude(b); });
+  std::iter_swap(pairs.begin(), largest);
+  const float scale = magnitude(pairs.front()) / 448.0F;
+  std::nth_element(pairs.begin() + 1, pairs.begin() + kBlock, pairs.end(),
+                   [&](const CodePair& a, const CodePair& b) {
+                     return distance_to_border(a.value / scale) <
+                            distance_to_border(b.value / scale);
+                   });
+  pairs.resize(kBlock);
+  return pairs;
+}
+
+// Blocks in which an approximate quotient would give many a wrong code.
+void fill_borderline(Problem& problem, std::uint64_t seed) {
+  std::mt19937_64 random(seed);
+  const auto draw_scale = [&](int low, int high) {
+    const float magnitude =
+        std::ldexp(1.0F + static_cast<float>(random() % 8'388'608) / 8'388'608.0F,
+                   low + static_cast<int>(random() % static_cast<unsigned>(high - low)));
+    return random() % 4 == 0 ? -magnitude : magnitude;
+  };
+  const std::int64_t blocks = problem.cols / kBlock;
+  problem.x.assign(index(problem.maps.capacity * 2 * problem.cols), 0);
+  problem.x_scales.assign(problem.x.size() / kBlock, 1.0F);
+  for (std::int64_t row = 0; row < problem.maps.used; ++row) {
+    for (std::int64_t block = 0; block < blocks; ++block) {
+      const float linear_scale = draw_scale(-12, 8);
+      const float gate_scale = draw_scale(-12, -2);
+      auto pairs = borderline_pairs(linear_scale, gate_scale, problem.form);
+      std::shuffle(pairs.begin(), pairs.end(), random);
+      const std::int64_t linear_half = problem.form.gate_first ? blocks : 0;
+      const std::int64_t gate_half = problem.form.gate_first ? 0 : blocks;
+      for (std::int64_t i = 0; i < kBlock; ++i) {
+        const std::int64_t first = row * 2 * problem.cols + i;
+        const auto sign = static_cast<std::uint8_t>(random() % 2 * 0x80);
+        problem.x[index(first + (linear_half + block) * kBlock)] = pairs[index(i)].linear ^ sign;
+        problem.x[index(first + (gate_half + block) * kBlock)] = pairs[index(i)].gate;
+      }
+      problem.x_scales[index((linear_half + block) * problem.maps.used + row)] = linear_scale;
+      problem.x_scales[index((gate_half + block) * problem.maps.used + row)] = gate_scale;
     }
   }
 }
@@ -125,7 +207,11 @@ OpCall make_call(const KernelSpec& spec, const Routing& routing, std::int64_t co
                    seed % 3 == 0 ? kInfinity : 7.0F, seed % 3 == 1 ? 0.5F : 1.702F,
                    seed % 3 == 1 ? 0.0F : 1.0F};
   problem->row_map = spec.get("rows") == "map" ? problem->maps.rows : problem->maps.entries;
-  fill_inputs(*problem, values, seed);
+  if (values == Values::borderline) {
+    fill_borderline(*problem, seed);
+  } else {
+    fill_inputs(*problem, values, seed);
+  }
   problem->y.assign(problem->x.size() / 2, kPoison);
   problem->y_scales.assign(problem->x_scales.size() / 2, poison_float());
   reference::moe_swiglu_fp8_block(
@@ -134,7 +220,9 @@ OpCall make_call(const KernelSpec& spec, const Routing& routing, std::int64_t co
   const std::vector<std::int32_t> used{static_cast<std::int32_t>(problem->maps.used)};
   OpCall call{spec,
               routing.label + ", cols " + std::to_string(cols) +
-                  (values == Values::hostile ? ", hostile" : ""),
+                  (values == Values::hostile      ? ", hostile"
+                   : values == Values::borderline ? ", borderline"
+                                                  : ""),
               {input_buffer("x", problem->x), input_buffer("x_scales", problem->x_scales),
                output_buffer("y", problem->y), output_buffer("y_scales", problem->y_scales),
                input_buffer("row_map", problem->row_map), input_buffer("padded_rows", used)},
@@ -164,6 +252,9 @@ void visit_moe_swiglu_calls(const KernelSpec& spec, CallSize size, const CallSin
     sink(make_call(spec, routing, cols, values, ++seed));
   };
   if (size == CallSize::large) {
+    if (exact) {
+      visit(random_routing(48, 8, 64, 16, 32, 12), 1024, Values::borderline);
+    }
     for (const std::int64_t tokens : {33, 34, 257}) {
       visit(random_routing(tokens, 8, 64, 16, 32, 6), 2048, Values::ordinary);
     }
@@ -179,6 +270,9 @@ void visit_moe_swiglu_calls(const KernelSpec& spec, CallSize size, const CallSin
     }
   }
   visit(random_routing(3, 2, 4, 0, 3, 8), 2176, Values::ordinary);
+  if (exact) {
+    visit(random_routing(5, 2, 4, 0, 3, 11), 256, Values::borderline);
+  }
   // One entry less than a CTA may take, as many, and one more.
   for (const std::int64_t tokens : {2, 3, 4, 5}) {
     visit(random_routing(tokens, 1, 3, 0, 2, 9), 128, Values::ordinary);
