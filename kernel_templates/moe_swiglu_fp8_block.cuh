@@ -339,11 +339,13 @@ FOURGE_INLINE void moe_swiglu_fp8_block_kernel(const uint8* x, const float* x_sc
   wait_for_predecessor<Config>();
   const int64 rows_of_cta = blockDim.y * kRows;
   const int64 step = gridDim.y * rows_of_cta;
-  // The lanes of a quad look up a row each, for all four: those of this round and of the next.
+  // The lanes of a quad look up a row each, for all four: those of this round and of the next, so that
+  // asking for a row never waits for the map.
   const int* const map_end = active ? row_map + (kInverse ? capacity : tokens * top_k) : row_map;
   const int* of_cta = row_map + blockIdx.y * rows_of_cta;
   const uint32 own_entry = threadIdx.y * kRows + threadIdx.x % kRows;
   uint32 rows = swiglu_row_of<Config>(row_map, of_cta + own_entry, map_end);
+  uint32 later = swiglu_row_of<Config>(row_map, of_cta + step + own_entry, map_end);
 
   const int given = load(padded_rows);
   place.stride = given >= 0 && given <= capacity ? static_cast<uint32>(given) : 0;
@@ -363,8 +365,7 @@ FOURGE_INLINE void moe_swiglu_fp8_block_kernel(const uint8* x, const float* x_sc
   end_copy_group();
   const int* const end = row_map + (kInverse ? place.stride : tokens * top_k);
   while (of_cta < end) {
-    of_cta += step;
-    const uint32 later = swiglu_row_of<Config>(row_map, of_cta + own_entry, map_end);
+    const uint32 after = swiglu_row_of<Config>(row_map, of_cta + 2 * step + own_entry, map_end);
 #pragma unroll 1
     for (uint32 i = 1; i <= kRows; ++i) {
       const uint32 next =
@@ -383,7 +384,10 @@ FOURGE_INLINE void moe_swiglu_fp8_block_kernel(const uint8* x, const float* x_sc
       at ^= 1;
     }
     rows = later;
+    later = after;
+    of_cta += step;
   }
+  wait_for_copies<0>();
 }
 
 }  // namespace fourge_device
