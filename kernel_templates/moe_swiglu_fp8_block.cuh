@@ -158,9 +158,9 @@ FOURGE_INLINE float swiglu_element(uint32 element, const SwigluStage<kChunks>& s
   const auto code = [&](const Words4& of) {
     return decode_e4m3_code<Config>(reinterpret_cast<const uint8*>(&of)[element % 16]);
   };
-  return swiglu<Config, true>(
-      mul_rn(near.linear_scale, code(stage.linear[chunk][place.thread])),
-      mul_rn(near.gate_scale, code(stage.gate[chunk][place.thread])), near.factors);
+  return swiglu<Config, true>(mul_rn(near.linear_scale, code(stage.linear[chunk][place.thread])),
+                              mul_rn(near.gate_scale, code(stage.gate[chunk][place.thread])),
+                              near.factors);
 }
 
 // By exact arithmetic throughout, or with math=fast.
@@ -215,8 +215,8 @@ FOURGE_INLINE void swiglu_plainly(uint32 row, const SwigluStage<kChunks>& stage,
 // Codes and scale from approximate values, as exact arithmetic would give them; near.holds() is known.
 template <class Config, int kChunks>
 FOURGE_INLINE void swiglu_guarded(uint32 row, const float (&o)[16 * kChunks], float near_max,
-                                  const NearSwiglu<Config>& near,
-                                  const SwigluStage<kChunks>& stage, const SwigluPlace& place) {
+                                  const NearSwiglu<Config>& near, const SwigluStage<kChunks>& stage,
+                                  const SwigluPlace& place) {
   constexpr int kWords = 4 * kChunks;
   const bool is_there = row < place.stride;
   const float off = near.off();
@@ -245,8 +245,8 @@ FOURGE_INLINE void swiglu_guarded(uint32 row, const float (&o)[16 * kChunks], fl
   while (set != 0) {
     largest = max_num(largest, absolute(swiglu_element(take_from(set), stage, near, place)));
   }
-  const float scale = divide_by_constant(swiglu_block_max<kWords>(largest), 448.0f,
-                                         0.0022321429569274187f);
+  const float scale =
+      divide_by_constant(swiglu_block_max<kWords>(largest), 448.0f, 0.0022321429569274187f);
   if (!is_there) {
     return;
   }

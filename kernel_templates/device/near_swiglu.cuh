@@ -29,8 +29,8 @@ struct NearSwiglu {
     if constexpr (Config::kForm == SwigluForm::clamped) {
       constexpr float kMinusLog2E = -1.44269502f;
       const float gate = min_or_nan(mul_rn(gate_scale, g), factors.limit);
-      const float linear = max_or_nan(min_or_nan(mul_rn(linear_scale, l), factors.limit),
-                                      -factors.limit);
+      const float linear =
+          max_or_nan(min_or_nan(mul_rn(linear_scale, l), factors.limit), -factors.limit);
       return mul_rn(add_rn(linear, factors.beta),
                     swish_near(gate, mul_rn(mul_rn(factors.alpha, gate), kMinusLog2E)));
     } else {
@@ -51,8 +51,7 @@ struct NearSwiglu {
   FOURGE_INLINE bool holds(float near_max) const {
     const auto within = [](float v, int low, int high) {  // 2^low <= |v| < 2^high
       const uint32 bits = float_bits(absolute(v));
-      return bits - (static_cast<uint32>(low + 127) << 23) <
-             static_cast<uint32>(high - low) << 23;
+      return bits - (static_cast<uint32>(low + 127) << 23) < static_cast<uint32>(high - low) << 23;
     };
     bool linear_fits = within(linear_scale, -30, 60);
     if constexpr (Config::kForm == SwigluForm::clamped) {

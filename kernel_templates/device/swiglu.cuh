@@ -42,7 +42,8 @@ FOURGE_INLINE void swiglu_word(uint32 linear, uint32 gate, float linear_scale, f
   const Floats4 g = decode_e4m3x4<Config>(gate);
 #pragma unroll
   for (int i = 0; i < 4; ++i) {
-    out[i] = swiglu<Config, false>(mul_rn(linear_scale, l.v[i]), mul_rn(gate_scale, g.v[i]), factors);
+    out[i] =
+        swiglu<Config, false>(mul_rn(linear_scale, l.v[i]), mul_rn(gate_scale, g.v[i]), factors);
   }
 }
 

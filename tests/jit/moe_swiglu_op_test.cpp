@@ -85,19 +85,51 @@ TEST_CASE("block-FP8 SwiGLU: the memory of a call", "[moe]") {
   CHECK(regions("moe_swiglu_fp8_block[rows=inverse]@sm_90a", good_args())[4].bytes == 40 * 4);
 }
 
+TEST_CASE("block-FP8 SwiGLU: narrow rows share a CTA, in whole warps", "[moe]") {
+  struct Row {
+    std::int64_t cols;
+    std::uint32_t width;
+    std::uint32_t rows;
+    std::uint32_t columns;
+  };
+  Args args = good_args();
+  args.tokens = 1'000'000;
+  // tpc=4: four threads for 128 columns.
+  for (const Row& row :
+       {Row{128, 4, 32, 1}, Row{256, 8, 16, 1}, Row{384, 12, 8, 1}, Row{640, 24, 4, 1},
+        Row{768, 24, 4, 1}, Row{1536, 48, 2, 1}, Row{2048, 64, 2, 1}, Row{3072, 96, 1, 1},
+        Row{4096, 128, 1, 1}, Row{4224, 96, 1, 2}, Row{5120, 96, 1, 2}, Row{8192, 128, 1, 2}}) {
+    CAPTURE(row.cols);
+    args.cols = row.cols;
+    const auto shape = launch("moe_swiglu_fp8_block[tpc=4]@sm_90a", args);
+    CHECK(shape.block[0] == row.width);
+    CHECK(shape.block[1] == row.rows);
+    CHECK(shape.block[2] == 1);
+    CHECK(shape.grid[0] == row.columns);
+  }
+  // tpc=1: eight.
+  args.cols = 2048;
+  CHECK(launch("moe_swiglu_fp8_block[tpc=1]@sm_90a", args).block[0] == 128);
+  args.cols = 2176;
+  CHECK(launch("moe_swiglu_fp8_block[tpc=1]@sm_90a", args).block[0] == 96);
+  CHECK(launch("moe_swiglu_fp8_block[tpc=1]@sm_90a", args).grid[0] == 2);
+}
+
 TEST_CASE("block-FP8 SwiGLU: the launch stays within the grid's limits", "[moe]") {
   Args args = good_args();
-  const auto small = launch("moe_swiglu_fp8_block[tpc=4]@sm_90a", args);
-  CHECK(small.block[0] == 32);
-  CHECK(small.grid[0] == 1);
-  CHECK(small.grid[1] == 4);
-  args.cols = 2176;
-  CHECK(launch("moe_swiglu_fp8_block[tpc=4]@sm_90a", args).grid[0] == 2);
+  args.cols = 2048;  // one row a CTA with tpc=1, two with the others
+  CHECK(launch("moe_swiglu_fp8_block[tpc=1]@sm_90a", args).grid[1] == 15);
+  CHECK(launch("moe_swiglu_fp8_block[tpc=2]@sm_90a", args).grid[1] == 4);
+  CHECK(launch("moe_swiglu_fp8_block[tpc=4]@sm_90a", args).grid[1] == 2);
   CHECK(launch("moe_swiglu_fp8_block[rows=inverse,tpc=1]@sm_90a", args).grid[1] == 40);
   args.tokens = 1'000'000;
-  const auto tall = launch("moe_swiglu_fp8_block[tpc=1]@sm_90a", args);
-  CHECK(tall.grid[1] == 65535);
-  CHECK(tall.grid[2] == 1);
+  CHECK(launch("moe_swiglu_fp8_block[tpc=1]@sm_90a", args).grid[1] == 132 * 9);
+  CHECK(launch("moe_swiglu_fp8_block[tpc=4]@sm_90a", args).grid[1] == 132 * 7);
+  CHECK(launch("moe_swiglu_fp8_block[tpc=4]@sm_80", args).grid[1] == 132 * 5);
+  CHECK(launch("moe_swiglu_fp8_block[tpc=4]@sm_80", args).grid[2] == 1);
+  args.cols = std::int64_t{1} << 29;
+  args.capacity = 1;
+  CHECK(launch("moe_swiglu_fp8_block[tpc=4]@sm_90a", args).grid[1] == 1);
   args.tokens = 0;
   CHECK(launch("moe_swiglu_fp8_block@sm_90a", args).empty);
   args = good_args();
