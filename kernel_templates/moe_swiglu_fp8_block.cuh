@@ -71,11 +71,11 @@ FOURGE_INLINE void ask_for_row(uint32 row, const SwigluPlace& place, SwigluStage
   const uint8* const gate = advance(place.gate, row, place.row_bytes);
 #pragma unroll
   for (int i = 0; i < kChunks; ++i) {
-    copy_async<16>(&stage.linear[i][place.thread], linear + 64 * i);
-    copy_async<16>(&stage.gate[i][place.thread], gate + 64 * i);
+    copy_async_once(&stage.linear[i][place.thread], linear + 64 * i);
+    copy_async_once(&stage.gate[i][place.thread], gate + 64 * i);
   }
-  copy_async<4>(&stage.linear_scale[place.thread], advance(place.linear_scales, row, 4));
-  copy_async<4>(&stage.gate_scale[place.thread], advance(place.gate_scales, row, 4));
+  copy_async(&stage.linear_scale[place.thread], advance(place.linear_scales, row, 4));
+  copy_async(&stage.gate_scale[place.thread], advance(place.gate_scales, row, 4));
 }
 
 template <int kChunks>
@@ -144,7 +144,7 @@ FOURGE_INLINE void store_swiglu(uint32 row, const uint32 (&codes)[kWords], float
 #pragma unroll
   for (int i = 0; i < kWords; i += 4) {
     const uint32 chunk[4] = {codes[i], codes[i + 1], codes[i + 2], codes[i + 3]};
-    store_words(y + 16 * i, chunk);
+    store_words_once(y + 16 * i, chunk);
   }
   if (place.writes_scale) {
     store(advance(place.y_scales, row, 4), scale);
@@ -337,15 +337,15 @@ FOURGE_INLINE void moe_swiglu_fp8_block_kernel(const uint8* x, const float* x_sc
   const SwigluFactors factors{limit, alpha, beta};
 
   wait_for_predecessor<Config>();
-  const int64 rows_of_cta = blockDim.y * kRows;
-  const int64 step = gridDim.y * rows_of_cta;
-  // The lanes of a quad look up a row each, for all four: those of this round and of the next, so that
-  // asking for a row never waits for the map.
+  // A round is a row for every thread. The lanes of a quad look up the rows of kRows rounds, one each, and
+  // that kRows rounds before the first of them is asked for.
+  const int64 step = static_cast<int64>(gridDim.y) * blockDim.y;
   const int* const map_end = active ? row_map + (kInverse ? capacity : tokens * top_k) : row_map;
-  const int* of_cta = row_map + blockIdx.y * rows_of_cta;
-  const uint32 own_entry = threadIdx.y * kRows + threadIdx.x % kRows;
-  uint32 rows = swiglu_row_of<Config>(row_map, of_cta + own_entry, map_end);
-  uint32 later = swiglu_row_of<Config>(row_map, of_cta + step + own_entry, map_end);
+  const int* of_cta = row_map + blockIdx.y * blockDim.y;
+  const int* own_entry = of_cta + threadIdx.y + threadIdx.x % kRows * step;
+  uint32 rows = swiglu_row_of<Config>(row_map, own_entry, map_end);
+  own_entry += kRows * step;
+  uint32 later = swiglu_row_of<Config>(row_map, own_entry, map_end);
 
   const int given = load(padded_rows);
   place.stride = given >= 0 && given <= capacity ? static_cast<uint32>(given) : 0;
@@ -364,28 +364,30 @@ FOURGE_INLINE void moe_swiglu_fp8_block_kernel(const uint8* x, const float* x_sc
   }
   end_copy_group();
   const int* const end = row_map + (kInverse ? place.stride : tokens * top_k);
-  while (of_cta < end) {
-    const uint32 after = swiglu_row_of<Config>(row_map, of_cta + 2 * step + own_entry, map_end);
-#pragma unroll 1
-    for (uint32 i = 1; i <= kRows; ++i) {
-      const uint32 next =
-          kRows == 1 ? later : quad_broadcast_in_warp(i < kRows ? rows : later, i % kRows);
-      const bool any_next = __any_sync(0xFFFFFFFFu, next < place.capacity);
-      if (any_next) {
-        ask_for_row(next, place, stages[at ^ 1]);
-      }
-      end_copy_group();
-      if (any) {
-        wait_for_copies<1>();
-        swiglu_row<Config>(row, stages[at], factors, place);
-      }
-      row = next;
-      any = any_next;
-      at ^= 1;
+  uint32 i = 0;
+  for (; of_cta < end; of_cta += step) {
+    uint32 next = later;
+    if constexpr (kRows > 1) {
+      next = quad_broadcast_in_warp(i + 1 < kRows ? rows : later, (i + 1) % kRows);
     }
-    rows = later;
-    later = after;
-    of_cta += step;
+    const bool any_next = __any_sync(0xFFFFFFFFu, next < place.capacity);
+    if (any_next) {
+      ask_for_row(next, place, stages[at ^ 1]);
+    }
+    end_copy_group();
+    if (++i == kRows) {
+      i = 0;
+      rows = later;
+      own_entry += kRows * step;
+      later = swiglu_row_of<Config>(row_map, own_entry, map_end);
+    }
+    if (any) {
+      wait_for_copies<1>();
+      swiglu_row<Config>(row, stages[at], factors, place);
+    }
+    row = next;
+    any = any_next;
+    at ^= 1;
   }
   wait_for_copies<0>();
 }

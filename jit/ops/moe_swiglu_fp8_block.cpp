@@ -143,8 +143,7 @@ LaunchShape launch_shape(const KernelSpec& spec, const void* pointer, const Devi
     return shape;
   }
   const SwigluBlock block = swiglu_block(args.cols, spec.index(kTokensPerCta) == 0 ? 8 : 4);
-  const std::int64_t rows = block.rows << spec.index(kTokensPerCta);
-  const std::int64_t groups = (entries(spec, args) + rows - 1) / rows;
+  const std::int64_t groups = (entries(spec, args) + block.rows - 1) / block.rows;
   // More CTAs than run at a time would only wait, and then not have their rows in flight.
   const std::int64_t most = std::max<std::int64_t>(
       1, std::int64_t{device.multiprocessors} * min_ctas(spec) / block.columns);
