@@ -307,23 +307,14 @@ FOURGE_INLINE uint32 swiglu_row_of(const int* row_map, const int* entry, const i
   return static_cast<uint32>(mapped);  // negative: too large
 }
 
+// For a thread's place among those of a row.
 template <class Config>
-FOURGE_INLINE void moe_swiglu_fp8_block_kernel(const uint8* x, const float* x_scales, uint8* y,
-                                               float* y_scales, const int* row_map,
-                                               const int* padded_rows, int64 tokens, int64 top_k,
-                                               int64 cols, int64 capacity, float limit, float alpha,
-                                               float beta) {
-  constexpr uint32 kRows = Config::kTokensPerCta;
-  constexpr int kChunks = kSwigluChunks<Config>;
-  constexpr uint32 kLanes = 8 / kChunks;  // of a block
-  constexpr bool kInverse = Config::kRows == RowSource::inverse;
+FOURGE_INLINE SwigluPlace swiglu_place(uint32 unit, const uint8* x, const float* x_scales, uint8* y,
+                                       float* y_scales, int64 cols, int64 capacity, uint32 stride) {
   constexpr bool kGateFirst = Config::kOrder == SwigluOrder::gate_first;
-  const uint32 own = blockIdx.x * blockDim.x + threadIdx.x;
-  const bool active = own < static_cast<uint32>(cols) / (16 * kChunks);
-  const uint32 unit = active ? own : 0;
+  constexpr uint32 kLanes = 8 / kSwigluChunks<Config>;  // of a block
   const uint32 block = unit / kLanes;
   const uint32 column = block * 128 + unit % kLanes * 16;
-
   SwigluPlace place;
   place.cols = static_cast<uint32>(cols);
   place.row_bytes = kept(2 * place.cols);
@@ -331,54 +322,92 @@ FOURGE_INLINE void moe_swiglu_fp8_block_kernel(const uint8* x, const float* x_sc
   place.gate = kept(x + (kGateFirst ? column : place.cols + column));
   place.y = kept(y + column);
   place.capacity = static_cast<uint32>(capacity);
+  place.stride = stride;
   place.writes_scale = unit % kLanes == 0;
   place.thread = threadIdx.y * blockDim.x + threadIdx.x;
-  __shared__ SwigluStage<kChunks> stages[2];
-  const SwigluFactors factors{limit, alpha, beta};
-
-  wait_for_predecessor<Config>();
-  // A round is a row for every thread. The lanes of a quad look up the rows of kRows rounds, one each, and
-  // that kRows rounds before the first of them is asked for.
-  const int64 step = static_cast<int64>(gridDim.y) * blockDim.y;
-  const int* const map_end = active ? row_map + (kInverse ? capacity : tokens * top_k) : row_map;
-  const int* of_cta = row_map + blockIdx.y * blockDim.y;
-  const int* own_entry = of_cta + threadIdx.y + threadIdx.x % kRows * step;
-  uint32 rows = swiglu_row_of<Config>(row_map, own_entry, map_end);
-  own_entry += kRows * step;
-  uint32 later = swiglu_row_of<Config>(row_map, own_entry, map_end);
-
-  const int given = load(padded_rows);
-  place.stride = given >= 0 && given <= capacity ? static_cast<uint32>(given) : 0;
   const uint32 blocks = place.cols / 128;
   const uint64 linear_block = kGateFirst ? blocks + block : block;
   const uint64 gate_block = kGateFirst ? block : blocks + block;
-  place.linear_scales = kept(x_scales + linear_block * place.stride);
-  place.gate_scales = kept(x_scales + gate_block * place.stride);
-  place.y_scales = kept(y_scales + static_cast<uint64>(block) * place.stride);
+  place.linear_scales = kept(x_scales + linear_block * stride);
+  place.gate_scales = kept(x_scales + gate_block * stride);
+  place.y_scales = kept(y_scales + static_cast<uint64>(block) * stride);
+  return place;
+}
 
-  uint32 row = kRows == 1 ? rows : quad_broadcast_in_warp(rows, 0);
+template <class Config>
+FOURGE_INLINE void moe_swiglu_fp8_block_kernel(const uint8* x, const float* x_scales, uint8* y,
+                                               float* y_scales, const int* row_map,
+                                               const int* padded_rows, int64 tokens, int64 top_k,
+                                               int64 cols, int64 capacity, float limit, float alpha,
+                                               float beta) {
+  constexpr bool kAhead = Config::kTokensPerCta != 2;
+  constexpr uint32 kLookedUp = Config::kTokensPerCta == 4 ? 4 : 1;
+  constexpr int kChunks = kSwigluChunks<Config>;
+  constexpr bool kInverse = Config::kRows == RowSource::inverse;
+  const uint32 own = blockIdx.x * blockDim.x + threadIdx.x;
+  const bool active = own < static_cast<uint32>(cols) / (16 * kChunks);
+  const uint32 unit = active ? own : 0;
+  __shared__ SwigluStage<kChunks> stages[kAhead ? 2 : 1];
+  const SwigluFactors factors{limit, alpha, beta};
+
+  wait_for_predecessor<Config>();
+  // A round is a row for every thread. The lanes of a quad look up the rows of kLookedUp rounds, one each,
+  // and that so many rounds before the first of them is asked for.
+  const int64 step = static_cast<int64>(gridDim.y) * blockDim.y;
+  const int* const map_end = active ? row_map + (kInverse ? capacity : tokens * top_k) : row_map;
+  const int* of_cta = row_map + blockIdx.y * blockDim.y;
+  const int* own_entry = of_cta + threadIdx.y + threadIdx.x % kLookedUp * step;
+  uint32 rows = swiglu_row_of<Config>(row_map, own_entry, map_end);
+  uint32 later = 0xFFFFFFFFu;
+  if constexpr (kAhead) {
+    own_entry += kLookedUp * step;
+    later = swiglu_row_of<Config>(row_map, own_entry, map_end);
+  }
+
+  const int given = load(padded_rows);
+  const uint32 stride = given >= 0 && given <= capacity ? static_cast<uint32>(given) : 0;
+  const int* const end = row_map + (kInverse ? stride : tokens * top_k);
+  if constexpr (!kAhead) {
+    while (of_cta < end) {
+      if (__any_sync(0xFFFFFFFFu, rows < static_cast<uint32>(capacity))) {
+        // Made for each row, so that no register has to keep it.
+        const SwigluPlace place =
+            swiglu_place<Config>(kept(unit), x, x_scales, y, y_scales, cols, capacity, stride);
+        ask_for_row(rows, place, stages[0]);
+        end_copy_group();
+        wait_for_copies<0>();
+        swiglu_row<Config>(rows, stages[0], factors, place);
+      }
+      of_cta += step;
+      own_entry += step;
+      rows = swiglu_row_of<Config>(row_map, own_entry, map_end);
+    }
+    return;
+  }
+  const SwigluPlace place =
+      swiglu_place<Config>(unit, x, x_scales, y, y_scales, cols, capacity, stride);
+  uint32 row = kLookedUp == 1 ? rows : quad_broadcast_in_warp(rows, 0);
   bool any = __any_sync(0xFFFFFFFFu, row < place.capacity);
   uint32 at = 0;
   if (any) {
     ask_for_row(row, place, stages[at]);
   }
   end_copy_group();
-  const int* const end = row_map + (kInverse ? place.stride : tokens * top_k);
   uint32 i = 0;
   for (; of_cta < end; of_cta += step) {
     uint32 next = later;
-    if constexpr (kRows > 1) {
-      next = quad_broadcast_in_warp(i + 1 < kRows ? rows : later, (i + 1) % kRows);
+    if constexpr (kLookedUp > 1) {
+      next = quad_broadcast_in_warp(i + 1 < kLookedUp ? rows : later, (i + 1) % kLookedUp);
     }
     const bool any_next = __any_sync(0xFFFFFFFFu, next < place.capacity);
     if (any_next) {
       ask_for_row(next, place, stages[at ^ 1]);
     }
     end_copy_group();
-    if (++i == kRows) {
+    if (++i == kLookedUp) {
       i = 0;
       rows = later;
-      own_entry += kRows * step;
+      own_entry += kLookedUp * step;
       later = swiglu_row_of<Config>(row_map, own_entry, map_end);
     }
     if (any) {

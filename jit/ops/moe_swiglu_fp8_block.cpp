@@ -128,11 +128,12 @@ SwigluBlock swiglu_block(std::int64_t cols, std::int64_t lanes) {
   }
 }
 
-// As few registers as keep everything out of memory: 56 and 72; conversions without the instruction
-// need more, 64 and 96.
+// As few registers as keep everything out of memory: 56, 64 and 72; conversions without the instruction
+// need more.
 int min_ctas(const KernelSpec& spec) {
-  const bool one_row = spec.index(kTokensPerCta) == 0;
-  return spec.target().features().cvt_e4m3 ? (one_row ? 9 : 7) : (one_row ? 8 : 5);
+  constexpr int kCtas[] = {9, 8, 7};
+  constexpr int kCtasOfOlder[] = {8, 5, 5};
+  return (spec.target().features().cvt_e4m3 ? kCtas : kCtasOfOlder)[spec.index(kTokensPerCta)];
 }
 
 LaunchShape launch_shape(const KernelSpec& spec, const void* pointer, const DeviceFacts& device) {
