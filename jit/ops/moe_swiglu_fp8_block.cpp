@@ -128,12 +128,16 @@ SwigluBlock swiglu_block(std::int64_t cols, std::int64_t lanes) {
   }
 }
 
-// As few registers as keep everything out of memory: 56, 64 and 72; conversions without the instruction
-// need more.
+// As few registers as keep everything out of memory: 56, 64 and 72 or, clamped, 80. Conversions without
+// the instruction need more.
 int min_ctas(const KernelSpec& spec) {
-  constexpr int kCtas[] = {9, 8, 7};
-  constexpr int kCtasOfOlder[] = {8, 5, 5};
-  return (spec.target().features().cvt_e4m3 ? kCtas : kCtasOfOlder)[spec.index(kTokensPerCta)];
+  constexpr int kPlain[] = {9, 8, 7};
+  constexpr int kClamped[] = {9, 8, 6};
+  constexpr int kOfOlder[] = {8, 5, 4};
+  const int* const ctas = !spec.target().features().cvt_e4m3 ? kOfOlder
+                          : spec.index(kForm) == 1           ? kClamped
+                                                             : kPlain;
+  return ctas[spec.index(kTokensPerCta)];
 }
 
 LaunchShape launch_shape(const KernelSpec& spec, const void* pointer, const DeviceFacts& device) {
