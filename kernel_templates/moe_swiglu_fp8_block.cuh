@@ -2,9 +2,10 @@
 //
 // A thread takes 32 columns of a row (16 with kTokensPerCta = 1, for calls so small that latency counts), the
 // four or eight threads of a block of 128 are neighbours, and a CTA takes as many rows side by side as
-// fit. Grid x runs over the columns of wide rows, y strides over the entries of the row map. A row's
-// loads are on their way while the row before is worked on. Neither shared memory nor a barrier. All
-// lanes of a warp stay together; those without a row only do not store.
+// fit. Grid x runs over the columns of wide rows, y strides over the entries of the row map, a row for
+// every thread in a round. The next row comes to shared memory while a row is worked on, but not with
+// kTokensPerCta = 2, where the rows of a call are meant to fit the device at once. No barrier. All lanes of a
+// warp stay together; those without a row only do not store.
 //
 // Exact arithmetic is too much for the memory's speed, so exact mode looks at approximate values first. A
 // block's largest magnitude must be known to the last bit: the elements whose approximate code is the
@@ -13,89 +14,14 @@
 // those that differ are computed exactly. NearSwiglu says where that holds; elsewhere all is exact.
 #pragma once
 
-#include "device/async_copy.cuh"
 #include "device/block_quotient.cuh"
 #include "device/fp8_block.cuh"
-#include "device/global_memory.cuh"
 #include "device/near_swiglu.cuh"
 #include "device/octet.cuh"
 #include "device/quad.cuh"
-#include "device/store_words.cuh"
+#include "device/swiglu_rows.cuh"
 
 namespace fourge_device {
-
-enum class SwigluOrder { linear_first, gate_first };
-enum class RowSource { map, inverse };
-
-// How often 16 columns, 64 apart, a thread has of a block.
-template <class Config>
-inline constexpr int kSwigluChunks = Config::kTokensPerCta == 1 ? 1 : 2;
-
-// Where a thread finds its columns of a row, and what all rows share.
-struct SwigluPlace {
-  const uint8* linear;  // of row 0
-  const uint8* gate;
-  const float* linear_scales;
-  const float* gate_scales;
-  uint8* y;
-  float* y_scales;
-  uint32 row_bytes;  // of x
-  uint32 cols;
-  uint32 stride;  // rows in use
-  uint32 capacity;
-  bool writes_scale;
-  uint32 thread;
-};
-
-// A row on its way: each thread has its own places in it and reads no other's.
-template <int kChunks>
-struct SwigluStage {
-  Words4 linear[kChunks][128];
-  Words4 gate[kChunks][128];
-  float linear_scale[128];
-  float gate_scale[128];
-};
-
-FOURGE_INLINE Words4 read_shared(const Words4& from) {
-#if defined(FOURGE_HOST_EXECUTION)
-  fourge_host::check_shared(&from, sizeof(from), 0);
-#endif
-  return from;
-}
-
-template <int kChunks>
-FOURGE_INLINE void ask_for_row(uint32 row, const SwigluPlace& place, SwigluStage<kChunks>& stage) {
-  // One that is not there gets another's numbers, and nothing comes of them.
-  row = row < place.capacity ? row : place.capacity - 1;
-  const uint8* const linear = advance(place.linear, row, place.row_bytes);
-  const uint8* const gate = advance(place.gate, row, place.row_bytes);
-#pragma unroll
-  for (int i = 0; i < kChunks; ++i) {
-    copy_async_once(&stage.linear[i][place.thread], linear + 64 * i);
-    copy_async_once(&stage.gate[i][place.thread], gate + 64 * i);
-  }
-  copy_async(&stage.linear_scale[place.thread], advance(place.linear_scales, row, 4));
-  copy_async(&stage.gate_scale[place.thread], advance(place.gate_scales, row, 4));
-}
-
-template <int kChunks>
-FOURGE_INLINE SwigluRow<4 * kChunks> take_row(const SwigluPlace& place,
-                                              const SwigluStage<kChunks>& stage) {
-  SwigluRow<4 * kChunks> row;
-#pragma unroll
-  for (int i = 0; i < kChunks; ++i) {
-    const Words4 linear = read_shared(stage.linear[i][place.thread]);
-    const Words4 gate = read_shared(stage.gate[i][place.thread]);
-#pragma unroll
-    for (int k = 0; k < 4; ++k) {
-      row.linear[4 * i + k] = linear.w[k];
-      row.gate[4 * i + k] = gate.w[k];
-    }
-  }
-  row.linear_scale = stage.linear_scale[place.thread];
-  row.gate_scale = stage.gate_scale[place.thread];
-  return row;
-}
 
 // The largest of a block, the same in all its lanes; a NaN is skipped.
 template <int kWords>
@@ -135,20 +61,6 @@ FOURGE_INLINE uint32 take_from(uint32& set) {
   const uint32 bit = 31u - static_cast<uint32>(__clz(static_cast<int>(set)));
   set &= ~(1u << bit);
   return (7u - (bit & 7u)) * 4 + (bit >> 3);
-}
-
-template <int kWords>
-FOURGE_INLINE void store_swiglu(uint32 row, const uint32 (&codes)[kWords], float scale,
-                                const SwigluPlace& place) {
-  uint8* const y = advance(place.y, row, place.cols);
-#pragma unroll
-  for (int i = 0; i < kWords; i += 4) {
-    const uint32 chunk[4] = {codes[i], codes[i + 1], codes[i + 2], codes[i + 3]};
-    store_words_once(y + 16 * i, chunk);
-  }
-  if (place.writes_scale) {
-    store(advance(place.y_scales, row, 4), scale);
-  }
 }
 
 template <class Config, int kChunks>
@@ -294,99 +206,41 @@ FOURGE_INLINE void swiglu_row(uint32 row, const SwigluStage<kChunks>& stage,
   swiglu_plainly<Config>(row, stage, factors, place);
 }
 
-// The row of an entry of the map; one that is out of range where there is none.
+// A thread's way through the map, whose entries a round takes gridDim.y * blockDim.y of. The lanes of a quad
+// look up the rows of kLookedUp rounds, one each.
 template <class Config>
-FOURGE_INLINE uint32 swiglu_row_of(const int* row_map, const int* entry, const int* end) {
-  if (entry >= end) {
-    return 0xFFFFFFFFu;
-  }
-  const int mapped = load(entry);
-  if constexpr (Config::kRows == RowSource::inverse) {
-    return mapped >= 0 ? static_cast<uint32>(entry - row_map) : 0xFFFFFFFFu;
-  }
-  return static_cast<uint32>(mapped);  // negative: too large
-}
+struct SwigluRounds {
+  static constexpr uint32 kLookedUp = Config::kTokensPerCta == 4 ? 4 : 1;
+  const int* row_map;
+  const int* map_end;  // none is looked up from here on
+  const int* of_cta;   // the CTA's first entry of the round
+  const int* own;
+  int64 step;
 
-// For a thread's place among those of a row.
-template <class Config>
-FOURGE_INLINE SwigluPlace swiglu_place(uint32 unit, const uint8* x, const float* x_scales, uint8* y,
-                                       float* y_scales, int64 cols, int64 capacity, uint32 stride) {
-  constexpr bool kGateFirst = Config::kOrder == SwigluOrder::gate_first;
-  constexpr uint32 kLanes = 8 / kSwigluChunks<Config>;  // of a block
-  const uint32 block = unit / kLanes;
-  const uint32 column = block * 128 + unit % kLanes * 16;
-  SwigluPlace place;
-  place.cols = static_cast<uint32>(cols);
-  place.row_bytes = kept(2 * place.cols);
-  place.linear = kept(x + (kGateFirst ? place.cols + column : column));
-  place.gate = kept(x + (kGateFirst ? column : place.cols + column));
-  place.y = kept(y + column);
-  place.capacity = static_cast<uint32>(capacity);
-  place.stride = stride;
-  place.writes_scale = unit % kLanes == 0;
-  place.thread = threadIdx.y * blockDim.x + threadIdx.x;
-  const uint32 blocks = place.cols / 128;
-  const uint64 linear_block = kGateFirst ? blocks + block : block;
-  const uint64 gate_block = kGateFirst ? block : blocks + block;
-  place.linear_scales = kept(x_scales + linear_block * stride);
-  place.gate_scales = kept(x_scales + gate_block * stride);
-  place.y_scales = kept(y_scales + static_cast<uint64>(block) * stride);
-  return place;
-}
-
-template <class Config>
-FOURGE_INLINE void moe_swiglu_fp8_block_kernel(const uint8* x, const float* x_scales, uint8* y,
-                                               float* y_scales, const int* row_map,
-                                               const int* padded_rows, int64 tokens, int64 top_k,
-                                               int64 cols, int64 capacity, float limit, float alpha,
-                                               float beta) {
-  constexpr bool kAhead = Config::kTokensPerCta != 2;
-  constexpr uint32 kLookedUp = Config::kTokensPerCta == 4 ? 4 : 1;
-  constexpr int kChunks = kSwigluChunks<Config>;
-  constexpr bool kInverse = Config::kRows == RowSource::inverse;
-  const uint32 own = blockIdx.x * blockDim.x + threadIdx.x;
-  const bool active = own < static_cast<uint32>(cols) / (16 * kChunks);
-  const uint32 unit = active ? own : 0;
-  __shared__ SwigluStage<kChunks> stages[kAhead ? 2 : 1];
-  const SwigluFactors factors{limit, alpha, beta};
-
-  wait_for_predecessor<Config>();
-  // A round is a row for every thread. The lanes of a quad look up the rows of kLookedUp rounds, one each,
-  // and that so many rounds before the first of them is asked for.
-  const int64 step = static_cast<int64>(gridDim.y) * blockDim.y;
-  const int* const map_end = active ? row_map + (kInverse ? capacity : tokens * top_k) : row_map;
-  const int* of_cta = row_map + blockIdx.y * blockDim.y;
-  const int* own_entry = of_cta + threadIdx.y + threadIdx.x % kLookedUp * step;
-  uint32 rows = swiglu_row_of<Config>(row_map, own_entry, map_end);
-  uint32 later = 0xFFFFFFFFu;
-  if constexpr (kAhead) {
-    own_entry += kLookedUp * step;
-    later = swiglu_row_of<Config>(row_map, own_entry, map_end);
+  FOURGE_INLINE SwigluRounds(const int* map, int64 entries, bool active) : row_map(map) {
+    map_end = active ? map + entries : map;
+    of_cta = map + blockIdx.y * blockDim.y;
+    step = static_cast<int64>(gridDim.y) * blockDim.y;
+    own = of_cta + threadIdx.y + threadIdx.x % kLookedUp * step;
   }
-
-  const int given = load(padded_rows);
-  const uint32 stride = given >= 0 && given <= capacity ? static_cast<uint32>(given) : 0;
-  const int* const end = row_map + (kInverse ? stride : tokens * top_k);
-  if constexpr (!kAhead) {
-    while (of_cta < end) {
-      if (__any_sync(0xFFFFFFFFu, rows < static_cast<uint32>(capacity))) {
-        // Made for each row, so that no register has to keep it.
-        const SwigluPlace place =
-            swiglu_place<Config>(kept(unit), x, x_scales, y, y_scales, cols, capacity, stride);
-        ask_for_row(rows, place, stages[0]);
-        end_copy_group();
-        wait_for_copies<0>();
-        swiglu_row<Config>(rows, stages[0], factors, place);
-      }
-      of_cta += step;
-      own_entry += step;
-      rows = swiglu_row_of<Config>(row_map, own_entry, map_end);
-    }
-    return;
+  FOURGE_INLINE uint32 look_up() {
+    const uint32 row = swiglu_row_of<Config>(row_map, own, map_end);
+    own += kLookedUp * step;
+    return row;
   }
-  const SwigluPlace place =
-      swiglu_place<Config>(unit, x, x_scales, y, y_scales, cols, capacity, stride);
-  uint32 row = kLookedUp == 1 ? rows : quad_broadcast_in_warp(rows, 0);
+  static FOURGE_INLINE uint32 row_of_round(uint32 i, uint32 rows) {
+    return kLookedUp == 1 ? rows : quad_broadcast_in_warp(rows, i);
+  }
+};
+
+// The rows of a thread, the next one on its way while it works on one. first and later are what has been
+// looked up: rows are looked up so early that asking for one never waits for the map.
+template <class Config, int kChunks>
+FOURGE_INLINE void swiglu_rows_ahead(SwigluRounds<Config> rounds, const int* end, uint32 first,
+                                     uint32 later, SwigluStage<kChunks> (&stages)[2],
+                                     const SwigluFactors& factors, const SwigluPlace& place) {
+  constexpr uint32 kLookedUp = SwigluRounds<Config>::kLookedUp;
+  uint32 row = rounds.row_of_round(0, first);
   bool any = __any_sync(0xFFFFFFFFu, row < place.capacity);
   uint32 at = 0;
   if (any) {
@@ -394,11 +248,8 @@ FOURGE_INLINE void moe_swiglu_fp8_block_kernel(const uint8* x, const float* x_sc
   }
   end_copy_group();
   uint32 i = 0;
-  for (; of_cta < end; of_cta += step) {
-    uint32 next = later;
-    if constexpr (kLookedUp > 1) {
-      next = quad_broadcast_in_warp(i + 1 < kLookedUp ? rows : later, (i + 1) % kLookedUp);
-    }
+  for (; rounds.of_cta < end; rounds.of_cta += rounds.step) {
+    const uint32 next = rounds.row_of_round((i + 1) % kLookedUp, i + 1 < kLookedUp ? first : later);
     const bool any_next = __any_sync(0xFFFFFFFFu, next < place.capacity);
     if (any_next) {
       ask_for_row(next, place, stages[at ^ 1]);
@@ -406,9 +257,8 @@ FOURGE_INLINE void moe_swiglu_fp8_block_kernel(const uint8* x, const float* x_sc
     end_copy_group();
     if (++i == kLookedUp) {
       i = 0;
-      rows = later;
-      own_entry += kLookedUp * step;
-      later = swiglu_row_of<Config>(row_map, own_entry, map_end);
+      first = later;
+      later = rounds.look_up();
     }
     if (any) {
       wait_for_copies<1>();
@@ -419,6 +269,47 @@ FOURGE_INLINE void moe_swiglu_fp8_block_kernel(const uint8* x, const float* x_sc
     at ^= 1;
   }
   wait_for_copies<0>();
+}
+
+template <class Config>
+FOURGE_INLINE void moe_swiglu_fp8_block_kernel(const uint8* x, const float* x_scales, uint8* y,
+                                               float* y_scales, const int* row_map,
+                                               const int* padded_rows, int64 tokens, int64 top_k,
+                                               int64 cols, int64 capacity, float limit, float alpha,
+                                               float beta) {
+  constexpr bool kAhead = Config::kTokensPerCta != 2;
+  constexpr int kChunks = kSwigluChunks<Config>;
+  constexpr bool kInverse = Config::kRows == RowSource::inverse;
+  const uint32 own = blockIdx.x * blockDim.x + threadIdx.x;
+  const bool active = own < static_cast<uint32>(cols) / (16 * kChunks);
+  const uint32 unit = active ? own : 0;
+  __shared__ SwigluStage<kChunks> stages[kAhead ? 2 : 1];
+  const SwigluFactors factors{limit, alpha, beta};
+
+  wait_for_predecessor<Config>();
+  SwigluRounds<Config> rounds(row_map, kInverse ? capacity : tokens * top_k, active);
+  uint32 first = rounds.look_up();
+  const uint32 later = kAhead ? rounds.look_up() : 0;
+  const int given = load(padded_rows);
+  const uint32 stride = given >= 0 && given <= capacity ? static_cast<uint32>(given) : 0;
+  const int* const end = row_map + (kInverse ? stride : tokens * top_k);
+  if constexpr (kAhead) {
+    swiglu_rows_ahead(rounds, end, first, later, stages, factors,
+                      swiglu_place<Config>(unit, x, x_scales, y, y_scales, cols, capacity, stride));
+  } else {
+    for (; rounds.of_cta < end; rounds.of_cta += rounds.step) {
+      if (__any_sync(0xFFFFFFFFu, first < static_cast<uint32>(capacity))) {
+        // Made for each row, so that no register has to keep it.
+        const SwigluPlace place =
+            swiglu_place<Config>(kept(unit), x, x_scales, y, y_scales, cols, capacity, stride);
+        ask_for_row(first, place, stages[0]);
+        end_copy_group();
+        wait_for_copies<0>();
+        swiglu_row<Config>(first, stages[0], factors, place);
+      }
+      first = rounds.look_up();
+    }
+  }
 }
 
 }  // namespace fourge_device
