@@ -6,20 +6,16 @@
 
 namespace fourge_device {
 
-// 16 bytes, aligned to them on both sides, that are read once: the L2 cache gives them up before others.
-FOURGE_INLINE void copy_async_once(void* to, const void* from) {
+// 16 bytes or a float, aligned on both sides.
+FOURGE_INLINE void copy_async(Words4* to, const void* from) {
 #if defined(FOURGE_HOST_EXECUTION)
   fourge_host::check_global(from, 16, 16, 0);
   fourge_host::check_shared(to, 16, 1);
-  for (int i = 0; i < 4; ++i) {
-    static_cast<uint32*>(to)[i] = static_cast<const uint32*>(from)[i];
-  }
+  *to = *static_cast<const Words4*>(from);
 #else
-  uint64 policy;
-  asm("createpolicy.fractional.L2::evict_first.b64 %0, 1.0;" : "=l"(policy));
-  asm volatile("cp.async.cg.shared.global.L2::cache_hint [%0], [%1], 16, %2;" ::"r"(
+  asm volatile("cp.async.cg.shared.global [%0], [%1], 16;" ::"r"(
                    static_cast<uint32>(__cvta_generic_to_shared(to))),
-               "l"(from), "l"(policy)
+               "l"(from)
                : "memory");
 #endif
 }

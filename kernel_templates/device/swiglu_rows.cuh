@@ -55,8 +55,8 @@ FOURGE_INLINE void ask_for_row(uint32 row, const SwigluPlace& place, SwigluStage
   const uint8* const gate = advance(place.gate, row, place.row_bytes);
 #pragma unroll
   for (int i = 0; i < kChunks; ++i) {
-    copy_async_once(&stage.linear[i][place.thread], linear + 64 * i);
-    copy_async_once(&stage.gate[i][place.thread], gate + 64 * i);
+    copy_async(&stage.linear[i][place.thread], linear + 64 * i);
+    copy_async(&stage.gate[i][place.thread], gate + 64 * i);
   }
   copy_async(&stage.linear_scale[place.thread], advance(place.linear_scales, row, 4));
   copy_async(&stage.gate_scale[place.thread], advance(place.gate_scales, row, 4));
@@ -88,7 +88,7 @@ FOURGE_INLINE void store_swiglu(uint32 row, const uint32 (&codes)[kWords], float
 #pragma unroll
   for (int i = 0; i < kWords; i += 4) {
     const uint32 chunk[4] = {codes[i], codes[i + 1], codes[i + 2], codes[i + 3]};
-    store_words_once(y + 16 * i, chunk);
+    store_words(y + 16 * i, chunk);
   }
   if (place.writes_scale) {
     store(advance(place.y_scales, row, 4), scale);
