@@ -206,27 +206,26 @@ FOURGE_INLINE void swiglu_row(uint32 row, const SwigluStage<kChunks>& stage,
   swiglu_plainly<Config>(row, stage, factors, place);
 }
 
-// A CTA's way through the map: kLookedUp rounds of blockDim.y entries, then as many gridDim.y times as far on.
-// The lanes of a quad look up the rows of the rounds, one each.
+// A CTA's way through the map, of which all CTAs together take neighbouring entries in a round. The lanes of a
+// quad look up the rows of kLookedUp rounds, one each.
 template <class Config>
 struct SwigluRounds {
   static constexpr uint32 kLookedUp = Config::kTokensPerCta == 4 ? 4 : 1;
   const int* row_map;
   const int* map_end;  // none is looked up from here on
-  const int* of_cta;   // the CTA's first entry
+  const int* of_cta;   // the CTA's first entry of the round
   const int* own;
   int64 step;
 
   FOURGE_INLINE SwigluRounds(const int* map, int64 entries, bool active) : row_map(map) {
-    const uint32 at_once = blockDim.y * kLookedUp;
     map_end = active ? map + entries : map;
-    of_cta = map + static_cast<int64>(blockIdx.y) * at_once;
-    step = static_cast<int64>(gridDim.y) * at_once;
-    own = of_cta + threadIdx.x % kLookedUp * blockDim.y + threadIdx.y;
+    of_cta = map + static_cast<int64>(blockIdx.y) * blockDim.y;
+    step = static_cast<int64>(gridDim.y) * blockDim.y;
+    own = of_cta + threadIdx.x % kLookedUp * step + threadIdx.y;
   }
   FOURGE_INLINE uint32 look_up() {
     const uint32 row = swiglu_row_of<Config>(row_map, own, map_end);
-    own += step;
+    own += kLookedUp * step;
     return row;
   }
   static FOURGE_INLINE uint32 row_of_round(uint32 i, uint32 rows) {
@@ -249,7 +248,7 @@ FOURGE_INLINE void swiglu_rows_ahead(SwigluRounds<Config> rounds, const int* end
   }
   end_copy_group();
   uint32 i = 0;
-  while (rounds.of_cta < end) {
+  for (; rounds.of_cta < end; rounds.of_cta += rounds.step) {
     ++i;
     const uint32 next = rounds.row_of_round(i % kLookedUp, i < kLookedUp ? first : later);
     const bool any_next = __any_sync(0xFFFFFFFFu, next < place.capacity);
@@ -259,7 +258,6 @@ FOURGE_INLINE void swiglu_rows_ahead(SwigluRounds<Config> rounds, const int* end
     end_copy_group();
     if (i == kLookedUp) {
       i = 0;
-      rounds.of_cta += rounds.step;
       first = later;
       later = rounds.look_up();
     }

@@ -148,15 +148,10 @@ LaunchShape launch_shape(const KernelSpec& spec, const void* pointer, const Devi
     return shape;
   }
   const SwigluBlock block = swiglu_block(args.cols, spec.index(kTokensPerCta) == 0 ? 8 : 4);
-  const bool four_rounds = spec.index(kTokensPerCta) == 2;
-  const std::int64_t rows = four_rounds ? 4 * block.rows : block.rows;
-  const std::int64_t groups = (entries(spec, args) + rows - 1) / rows;
-  // More CTAs than run at a time would only wait, and then not have their rows in flight. Where there are many, a row's
-  // scales share sectors with those of others, so that all CTAs have to stay close together.
-  const std::int64_t most = four_rounds
-                                ? 65535
-                                : std::max<std::int64_t>(1, std::int64_t{device.multiprocessors} *
-                                                                min_ctas(spec) / block.columns);
+  const std::int64_t groups = (entries(spec, args) + block.rows - 1) / block.rows;
+  // More CTAs than run at a time would only wait, and then not have their rows in flight.
+  const std::int64_t most = std::max<std::int64_t>(
+      1, std::int64_t{device.multiprocessors} * min_ctas(spec) / block.columns);
   shape.block[0] = static_cast<std::uint32_t>(block.width);
   shape.block[1] = static_cast<std::uint32_t>(block.rows);
   shape.grid[0] = static_cast<std::uint32_t>(block.columns);
