@@ -67,6 +67,12 @@ std::string refusal(const KernelSpec&) { return {}; }
 
 int block_threads(const KernelSpec&) { return jit::kRowLaunchThreads; }
 
+// At most 96 registers where the compiler stops at 80 and spills.
+int mxfp8_min_ctas(const KernelSpec& spec) {
+  const bool spills = spec.target().text() == "sm_86" && spec.get("layout") == "8x4";
+  return spills && spec.get("tpc") == "4" ? 5 : 0;
+}
+
 template <class Args>
 void check_args(const KernelSpec& spec, const void* pointer) {
   const Call call = call_of<Args>(pointer);
@@ -146,7 +152,8 @@ const OpDefinition& mxfp8_quantize_op() {
       .refusal = refusal,
       .check_args = check_args<Mxfp8QuantizeArgs>,
       .launch_shape = launch_shape<Mxfp8QuantizeArgs>,
-      .regions = regions<Mxfp8QuantizeArgs>};
+      .regions = regions<Mxfp8QuantizeArgs>,
+      .min_ctas = mxfp8_min_ctas};
   return kOp;
 }
 

@@ -110,9 +110,9 @@ FOURGE_INLINE Nvfp4Block quantize_nvfp4_block_ordinary(const Words8& x,
     }
   }
   if constexpr (Config::kCvtE2m1) {
-    ordinary = ordinary && amax <= f.limit;
+    ordinary = ordinary && f.ordinary && amax <= kFloatMax;
   } else {
-    ordinary = ordinary && mul_rn(amax, o) < f.limit;
+    ordinary = ordinary && f.ordinary && mul_rn(amax, o) < 7.0f;
   }
   return block;
 }

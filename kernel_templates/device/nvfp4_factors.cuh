@@ -25,8 +25,6 @@ struct Nvfp4Factors {
   // normal range. What is not, is left to code that hardly ever runs and calls make_exact() first.
   // 4over6 by the strict error of a row besides needs G * row_maximum to be the divisor, nearly.
   bool ordinary;
-  // What bounds an ordinary block: its maximum, or that times its factor where no instruction clamps.
-  float limit;
 
   FOURGE_INLINE explicit Nvfp4Factors(float global_scale, float largest_of_row = 0.0f)
       : g(global_scale), row_maximum(largest_of_row) {
@@ -38,7 +36,6 @@ struct Nvfp4Factors {
       const float off = absolute(sub_rn(mul_rn(g, row_maximum), kDivisor));
       ordinary = ordinary && row_maximum > 0x1p-60f && off <= kDivisor * 0x1p-21f;
     }
-    limit = !ordinary ? -1.0f : Config::kCvtE2m1 ? kFloatMax : 7.0f;
   }
 
   FOURGE_INLINE void make_exact() { decode = reciprocal<Config>(g); }
