@@ -6,11 +6,10 @@
 namespace fourge::comm {
 namespace {
 
-// One-shot sends each row to N - 1 peers, two-shot 2 (N - 1) / N of it and waits twice: about 4 us on NVLink
-// at 370 GB/s a direction. For N > 2 the bytes of x where both take as long are
-// 4 us * 370 GB/s / ((N - 1) (1 - 2 / N)). For N = 2 both send as much; two-shot, which takes each byte in
-// once, was as fast between 7 and 14 MiB on H200s.
-constexpr double kBarrierBytes = 4e-6 * 370e9;
+// One-shot sends each row to N - 1 peers, two-shot 2 (N - 1) / N of it and waits twice, which costs as much as
+// 0.86 MB more would (four H200s). For N > 2 the bytes of x where both take as long are 0.86 MB / ((N - 1) (1 - 2 / N)).
+// For N = 2 both send as much; two-shot, which takes each byte in once, was as fast between 7 and 14 MiB.
+constexpr double kBarrierBytes = 0.86e6;
 constexpr double kBytesOfTwo = 8 << 20;
 
 }  // namespace
