@@ -1,14 +1,14 @@
-// Quantization of a unit of 32 values: two NVFP4 blocks, one MXFP8 block, or FP8 with a given scale.
-// Values of the 16-bit type take the ways of the other operations; others are encoded from binary32 by
-// the same formulas.
+// What operations share that quantize what they compute: to NVFP4, MXFP8 or FP8 with a given scale. Values of the
+// 16-bit type take the ways of the other operations; others are encoded from binary32 by the same formulas.
 #pragma once
 
+#include "device/convert16.cuh"
 #include "device/e4m3.cuh"
 #include "device/nvfp4_block.cuh"
 #include "device/scale_layout.cuh"
+#include "device/store_words.cuh"
 #include "device/token_scale.cuh"
 #include "device/ue8m0.cuh"
-#include "device/unit32.cuh"
 
 namespace fourge_device {
 
@@ -16,12 +16,7 @@ enum class QuantizedFormat { none, nvfp4, mxfp8, fp8 };
 enum class Rounding { rounded, unrounded };  // to the 16-bit type, before quantization
 enum class Scaling { tensor, token, expert };
 
-struct QuantizedUnit {
-  uint32 w[8];    // NVFP4 has four
-  uint32 scales;  // NVFP4: two bytes, MXFP8: one
-};
-
-// What a unit's row or tensor gives: G for NVFP4, what elements are multiplied by for FP8.
+// What a row or the tensor gives: G for NVFP4, what elements are multiplied by for FP8.
 template <class Config>
 struct UnitFactors {
   static constexpr bool kOwnRow = Config::kScaling == Scaling::token;
@@ -98,127 +93,10 @@ FOURGE_INLINE Nvfp4Block quantize_nvfp4_floats(const float* v,
   return block;
 }
 
-template <class Config>
-FOURGE_INLINE QuantizedUnit quantize_unit(const float (&v)[32], const UnitFactors<Config>& f) {
-  QuantizedUnit unit = {};
-  if constexpr (Config::kFormat == QuantizedFormat::nvfp4) {
-#pragma unroll
-    for (int half = 0; half < 2; ++half) {
-      Nvfp4Block block;
-      if constexpr (Config::kRounding == Rounding::rounded) {
-        block = quantize_nvfp4_block<Config>(pack_words<Config::kInput>(v + 16 * half), f.nvfp4);
-      } else {
-        block = quantize_nvfp4_floats<Config>(v + 16 * half, f.nvfp4);
-      }
-      unit.w[2 * half] = block.codes[0];
-      unit.w[2 * half + 1] = block.codes[1];
-      unit.scales |= block.scale << (8 * half);
-    }
-  } else {
-    constexpr bool kMx = Config::kFormat == QuantizedFormat::mxfp8;
-    float o = f.fp8;
-    if constexpr (kMx) {
-      const float amax = float_from_bits(unit_magnitude(v));
-      unit.scales = encode_ue8m0_up<Config>(mul_rn(amax, 0.0022321429569274187f));  // RN(1/448)
-      o = unit.scales == 0 ? 0.0f : ue8m0_reciprocal(unit.scales);
-    }
-    // In MXFP8 a NaN becomes the largest number.
-    const auto scaled = [o](float value) {
-      const float y = mul_rn(value, o);
-      return kMx ? min_num(y, 448.0f) : y;
-    };
-#pragma unroll
-    for (int i = 0; i < 8; ++i) {
-      unit.w[i] = encode_e4m3_pair<Config>(scaled(v[4 * i]), scaled(v[4 * i + 1])) |
-                  (encode_e4m3_pair<Config>(scaled(v[4 * i + 2]), scaled(v[4 * i + 3])) << 16);
-    }
-  }
-  return unit;
-}
-
-// The two NVFP4 blocks of a packed unit, which starts at a column of the row that starts at `row`, both in
-// elements. Stores their codes; returns their scales.
-template <class Config, bool kOwnRow, class Index>
-FOURGE_INLINE uint32 quantize_unit_words(const UnitWords& unit, uint8* q, int64 row, Index column,
-                                         Index cols, const Nvfp4Factors<Config, kOwnRow>& factors) {
-  uint64* const to = reinterpret_cast<uint64*>(q + (row + column) / 2);
-  const bool whole = column + 16 < cols;
-  const auto put = [&](int i, const Nvfp4Block& block) {
-    if (i == 0 || whole) {
-      store(to + i, block.codes[0] | (static_cast<uint64>(block.codes[1]) << 32));
-    }
-    return block.scale;
-  };
-  Words8 words[2] = {unit.half[0], unit.half[1]};
-  if constexpr (Config::kFourOverSix == FourOverSix::off) {
-    return quantize_nvfp4_blocks<Config>(
-        words, [&](int) { return factors; }, put);
-  } else {
-    uint32 bytes = 0;
-#pragma unroll 1
-    for (int i = 0; i < 2; ++i) {
-      bytes |= put(i, quantize_nvfp4_block<Config>(words[0], factors)) << (8 * i);
-      words[0] = words[1];
-    }
-    return bytes;
-  }
-}
-
-// Codes of the unit that starts at a column of the row that starts at `row`, both in elements.
-template <class Config>
-FOURGE_INLINE void store_unit_codes(uint8* q, int64 row, int64 column, int64 cols,
-                                    const QuantizedUnit& unit) {
-  if constexpr (Config::kFormat == QuantizedFormat::nvfp4) {
-    uint64* to = reinterpret_cast<uint64*>(q + (row + column) / 2);
-    if (column < cols) {
-      store(to, unit.w[0] | (static_cast<uint64>(unit.w[1]) << 32));
-    }
-    if (column + 16 < cols) {
-      store(to + 1, unit.w[2] | (static_cast<uint64>(unit.w[3]) << 32));
-    }
-  } else {
-    const uint32 lower[4] = {unit.w[0], unit.w[1], unit.w[2], unit.w[3]};
-    const uint32 upper[4] = {unit.w[4], unit.w[5], unit.w[6], unit.w[7]};
-    if (column < cols) {
-      store_words(q + row + column, lower);
-    }
-    if (column + 16 < cols) {
-      store_words(q + row + column + 16, upper);
-    }
-  }
-}
-
 // Scale columns of a row, without and with the layout's padding.
 template <class Config>
 FOURGE_INLINE int64 unit_scale_columns(int64 cols) {
   return cols / (Config::kFormat == QuantizedFormat::nvfp4 ? 16 : 32);
-}
-
-// Scales of a row's unit-th unit; the scales of units beyond the row are zero and are stored in the
-// padding of tiled layouts. columns: with padding.
-template <class Config>
-FOURGE_INLINE void store_unit_scales(uint8* scales, int64 row, int64 unit, int64 columns,
-                                     uint32 bytes) {
-  constexpr ScaleLayout kLayout = Config::kLayout;
-  if constexpr (Config::kFormat == QuantizedFormat::mxfp8) {
-    if (unit < columns) {
-      store(scales + scale_offset<kLayout>(row, unit, columns), static_cast<uint8>(bytes));
-    }
-  } else if constexpr (Config::kFormat == QuantizedFormat::nvfp4) {
-    const int64 column = 2 * unit;
-    if (column >= columns) {
-      return;
-    }
-    uint8* to = scales + scale_offset<kLayout>(row, column, columns);
-    if (kLayout != ScaleLayout::linear || (columns & 1) == 0) {
-      store(reinterpret_cast<uint16*>(to), static_cast<uint16>(bytes));
-    } else {
-      store(to, static_cast<uint8>(bytes));
-      if (column + 1 < columns) {
-        store(to + 1, static_cast<uint8>(bytes >> 8));
-      }
-    }
-  }
 }
 
 // A whole row of zero scales, by the blockDim.x threads of a row. Tiled layouts only.
