@@ -56,12 +56,16 @@ void count_call() {
   ::close(file);
 }
 
+// Without it a compiler may see that nobody reads the memory, and take none.
+void* volatile kept_piece = nullptr;
+
 [[noreturn]] void eat_memory() {
   constexpr std::size_t kPiece = 8U << 20U;
   for (;;) {
     void* piece = std::malloc(kPiece);
     if (piece == nullptr) std::abort();
     std::memset(piece, 1, kPiece);
+    kept_piece = piece;
     ::usleep(2000);
   }
 }
