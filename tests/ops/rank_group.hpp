@@ -30,7 +30,8 @@ class RankKernels {
 };
 
 // Multiprocessors of an emulated device, one or two by turns. ThreadSanitizer takes each emulated thread for one
-// of at most 8128, and eight ranks with two multiprocessors have more.
+// of at most 8128, and eight ranks with two multiprocessors have more; it also takes minutes for what takes seconds
+// without, so that tests take fewer variants then.
 #if defined(__SANITIZE_THREAD__)
 inline constexpr std::uint64_t kMostMultiprocessors = 1;
 #else
