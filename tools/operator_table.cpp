@@ -151,7 +151,7 @@ std::vector<Group> groups() {
   for (const Target& target : Target::all()) {
     // The flags do not depend on the operation.
     Group group{target.text(), facts_of(KernelSpec(any, target)).flags, target};
-    const auto same = std::find_if(list.begin(), list.end(), [&any, &group](const Group& other) {
+    const auto same = std::find_if(list.begin(), list.end(), [&group](const Group& other) {
       return other.flags == group.flags && executed_on(other.first) == executed_on(group.first);
     });
     if (same == list.end()) {
