@@ -1,55 +1,49 @@
 #include "tools/interruption.hpp"
 
-#include <atomic>
-#include <cstdint>
+#include <chrono>
 #include <ctime>
 
 namespace fourge::tools {
 namespace {
 
-// When the first signal came, nanoseconds of the monotonic clock; 0: none has.
-std::atomic<std::int64_t> first_came{0};
-static_assert(std::atomic<std::int64_t>::is_always_lock_free);
-
-constexpr std::int64_t kSameWish = 1'000'000'000;
-
-std::int64_t now() noexcept {
-  timespec time{};
-  ::clock_gettime(CLOCK_MONOTONIC, &time);
-  return std::int64_t{time.tv_sec} * 1'000'000'000 + time.tv_nsec;
-}
-
-// `timeout` signals the process and then its group: what follows at once is the same wish.
-extern "C" void note_wish(int signal) {
-  const std::int64_t first = first_came;
-  if (first == 0) {
-    first_came = now();
-  } else if (now() - first > kSameWish) {
-    ::signal(signal, SIG_DFL);
-    ::raise(signal);
-  }
-}
-
-void set_handler(int signal, struct sigaction& old) {
-  struct sigaction action {};
-  action.sa_handler = note_wish;
-  action.sa_flags = SA_RESTART;
-  ::sigaction(signal, &action, &old);
-}
+std::atomic<bool> has_come{false};
 
 }  // namespace
 
 Interruption::Interruption() {
-  first_came = 0;
-  set_handler(SIGINT, old_int_);
-  set_handler(SIGTERM, old_term_);
+  has_come = false;
+  ::sigemptyset(&signals_);
+  ::sigaddset(&signals_, SIGINT);
+  ::sigaddset(&signals_, SIGTERM);
+  ::pthread_sigmask(SIG_BLOCK, &signals_, &old_mask_);
+  listener_ = std::thread([this] { listen(); });
 }
 
 Interruption::~Interruption() {
-  ::sigaction(SIGINT, &old_int_, nullptr);
-  ::sigaction(SIGTERM, &old_term_, nullptr);
+  over_ = true;
+  listener_.join();
+  ::pthread_sigmask(SIG_SETMASK, &old_mask_, nullptr);
 }
 
-bool Interruption::wanted() noexcept { return first_came != 0; }
+void Interruption::listen() const {
+  using Clock = std::chrono::steady_clock;
+  Clock::time_point first;
+  while (!over_) {
+    const timespec look{0, 50'000'000};
+    const int signal = ::sigtimedwait(&signals_, nullptr, &look);
+    if (signal <= 0) continue;
+    if (!has_come) {
+      first = Clock::now();
+      has_come = true;
+    } else if (Clock::now() - first > std::chrono::seconds(1)) {
+      // `timeout` signals the process and then its group: what follows at once is the same wish.
+      ::signal(signal, SIG_DFL);
+      ::pthread_sigmask(SIG_UNBLOCK, &signals_, nullptr);
+      ::raise(signal);
+    }
+  }
+}
+
+bool Interruption::wanted() noexcept { return has_come; }
 
 }  // namespace fourge::tools

@@ -28,11 +28,11 @@ void use_fake_driver(Sandbox& sandbox) {
   sandbox.set_variable("FOURGE_FAKE_PARAMETERS", "88884888");  // of nvfp4_quantize
 }
 
-// Whether the process has a handler for SIGTERM.
+// Whether the process keeps SIGTERM for a thread that waits for it.
 bool handles_term(pid_t id) {
   std::ifstream status("/proc/" + std::to_string(id) + "/status");
   for (std::string line; std::getline(status, line);) {
-    if (line.rfind("SigCgt:", 0) == 0) {
+    if (line.rfind("SigBlk:", 0) == 0) {
       return (std::stoull(line.substr(7), nullptr, 16) >> (SIGTERM - 1) & 1U) != 0;
     }
   }
