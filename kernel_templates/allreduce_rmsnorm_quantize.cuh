@@ -118,7 +118,7 @@ FOURGE_INLINE void allreduce_rmsnorm_quantize_kernel(
       kOneShot && Config::kRanks > 1 && Config::kScaling == Scaling::tensor && !kSum ? 3 : 0;
   __shared__ SharedArray<uint32, 64> scratch;
   __shared__ SharedArray<float, kMostLanes> sums;
-  __shared__ SharedArray<uint64, 3> control_words;
+  __shared__ ControlWords control_words;
 
   const PeerGroup<Config> group{
       {static_cast<char*>(peer0), static_cast<char*>(peer1), static_cast<char*>(peer2),
@@ -127,7 +127,8 @@ FOURGE_INLINE void allreduce_rmsnorm_quantize_kernel(
       rank,
       static_cast<Control*>(control),
       static_cast<char*>(report),
-      static_cast<uint64>(deadline_ns)};
+      static_cast<uint64>(deadline_ns),
+      control_words};
   const NormOperands operands{
       x, residual, weight, residual_out, norm_out, eps, static_cast<int>(cols)};
   const int vectors = operands.cols / 8;

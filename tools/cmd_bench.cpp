@@ -225,8 +225,8 @@ ExitCode bench(const BenchOptions& options, const CommonOptions& common) {
   parse_shapes(options.session.shapes);  // bad input is an error with and without a GPU
   parse_tokens(options.tokens);
   parse_wanted(options.session.what, kHostTarget);
+  const Interruption interruption;  // before the driver has threads
   const DeviceInfo device = open_gpu(options.session, "a benchmark");
-  const Interruption interruption;
   return Bench(options, common, device).run();
 }
 

@@ -210,8 +210,8 @@ ExitCode tune(const TuneOptions& options, const CommonOptions& common) {
   }
   parse_shapes(options.session.shapes);  // bad input is an error with and without a GPU
   parse_wanted(options.session.what, kHostTarget);
+  const Interruption interruption;  // before the driver has threads
   const DeviceInfo device = open_gpu(options.session, "tuning");
-  const Interruption interruption;
   return Tuning(options, common, device).run();
 }
 

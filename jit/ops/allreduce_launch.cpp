@@ -29,7 +29,6 @@ AllreduceLaunch allreduce_launch(std::int64_t rows, std::int64_t padded_rows, st
   AllreduceLaunch launch{};
   launch.threads = static_cast<std::uint32_t>(threads);
   launch.ctas = static_cast<std::uint32_t>(ctas);
-  launch.lanes = static_cast<std::uint32_t>(std::min(threads, lanes));
   launch.shared_bytes = static_cast<std::uint32_t>(cols * 2);
   return launch;
 }

@@ -329,23 +329,22 @@ struct NormRow {
     return {mul_rn(mul_rn(v.low, inverse), w.low), mul_rn(mul_rn(v.high, inverse), w.high)};
   }
 
-  FOURGE_INLINE Words8 rounded_total() const {
+  // Eight pairs, rounded.
+  template <class Pair>
+  static FOURGE_INLINE Words8 rounded(const Pair& pair) {
     Words8 words;
 #pragma unroll
     for (int i = 0; i < 8; ++i) {
-      const NormPair v = total(i);
+      const NormPair v = pair(i);
       words.w[i] = pack_pair<kType>(v.low, v.high);
     }
     return words;
   }
+  FOURGE_INLINE Words8 rounded_total() const {
+    return rounded([this](int i) { return total(i); });
+  }
   FOURGE_INLINE Words8 rounded_output() const {
-    Words8 words;
-#pragma unroll
-    for (int i = 0; i < 8; ++i) {
-      const NormPair v = normalised(i);
-      words.w[i] = pack_pair<kType>(v.low, v.high);
-    }
-    return words;
+    return rounded([this](int i) { return normalised(i); });
   }
 };
 

@@ -30,8 +30,10 @@ struct ControlState {
   uint64 used_bytes;
 };
 
+using ControlWords = SharedArray<uint64, 3>;
+
 // By all threads of a CTA, of which one asks: one place that all threads of a device ask at once answers slowly.
-FOURGE_INLINE ControlState load_state(const Control* control, SharedArray<uint64, 3>& words) {
+FOURGE_INLINE ControlState load_state(const Control* control, ControlWords& words) {
   if (threadIdx.x == 0) {
     words.set(0, load_control(&control->generation));
     words.set(1, load_control(&control->calls));
@@ -52,6 +54,8 @@ struct PeerGroup {
   Control* control;
   char* report;
   uint64 deadline_ns;
+  // What load_state() found: the control itself may be the next launch's already, for a CTA that still waits.
+  const ControlWords& control_words;
 
   FOURGE_INLINE char* own() const { return at(rank); }
   // Without an array that is indexed at run time.
@@ -116,7 +120,7 @@ struct PeerWait {
 
  private:
   FOURGE_INLINE void write_report(int r, uint64 waited) const {
-    const uint64 calls = load_control(&group.control->calls);
+    const uint64 calls = group.control_words.get(1);
     store_peer(group.report + 16,
                {{static_cast<uint32>(calls), static_cast<uint32>(calls >> 32),
                  static_cast<uint32>(waited), static_cast<uint32>(waited >> 32)}});

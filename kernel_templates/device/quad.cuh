@@ -2,6 +2,7 @@
 #pragma once
 
 #include "device/bits.cuh"
+#include "device/lanes.cuh"
 
 namespace fourge_device {
 
@@ -18,14 +19,7 @@ FOURGE_INLINE uint32 transpose_quad(uint32 column, uint32 lane) {
 }
 
 // Every lane of a warp, all of which call, gets the maximum of its quad.
-FOURGE_INLINE uint32 quad_max_of_warp(uint32 value) {
-#pragma unroll
-  for (int distance = 1; distance < 4; distance *= 2) {
-    const uint32 other = __shfl_xor_sync(0xFFFFFFFFu, value, distance);
-    value = value > other ? value : other;
-  }
-  return value;
-}
+FOURGE_INLINE uint32 quad_max_of_warp(uint32 value) { return lanes_max<4>(value, 0xFFFFFFFFu); }
 
 // What one of the lanes of its quad has, again with all lanes of the warp calling.
 FOURGE_INLINE uint32 quad_broadcast_in_warp(uint32 value, uint32 lane) {

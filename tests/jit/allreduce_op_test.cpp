@@ -144,11 +144,9 @@ bool is_possible(const AllreduceLaunch& launch, std::int64_t cols, int multiproc
   const unsigned fit = static_cast<unsigned>(most) / launch.threads;
   const auto lanes = static_cast<unsigned>(std::min<std::int64_t>(512, (cols / 16 + 31) / 32 * 32));
   return launch.threads % 32 == 0 && launch.threads <= static_cast<unsigned>(most) &&
-         launch.lanes % 32 == 0 && launch.lanes >= 32 && launch.lanes <= launch.threads &&
          launch.ctas >= 1 && launch.ctas <= fit * static_cast<unsigned>(multiprocessors) &&
          launch.ctas <= comm::kMostCtas && launch.shared_bytes >= cols * 2 &&
-         launch.shared_bytes <= 32768 && launch.lanes == std::min(launch.threads, lanes) &&
-         2 * launch.lanes >= lanes;
+         launch.shared_bytes <= 32768 && 2 * launch.threads >= lanes;
 }
 
 }  // namespace
@@ -177,19 +175,19 @@ TEST_CASE("allreduce: every launch covers all rows and columns, with CTAs that f
 TEST_CASE("allreduce: the launches of usual shapes", "[allreduce]") {
   const auto shape = [](std::int64_t rows, std::int64_t cols) {
     const AllreduceLaunch launch = allreduce_launch(rows, rows, cols, 132);
-    return std::vector<std::uint32_t>{launch.threads, launch.ctas, launch.lanes};
+    return std::vector<std::uint32_t>{launch.threads, launch.ctas};
   };
   using Row = std::vector<std::uint32_t>;
-  CHECK(shape(1, 1024) == Row{128, 528, 64});
-  CHECK(shape(1, 2048) == Row{256, 264, 128});
-  CHECK(shape(22, 2880) == Row{384, 132, 192});
-  CHECK(shape(1, 4096) == Row{512, 132, 256});
-  CHECK(shape(64, 7168) == Row{512, 132, 448});
-  CHECK(shape(1, 16384) == Row{512, 132, 512});
-  CHECK(shape(133, 2880) == Row{128, 528, 128});
-  CHECK(shape(2048, 5120) == Row{160, 396, 160});
-  CHECK(shape(2048, 7168) == Row{224, 264, 224});
-  CHECK(shape(2048, 16384) == Row{256, 264, 256});
+  CHECK(shape(1, 1024) == Row{128, 528});
+  CHECK(shape(1, 2048) == Row{256, 264});
+  CHECK(shape(22, 2880) == Row{384, 132});
+  CHECK(shape(1, 4096) == Row{512, 132});
+  CHECK(shape(64, 7168) == Row{512, 132});
+  CHECK(shape(1, 16384) == Row{512, 132});
+  CHECK(shape(133, 2880) == Row{128, 528});
+  CHECK(shape(2048, 5120) == Row{160, 396});
+  CHECK(shape(2048, 7168) == Row{224, 264});
+  CHECK(shape(2048, 16384) == Row{256, 264});
 }
 
 TEST_CASE("allreduce: the launch follows from the arguments, not from the device", "[allreduce]") {

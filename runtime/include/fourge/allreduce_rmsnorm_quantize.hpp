@@ -93,7 +93,6 @@ struct AllreduceRmsnormQuantizeArgs {
 struct AllreduceLaunch {
   std::uint32_t threads;  // of a CTA
   std::uint32_t ctas;     // CTA c takes rows c, c + ctas, ...
-  std::uint32_t lanes;    // threads of a CTA that norm a row: the first
   std::uint32_t shared_bytes;
 };
 // most_threads: what a CTA is compiled for, kAllreduceThreads, or kAllreduceThreadsLarge with order=unrounded
