@@ -70,12 +70,30 @@ void BlockRunner::check_dynamic_shared(std::uintptr_t address, std::size_t bytes
   }
 }
 
+void BlockRunner::note_static_shared(std::uintptr_t address, std::size_t bytes) {
+  if (address >= dynamic_begin_ && address < dynamic_begin_ + launch_->shape.dynamic_shared_bytes) {
+    return;
+  }
+  constexpr std::uintptr_t kMostBytes = 1 << 20;
+  const bool is_first = static_begin_ == static_end_;
+  const std::uintptr_t begin = is_first ? address : std::min(static_begin_, address);
+  const std::uintptr_t end = std::max(static_end_, address + bytes);
+  if (end - begin > kMostBytes) {
+    fail(fmt::format("access to shared memory at {:#x}, far from other shared variables", address));
+  }
+  static_begin_ = begin;
+  static_end_ = end;
+}
+
 void BlockRunner::check_shared(std::uintptr_t address, std::size_t bytes, SharedAccess kind) {
   if (const BufferRegion* region = launch_->memory.holder(address)) {
     fail(fmt::format("access to shared memory with an address of buffer '{}', which is global",
                      region->name));
   }
   check_dynamic_shared(address, bytes);
+  if (launch_->system != nullptr) {
+    note_static_shared(address, bytes);
+  }
   SharedFault fault{};
   if (shadow_.access(running_->index, address, bytes, kind, fault)) {
     return;

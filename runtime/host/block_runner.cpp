@@ -59,6 +59,8 @@ void BlockRunner::reset(const Launch& launch, const Index3& block) {
   unwinding_ = false;
   failure_ = nullptr;
   ready_.clear();
+  static_begin_ = 0;
+  static_end_ = 0;
   shadow_.begin_block(count_);
 
   const LaunchShape& shape = launch.shape;
@@ -101,6 +103,25 @@ void BlockRunner::run(const Launch& launch, const Index3& block, Cluster* cluste
     unwind();
     std::rethrow_exception(std::exchange(failure_, nullptr));
   }
+}
+
+void BlockRunner::pause() {
+  if (current_runner != this) {
+    return;
+  }
+  current_runner = nullptr;
+  is_paused_ = true;
+  const auto* const begin = reinterpret_cast<const unsigned char*>(static_begin_);
+  static_saved_.assign(begin, begin + (static_end_ - static_begin_));
+}
+
+void BlockRunner::resume() {
+  if (!std::exchange(is_paused_, false)) {
+    return;
+  }
+  current_runner = this;
+  std::copy(static_saved_.begin(), static_saved_.end(),
+            reinterpret_cast<unsigned char*>(static_begin_));
 }
 
 // Until every thread has exited, one has failed or none can go on. Threads that can go on come

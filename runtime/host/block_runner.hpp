@@ -35,6 +35,11 @@ class BlockRunner {
   void run(const Launch& launch, const fourge_host::Index3& block, Cluster* cluster = nullptr,
            unsigned rank = 0);
 
+  // Between the two, other runners may be used on this OS thread: by SystemMemory, whose blocks share the
+  // thread's set of shared variables, which pause() therefore puts aside. Outside of run() they do nothing.
+  void pause();
+  void resume();
+
   // The hooks, called on the running thread's fiber.
   const fourge_host::ThreadContext* context() const { return &running_->context; }
   void check_global(std::uintptr_t address, std::size_t bytes, std::size_t align, bool is_store);
@@ -82,6 +87,7 @@ class BlockRunner {
   void try_complete_warp(Thread& thread);
   std::uint32_t live_lanes(unsigned warp) const;
   void check_dynamic_shared(std::uintptr_t address, std::size_t bytes) const;
+  void note_static_shared(std::uintptr_t address, std::size_t bytes);
 
   std::string describe_stall() const;
   std::string describe_threads(Phase phase) const;
@@ -109,6 +115,13 @@ class BlockRunner {
   bool unwinding_ = false;
   bool quitting_ = false;
   std::exception_ptr failure_;
+
+  // Shared variables that are not dynamic, where SystemMemory is in use: those accessed, and what they hold
+  // while paused.
+  std::uintptr_t static_begin_ = 0;
+  std::uintptr_t static_end_ = 0;
+  std::vector<unsigned char> static_saved_;
+  bool is_paused_ = false;
 
   SharedShadow shadow_;
   std::vector<unsigned char> dynamic_shared_;

@@ -49,6 +49,9 @@ namespace {
 // Untouched pages cost nothing.
 constexpr std::size_t kStackBytes = 256 * 1024;
 
+// On whose stack this OS thread is.
+thread_local Fiber* running_fiber = nullptr;
+
 }  // namespace
 
 struct Fiber::Context {
@@ -72,13 +75,14 @@ struct Fiber::Context {
   void* tsan_fiber = nullptr;
 #endif
 
-  FOURGE_HOST_INLINE void before_enter() {
+  // target: this fiber's, or that of the one within it that left.
+  FOURGE_HOST_INLINE void before_enter([[maybe_unused]] const Context& target) {
 #if defined(FOURGE_HOST_ASAN)
-    __sanitizer_start_switch_fiber(&caller_fake_stack, stack, kStackBytes);
+    __sanitizer_start_switch_fiber(&caller_fake_stack, target.stack, kStackBytes);
 #endif
 #if defined(FOURGE_HOST_TSAN)
     tsan_caller = __tsan_get_current_fiber();
-    __tsan_switch_to_fiber(tsan_fiber, 0);
+    __tsan_switch_to_fiber(target.tsan_fiber, 0);
 #endif
   }
   FOURGE_HOST_INLINE void after_enter() {
@@ -169,9 +173,13 @@ Fiber::~Fiber() {
 }
 
 void Fiber::enter() {
-  context_->before_enter();
+  Fiber* const caller = running_fiber;
+  running_fiber = left_on_ == nullptr ? this : left_on_;
+  context_->before_enter(*running_fiber->context_);
   context_->jump_in(*this);
   context_->after_enter();
+  left_on_ = finished_ ? nullptr : running_fiber;
+  running_fiber = caller;
 }
 
 void Fiber::leave() {

@@ -21,9 +21,10 @@ class Fiber {
   Fiber(const Fiber&) = delete;
   Fiber& operator=(const Fiber&) = delete;
 
-  // Runs the fiber until it leaves or its body returns. Not to be called on a fiber.
+  // Runs the fiber until it leaves or its body returns. May be called on another fiber, which this one is
+  // then within.
   void enter();
-  // Called on the fiber: back to the caller of enter(), until the next one.
+  // Called on the fiber, or on one within it: back to the caller of enter(). The next one goes on here.
   void leave();
   // Body has returned; the fiber must not be entered again.
   bool finished() const noexcept { return finished_; }
@@ -37,6 +38,7 @@ class Fiber {
   void* mapping_ = nullptr;
   std::size_t mapping_bytes_ = 0;
   Context* context_;
+  Fiber* left_on_ = nullptr;  // the fiber within this one that called leave()
   bool finished_ = false;
 };
 

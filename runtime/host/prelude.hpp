@@ -22,7 +22,8 @@
 #define __forceinline__ inline
 #define __noinline__ __attribute__((noinline))
 #define __align__(n) __attribute__((aligned(n)))
-// The blocks of a launch run one at a time on each OS thread, and a block stays on its thread.
+// The blocks of a launch run one at a time on each OS thread, and a block stays on its thread. Where blocks of
+// several ranks take turns, BlockRunner puts aside what was checked with check_shared().
 #define __shared__ static thread_local
 
 namespace fourge_host {

@@ -7,41 +7,75 @@
 
 namespace fourge::host {
 
-RankTurns::RankTurns(std::vector<int> rank_of_thread, std::uint64_t seed, int slow_rank,
+RankTurns::RankTurns(const std::vector<TurnTaker*>& takers, std::uint64_t seed, int slow_rank,
                      std::uint64_t most_turns)
     : random_(seed), slow_rank_(slow_rank), most_turns_(most_turns) {
-  for (const int rank : rank_of_thread) {
-    threads_.push_back(std::make_unique<Thread>());
-    threads_.back()->rank = rank;
+  places_.reserve(takers.size());
+  for (TurnTaker* const taker : takers) {
+    Place& place = places_.emplace_back(Place{this, taker, nullptr});
+    place.fiber = std::make_unique<Fiber>(&RankTurns::fiber_body, &place);
   }
-  current_ = random_() % threads_.size();
+  next_ = random_() % places_.size();
 }
 
-void RankTurns::wait_for_turn(std::size_t thread) {
-  std::unique_lock lock(mutex_);
-  threads_[thread]->changed.wait(lock, [&] { return failed_ || current_ == thread; });
-  if (failed_) {
+void RankTurns::fiber_body(void* place, Fiber& /*self*/) {
+  const auto& own = *static_cast<Place*>(place);
+  if (own.turns->failure_) {
+    return;
+  }
+  try {
+    own.taker->body();
+  } catch (const TurnsFailed&) {
+    // Recorded where it failed.
+  } catch (...) {
+    if (!own.turns->failure_) {
+      own.turns->failure_ = std::current_exception();
+    }
+  }
+}
+
+void RankTurns::run() {
+  while (!failure_ && next_ != places_.size()) {
+    Place& place = places_[next_];
+    place.fiber->enter();
+    if (!place.fiber->finished() || failure_) {
+      continue;
+    }
+    place.can_run = false;
+    try {
+      next_ = choose();
+    } catch (...) {
+      failure_ = std::current_exception();
+    }
+  }
+  if (!failure_) {
+    return;
+  }
+  for (Place& place : places_) {
+    if (!place.fiber->finished()) {
+      place.fiber->enter();
+    }
+  }
+  std::rethrow_exception(failure_);
+}
+
+void RankTurns::pause(std::size_t taker) {
+  Place& place = places_[taker];
+  place.taker->pause();
+  place.fiber->leave();
+  place.taker->resume();
+  if (failure_) {
     throw TurnsFailed{};
   }
 }
 
-void RankTurns::start(std::size_t thread) { wait_for_turn(thread); }
-
-void RankTurns::pass(std::size_t next) {
-  {
-    const std::lock_guard lock(mutex_);
-    current_ = next;
-  }
-  threads_[next]->changed.notify_one();
-}
-
-// For a while some threads, and at times a whole rank, stand still as long as others can run.
+// For a while some, and at times a whole rank, stand still as long as others can run.
 void RankTurns::stall_anew() {
   stalled_until_ = turns_ + 1 + random_() % 400;
   const bool whole_rank = one_in(2);
-  const int rank = threads_[random_() % threads_.size()]->rank;
-  for (const auto& thread : threads_) {
-    thread->stalled = (whole_rank && thread->rank == rank) || one_in(4);
+  const int rank = places_[random_() % places_.size()].taker->rank();
+  for (Place& place : places_) {
+    place.stalled = (whole_rank && place.taker->rank() == rank) || one_in(4);
   }
 }
 
@@ -59,67 +93,33 @@ std::size_t RankTurns::choose() {
   const bool slow_too = one_in(200);
   std::vector<std::size_t> best;
   std::vector<std::size_t> any;
-  for (std::size_t i = 0; i < threads_.size(); ++i) {
-    const Thread& thread = *threads_[i];
-    if (thread.can_run) {
+  for (std::size_t i = 0; i < places_.size(); ++i) {
+    const Place& place = places_[i];
+    if (place.can_run) {
       any.push_back(i);
-      if (!thread.stalled && (slow_too || thread.rank != slow_rank_)) {
+      if (!place.stalled && (slow_too || place.taker->rank() != slow_rank_)) {
         best.push_back(i);
       }
     }
   }
   const auto& among = best.empty() ? any : best;
-  return among.empty() ? threads_.size() : among[random_() % among.size()];
+  return among.empty() ? places_.size() : among[random_() % among.size()];
 }
 
-void RankTurns::hand_over(std::size_t thread) {
-  const std::size_t next = choose();
-  if (next != thread) {
-    pass(next);
-    wait_for_turn(thread);
-    return;
-  }
-  const std::lock_guard lock(mutex_);
-  if (failed_) {
-    throw TurnsFailed{};
+void RankTurns::hand_over(std::size_t taker) {
+  next_ = choose();
+  if (next_ != taker) {
+    pause(taker);
   }
 }
 
-void RankTurns::sleep(std::size_t thread) {
-  threads_[thread]->can_run = false;
-  const std::size_t next = choose();
-  if (next == threads_.size()) {
+void RankTurns::sleep(std::size_t taker) {
+  places_[taker].can_run = false;
+  next_ = choose();
+  if (next_ == places_.size()) {
     throw Error(ErrorKind::internal, "host execution of ranks: all blocks wait");
   }
-  pass(next);
-  wait_for_turn(thread);
-}
-
-void RankTurns::leave(std::size_t thread) {
-  threads_[thread]->can_run = false;
-  const std::size_t next = choose();
-  if (next != threads_.size()) {
-    pass(next);
-  }
-}
-
-void RankTurns::fail(std::exception_ptr failure) noexcept {
-  {
-    const std::lock_guard lock(mutex_);
-    if (!failed_) {
-      failed_ = true;
-      failure_ = std::move(failure);
-    }
-  }
-  for (const auto& thread : threads_) {
-    thread->changed.notify_one();
-  }
-}
-
-void RankTurns::rethrow() const {
-  if (failure_) {
-    std::rethrow_exception(failure_);
-  }
+  pause(taker);
 }
 
 }  // namespace fourge::host

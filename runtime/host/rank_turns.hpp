@@ -1,67 +1,75 @@
-// Turns of OS threads that run one at a time, in an order that a seed gives.
+// Turns of bodies that run one at a time, in an order that a seed gives.
 #pragma once
 
-#include <condition_variable>
 #include <cstdint>
 #include <exception>
 #include <memory>
-#include <mutex>
 #include <random>
 #include <vector>
 
+#include "runtime/host/fiber.hpp"
+
 namespace fourge::host {
 
-// Thrown in all other threads when one has failed.
+// Thrown in all others when one has failed.
 struct TurnsFailed {};
 
-// For a fixed number of threads, each with a number and a rank. But for start() and wait(), the functions
-// are for the thread whose turn it is.
+// Whose turns they are. All on one OS thread: what that has of its own must be put aside where others run.
+class TurnTaker {
+ public:
+  TurnTaker() = default;
+  virtual ~TurnTaker() = default;
+  TurnTaker(const TurnTaker&) = delete;
+  TurnTaker& operator=(const TurnTaker&) = delete;
+
+  virtual int rank() const = 0;
+  virtual void body() = 0;
+  virtual void pause() = 0;
+  virtual void resume() = 0;
+};
+
+// Takers are named by their index.
 class RankTurns {
  public:
-  RankTurns(std::vector<int> rank_of_thread, std::uint64_t seed, int slow_rank,
+  // Throws Error(io) if there is no memory for their stacks.
+  RankTurns(const std::vector<TurnTaker*>& takers, std::uint64_t seed, int slow_rank,
             std::uint64_t most_turns);
 
-  // Called by each thread first: returns when its turn has come.
-  void start(std::size_t thread);
-  // Another one's turn, or this one's again.
-  void hand_over(std::size_t thread);
-  // Not this one's turn until it is woken.
-  void sleep(std::size_t thread);
-  void wake(std::size_t thread) { threads_[thread]->can_run = true; }
-  // For ever.
-  void leave(std::size_t thread);
-  // Ends all threads' turns with TurnsFailed; the first failure counts. Any thread may call.
-  void fail(std::exception_ptr failure) noexcept;
+  // Until all bodies have ended. If one throws, the others' present call throws TurnsFailed, which their
+  // bodies must let pass, and so does this what was thrown first.
+  void run();
 
-  // When all threads have ended. Throws the failure.
-  void rethrow() const;
+  // What follows is for the one whose turn it is.
+  // Another one's turn, or this one's again.
+  void hand_over(std::size_t taker);
+  // Not this one's turn until it is woken.
+  void sleep(std::size_t taker);
+  void wake(std::size_t taker) { places_[taker].can_run = true; }
 
   std::mt19937_64& random() noexcept { return random_; }
   bool one_in(unsigned n) { return random_() % n == 0; }
 
  private:
-  struct Thread {
-    std::condition_variable changed;
-    int rank;
+  struct Place {
+    RankTurns* turns;
+    TurnTaker* taker;
+    std::unique_ptr<Fiber> fiber;
     bool can_run = true;
     bool stalled = false;
   };
 
-  void pass(std::size_t next);
-  void wait_for_turn(std::size_t thread);
+  static void fiber_body(void* place, Fiber& self);
+  void pause(std::size_t taker);
   void stall_anew();
   std::size_t choose();
 
-  std::vector<std::unique_ptr<Thread>> threads_;
+  std::vector<Place> places_;
   std::mt19937_64 random_;
   int slow_rank_;
   std::uint64_t most_turns_;
   std::uint64_t turns_ = 0;
   std::uint64_t stalled_until_ = 0;
-
-  std::mutex mutex_;  // of what follows
-  std::size_t current_ = 0;
-  bool failed_ = false;
+  std::size_t next_ = 0;
   std::exception_ptr failure_;
 };
 

@@ -7,7 +7,6 @@
 #include <cstring>
 #include <fourge/error.hpp>
 #include <memory>
-#include <thread>
 
 #include "runtime/host/block_runner.hpp"
 #include "runtime/host/global_memory.hpp"
@@ -40,13 +39,16 @@ struct Prepared {
 
 struct World;
 
-// One OS thread of a rank: runs the block of its number of each of the rank's launches.
-class Worker final : public SystemMemory {
+// Runs the block of its number of each of a rank's launches.
+class Worker final : public SystemMemory, public TurnTaker {
  public:
   Worker(World& world, std::size_t number, std::size_t rank, unsigned block)
       : world_(world), number_(number), rank_(rank), block_(block) {}
 
-  void work() noexcept;
+  int rank() const override { return static_cast<int>(rank_); }
+  void body() override;
+  void pause() override { runner_.pause(); }
+  void resume() override { runner_.resume(); }
 
   void store(const Origin& origin, void* address, const void* data, std::size_t bytes,
              bool is_release) override;
@@ -57,7 +59,6 @@ class Worker final : public SystemMemory {
   void deliver_all();
 
  private:
-  void run_launches();
   void maybe_hand_over(unsigned one_in);
   void deliver_some();
 
@@ -82,19 +83,7 @@ struct World {
   std::uint64_t clock = 1;
 };
 
-void Worker::work() noexcept {
-  try {
-    world_.turns->start(number_);
-    run_launches();
-    world_.turns->leave(number_);
-  } catch (const TurnsFailed&) {
-    // Recorded where it failed.
-  } catch (...) {
-    world_.turns->fail(std::current_exception());
-  }
-}
-
-void Worker::run_launches() {
+void Worker::body() {
   Rank& rank = world_.ranks[rank_];
   for (const Prepared& launch : rank.launches) {
     if (block_ < launch.shape.grid[0]) {
@@ -201,7 +190,7 @@ Prepared prepare(const RankCall& call) {
 
 void run_ranks(std::span<const std::vector<RankCall>> ranks, const RankSchedule& schedule) {
   World world;
-  std::vector<int> rank_of_thread;
+  std::vector<TurnTaker*> takers;
   for (std::size_t r = 0; r < ranks.size(); ++r) {
     Rank rank;
     std::uint32_t blocks = 0;
@@ -213,7 +202,7 @@ void run_ranks(std::span<const std::vector<RankCall>> ranks, const RankSchedule&
       const std::size_t number = world.workers.size();
       world.workers.push_back(std::make_unique<Worker>(world, number, r, block));
       rank.workers.push_back(number);
-      rank_of_thread.push_back(static_cast<int>(r));
+      takers.push_back(world.workers.back().get());
     }
     rank.running = blocks;
     world.ranks.push_back(std::move(rank));
@@ -221,16 +210,9 @@ void run_ranks(std::span<const std::vector<RankCall>> ranks, const RankSchedule&
   if (world.workers.empty()) {
     return;
   }
-  world.turns = std::make_unique<RankTurns>(rank_of_thread, schedule.seed, schedule.slow_rank,
-                                            schedule.most_turns);
-  std::vector<std::thread> threads;
-  for (const auto& worker : world.workers) {
-    threads.emplace_back([&worker] { worker->work(); });
-  }
-  for (std::thread& thread : threads) {
-    thread.join();
-  }
-  world.turns->rethrow();
+  world.turns =
+      std::make_unique<RankTurns>(takers, schedule.seed, schedule.slow_rank, schedule.most_turns);
+  world.turns->run();
 }
 
 }  // namespace fourge::host

@@ -27,7 +27,7 @@ struct RankSchedule {
 };
 
 // Each rank's calls run in their order, one at a time; ranks run side by side. All blocks of all calls
-// under way are alive, each on an OS thread, and take turns: one runs at a time, and hands over at random
+// under way are alive and take turns on the calling OS thread: one runs at a time, and hands over at random
 // among its accesses to memory that ranks share (fourge_host::Hooks::system_store and its like) and its
 // barriers. Stores to such memory stay on their way for a random time, each by itself, some vectors word by word, in
 // any order; a

@@ -6,7 +6,7 @@
 
 namespace fourge::host {
 
-// Called by a running block, on the OS thread that is its own; each call may keep it waiting and may throw.
+// Called by a running block; each call may keep it waiting, while others run (BlockRunner::pause()), and may throw.
 class SystemMemory {
  public:
   // Who stores: a thread of the block, and how many barriers the block has passed.
