@@ -95,7 +95,10 @@ std::string run_calls(const KernelSpec& spec, const host::HostFunction* function
 }
 
 void check_defects(const char* algorithm, std::span<const Defect> defects) {
-  constexpr std::uint64_t kSeeds = 8;
+  constexpr std::uint64_t kSeeds = kFewCalls ? 2 : 8;
+  if (kFewCalls) {
+    defects = defects.first(2);  // the source as it is, and one defect
+  }
   const KernelSpec spec =
       KernelSpec::parse(std::string("allreduce_rmsnorm_quantize[in=bf16,ranks=3,algorithm=") +
                         algorithm + ",out=sum,accumulate=type]@sm_90a");
