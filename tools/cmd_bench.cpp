@@ -94,15 +94,17 @@ Json to_json(const Measurement& m, double copy) {
           {"best_us", m.best_us},
           {"gb_per_s", m.gigabytes_per_second()},
           {"fraction_of_copy", m.gigabytes_per_second() / copy},
+          {"same_bytes_copied_us", m.copy_us},
           {"automatic", m.automatic},
           {"checked", m.checked},
           {"difference", m.difference}};
 }
 
 std::string row_of(const Measurement& m, double copy) {
-  return fmt::format("{:<78} {:>12} {:>10.2f} {:>12} {:>8.0f} {:>6.1f}%{}{}\n", m.spec,
+  return fmt::format("{:<78} {:>12} {:>10.2f} {:>12} {:>8.0f} {:>6.1f}% {:>10}{}{}\n", m.spec,
                      fmt::format("{}x{}", m.shape.rows, m.shape.cols), m.median_us, m.bytes,
                      m.gigabytes_per_second(), 100 * m.gigabytes_per_second() / copy,
+                     m.copy_us > 0 ? fmt::format("{:.2f}", m.copy_us) : "-",
                      m.automatic ? "  (automatic)" : "",
                      m.difference.empty() ? "" : "  WRONG: " + m.difference);
 }
@@ -148,7 +150,14 @@ class Bench {
         json_(common.json),
         calls_(calls_of(options, device)),
         runtime_(session_options(common)),
-        gpu_(runtime_, device) {}
+        gpu_(runtime_, device) {
+    try {
+      gpu_.measure_copies(session_options(common));
+    } catch (const Error& error) {
+      // Kernels that are in the cache need no NVRTC.
+      if (error.kind() != ErrorKind::library_missing) throw;
+    }
+  }
 
   ExitCode run() {
     if (!json_) print_text(heading());
@@ -172,10 +181,11 @@ class Bench {
   std::string heading() const {
     const DeviceInfo& device = gpu_.device();
     return fmt::format(
-        "{}: {} multiprocessors, L2 {} MiB, driver {}; device-to-device copy {:.0f} GB/s\n\n"
-        "{:<78} {:>12} {:>10} {:>12} {:>8} {:>7}\n",
+        "{}: {} multiprocessors, L2 {} MiB, driver {}; copy {:.0f} GB/s\n\n"
+        "{:<78} {:>12} {:>10} {:>12} {:>8} {:>7} {:>10}\n",
         device.name, device.multiprocessors, device.l2_bytes >> 20, driver_version(),
-        gpu_.copy_gigabytes_per_second(), "spec", "shape", "us", "bytes", "GB/s", "of copy");
+        gpu_.copy_gigabytes_per_second(), "spec", "shape", "us", "bytes", "GB/s", "of copy",
+        "copied us");
   }
 
   void measure_all() {
@@ -237,7 +247,11 @@ void add_bench(CLI::App& app, CommandLine& line) {
   CLI::App& command = add_command(
       app, line, "bench", "Time kernels on a GPU, as fractions of the device's own copy bandwidth.",
       "Graph replay, buffers rotated past three times the L2, random data, median of the samples.\n"
-      "Bytes are what a call must read and write at least. \"moe\" stands for the operations "
+      "Bytes are what a call must read and write at least. The copy bandwidth is the best of the "
+      "device's own\n"
+      "large copies and a plain kernel's; \"copied us\" is what such a kernel takes to copy as "
+      "many bytes (it\n"
+      "needs NVRTC). \"moe\" stands for the operations "
       "around a\n"
       "mixture of experts (top 8 of 256, 7168 hidden and 2048 inner columns); some rows of their\n"
       "results are compared with the CPU reference. A line is printed as soon as it is measured. "

@@ -61,6 +61,15 @@ double GpuBench::measure_copy() {
   return best;
 }
 
+void GpuBench::measure_copies(const Options& options) {
+  constexpr std::size_t kSamples = 10;
+  copy_kernel_ =
+      std::make_unique<CopyKernel>(context_, stream_, device_, device_.target.value(), options);
+  const std::size_t bytes = std::min(std::size_t{2} << 30, device_.memory_bytes / 8);
+  const double microseconds = copy_kernel_->microseconds(bytes, kSamples);
+  copy_ = std::max(copy_, static_cast<double>(bytes) / (microseconds * 1e3));
+}
+
 std::shared_ptr<const BufferPool> GpuBench::pool_for(const BenchOp& op, const KernelSpec& spec,
                                                      const MatrixShape& shape) {
   const OpDefinition& definition = spec.op();
@@ -240,6 +249,9 @@ Measurement GpuBench::measure(const BenchOp& op, const KernelSpec& spec, const M
   result.replays = samples;
   result.best_us = *std::min_element(times.begin(), times.end());
   result.median_us = median_of(std::move(times));
+  if (copy_kernel_) {
+    result.copy_us = copy_kernel_->microseconds(result.bytes, samples);
+  }
   if (op.check != nullptr) {
     result.checked = true;
     result.difference = op.check(spec, shape, Memory(*call.pool, stream_));

@@ -17,6 +17,7 @@
 #include <vector>
 
 #include "tools/bench/bench_ops.hpp"
+#include "tools/bench/copy_kernel.hpp"
 
 namespace fourge::tools {
 
@@ -31,6 +32,7 @@ struct Measurement {
   bool automatic = false;  // the variant was chosen by the operation's rule
   bool checked = false;    // results were compared with the CPU reference
   std::string difference;  // the first one found
+  double copy_us = 0;      // of a plain kernel that copies as many bytes; 0: not measured
 
   double gigabytes_per_second() const { return static_cast<double>(bytes) / (median_us * 1e3); }
 };
@@ -66,7 +68,10 @@ class GpuBench {
 
   GpuBench(Runtime& runtime, const DeviceInfo& device, std::size_t calls_a_replay = kCallsAReplay);
 
-  // The best of several large device-to-device copies, read plus written bytes.
+  // From here on each measurement has a plain copy of its bytes beside it. Throws what CopyKernel does.
+  void measure_copies(const Options& options);
+  // The best of several large device-to-device copies, and of the plain kernel's if there is one; read
+  // plus written bytes.
   double copy_gigabytes_per_second() const { return copy_; }
   const DeviceInfo& device() const { return device_; }
 
@@ -105,6 +110,7 @@ class GpuBench {
   DeviceContext context_;
   Stream stream_;
   double copy_ = 0;
+  std::unique_ptr<CopyKernel> copy_kernel_;
   std::optional<PoolKey> pool_key_;
   std::shared_ptr<const BufferPool> pool_;
   std::map<std::string, std::vector<std::uint8_t>> patterns_;
