@@ -6,6 +6,7 @@
 #include "device/norm_quantize.cuh"
 #include "device/one_shot.cuh"
 #include "device/two_shot.cuh"
+#include "device/two_shot_sentinels.cuh"
 
 namespace fourge_device {
 
@@ -60,16 +61,6 @@ struct RowTail {
   }
 };
 
-// Puts the sum of a row where put(vector's number, sum) does.
-template <class Config, class Exchange, class Put>
-FOURGE_INLINE void get_row(const Exchange& exchange, int64 row, const Put& put) {
-  if constexpr (Config::kAlgorithm == Algorithm::one_shot) {
-    exchange.sum_row(row, put);
-  } else {
-    exchange.read_row(row, put);
-  }
-}
-
 // This CTA's rows, one after the other.
 template <class Config, class Exchange>
 FOURGE_INLINE void finish_rows(const Exchange& exchange, int64 rows, const RowShare& share,
@@ -78,7 +69,7 @@ FOURGE_INLINE void finish_rows(const Exchange& exchange, int64 rows, const RowSh
   for (int64 index = share.first; index < rows; index += share.step) {
     typename RowTail<Config>::Row row(operands, index * operands.cols, share.part, share.parts);
     row.start();  // before the wait
-    get_row<Config>(exchange, index, [&row](int vector, const PeerVector& sum) {
+    exchange.get_row(index, [&row](int vector, const PeerVector& sum) {
       row.shared.put(shared_place(vector), sum);
     });
     __syncthreads();
@@ -94,11 +85,92 @@ template <class Config, class Exchange>
 FOURGE_INLINE void store_sums(const Exchange& exchange, int64 rows, int vectors, void* sum_out) {
   for (int64 index = blockIdx.x; index < rows; index += gridDim.x) {
     char* const to = static_cast<char*>(sum_out) + index * vectors * 16;
-    get_row<Config>(exchange, index, [to](int vector, const PeerVector& sum) {
+    exchange.get_row(index, [to](int vector, const PeerVector& sum) {
       store_words(to + static_cast<int64>(vector) * 16, sum.w);
     });
   }
 }
+
+// A call, when its predecessor's memory may be read.
+template <class Config>
+struct AllreduceCall {
+  static constexpr bool kSum = Config::kOut == AllreduceOut::sum;
+
+  const PeerGroup<Config>& group;
+  const RowShare& share;
+  const char* x;
+  int64 rows;
+  int vectors;  // of a row
+  int64 slot_bytes;
+  int64 input_offset;
+  int64 input_slot_bytes;
+  int64 result_offset;
+  void* sum_out;
+
+  FOURGE_INLINE uint64 row_bytes(int vectors_of_row) const {
+    return static_cast<uint64>(rows * vectors_of_row * 16);
+  }
+
+  FOURGE_INLINE void one_shot(const RowTail<Config>& tail) const {
+    // All that a call begins with is on its way at once.
+    RowCursor<Config> cursor = {x, rows, vectors, share, 0, 0, {}};
+    cursor.start();
+    const ControlState state = load_state(group.control, group.control_words);
+    const uint32 arrived = group.arrive();
+    const PeerSlots<Config> slots{group, state, slot_bytes};
+    const OneShot<Config> exchange{slots, group, x, rows, vectors};
+    exchange.send_rows(cursor);
+    pad(tail);
+    slots.clear();
+    finish(exchange, tail, share);
+    group.prepare_next(arrived, (state.generation + 1) % kGenerations, row_bytes(vectors), 0);
+  }
+
+  FOURGE_INLINE void two_shot_sentinels(const RowTail<Config>& tail) const {
+    ControlState state = {};
+    const PeerSlots<Config> slots{group, state, slot_bytes};
+    const TwoShotSentinels<Config> exchange{slots, share, x, rows, vectors};
+    typename TwoShotSentinels<Config>::Inputs inputs = exchange.first_inputs();
+    state = load_state(group.control, group.control_words);
+    const uint32 arrived = group.arrive();
+    exchange.send_inputs(inputs);
+    pad(tail);
+    __syncthreads();
+    exchange.send_sums();
+    slots.clear();
+    group.prepare_next(arrived, (state.generation + 1) % kGenerations, row_bytes(exchange.part()),
+                       row_bytes(vectors));
+    __syncthreads();
+    finish(exchange, tail, share);
+  }
+
+  FOURGE_INLINE void two_shot(const RowTail<Config>& tail) const {
+    const ControlState state = load_state(group.control, group.control_words);
+    const uint32 arrived = group.arrive();
+    const TwoShot<Config> exchange{
+        group, state, x, rows, vectors, input_offset, input_slot_bytes, result_offset};
+    pad(tail);
+    exchange.reduce();
+    finish(exchange, tail, RowShare(rows, 0));
+    group.prepare_next(arrived, state.generation, state.used_bytes, state.result_bytes);
+  }
+
+ private:
+  FOURGE_INLINE void pad(const RowTail<Config>& tail) const {
+    if constexpr (!kSum) {
+      tail.pad(rows);
+    }
+  }
+  template <class Exchange>
+  FOURGE_INLINE void finish(const Exchange& exchange, const RowTail<Config>& tail,
+                            const RowShare& row_share) const {
+    if constexpr (kSum) {
+      store_sums<Config>(exchange, rows, vectors, sum_out);
+    } else {
+      finish_rows<Config>(exchange, rows, row_share, tail);
+    }
+  }
+};
 
 template <class Config>
 FOURGE_INLINE void allreduce_rmsnorm_quantize_kernel(
@@ -115,7 +187,7 @@ FOURGE_INLINE void allreduce_rmsnorm_quantize_kernel(
       (Config::kOut == AllreduceOut::nvfp4 || Config::kOut == AllreduceOut::fp8);
   // A row's own scale needs its largest element, and the sum alone needs no more than one CTA.
   constexpr int kPartBits =
-      kOneShot && Config::kRanks > 1 && Config::kScaling == Scaling::tensor && !kSum ? 3 : 0;
+      Config::kRanks > 1 && Config::kScaling == Scaling::tensor && !kSum ? 3 : 0;
   __shared__ SharedArray<uint32, 64> scratch;
   __shared__ SharedArray<float, kMostLanes> sums;
   __shared__ ControlWords control_words;
@@ -132,7 +204,8 @@ FOURGE_INLINE void allreduce_rmsnorm_quantize_kernel(
   const NormOperands operands{
       x, residual, weight, residual_out, norm_out, eps, static_cast<int>(cols)};
   const int vectors = operands.cols / 8;
-  const RowShare share(rows, kPartBits);
+  const bool by_sentinels = !kOneShot && adds_by_sentinels<Config>(rows * cols * 2, slot_bytes);
+  const RowShare share(rows, kOneShot || by_sentinels ? kPartBits : 0);
   // While the predecessor may still run: into the second-level cache, where nothing becomes stale.
   if constexpr (!kSum) {
     if (share.first < rows && static_cast<int>(threadIdx.x) * 64 < operands.cols) {
@@ -144,53 +217,26 @@ FOURGE_INLINE void allreduce_rmsnorm_quantize_kernel(
   wait_for_predecessor<Config>();
   let_successor_start<Config>();
 
-  // All that a call begins with is on its way at once.
-  RowCursor<Config> cursor = {static_cast<const char*>(x), rows, vectors, share, 0, 0, {}};
-  if constexpr (kOneShot) {
-    cursor.start();
-  }
   const float given = kGiven && scale != nullptr ? load(scale) : scale_value;
-  const ControlState state = load_state(group.control, control_words);
-  // Of thread 0; the answer is not needed before the end.
-  const uint32 arrived = group.arrive();
   const NormQuantizer<AfterSum<Config>> quantize{
       q, scales, padded_columns<Config::kLayout>(unit_scale_columns<AfterSum<Config>>(cols))};
   const RowTail<Config> tail{operands, quantize, given, token_scales, scratch, sums};
-
-  if constexpr (kOneShot) {
-    const OneShot<Config> exchange{group, state,   static_cast<const char*>(x),
-                                   rows,  vectors, slot_bytes};
-    exchange.send_rows(cursor);
-    if constexpr (!kSum) {
-      tail.pad(rows);
-    }
-    exchange.clear();
-    if constexpr (kSum) {
-      store_sums<Config>(exchange, rows, vectors, sum_out);
-    } else {
-      finish_rows<Config>(exchange, rows, share, tail);
-    }
-    group.finish_call(arrived, (state.generation + 1) % kGenerations,
-                      static_cast<uint64>(rows * vectors * 16));
-  } else {
-    const TwoShot<Config> exchange{group,
-                                   state,
+  const AllreduceCall<Config> call{group,
+                                   share,
                                    static_cast<const char*>(x),
                                    rows,
                                    vectors,
+                                   slot_bytes,
                                    input_offset,
                                    input_slot_bytes,
-                                   result_offset};
-    if constexpr (!kSum) {
-      tail.pad(rows);
-    }
-    exchange.reduce();
-    if constexpr (kSum) {
-      store_sums<Config>(exchange, rows, vectors, sum_out);
-    } else {
-      finish_rows<Config>(exchange, rows, share, tail);
-    }
-    group.finish_call(arrived, state.generation, state.used_bytes);
+                                   result_offset,
+                                   sum_out};
+  if constexpr (kOneShot) {
+    call.one_shot(tail);
+  } else if (by_sentinels) {
+    call.two_shot_sentinels(tail);
+  } else {
+    call.two_shot(tail);
   }
 }
 

@@ -1,34 +1,11 @@
 // All-reduce in one step: every rank sends its rows into a slot of every other's workspace, and looks
-// into its own until no word there is the sentinel. There are three generations of slots. A call uses one
-// and puts the sentinel back into that of the call before: nobody writes there, as every rank that has
-// begun this call has finished that one, and nobody will before this call is over, as the next call's
-// generation is the third.
+// into its own until no word there is the sentinel (peer_slots.cuh).
 #pragma once
 
-#include "device/peer_group.cuh"
-#include "device/peer_sum.cuh"
+#include "device/peer_slots.cuh"
+#include "device/row_share.cuh"
 
 namespace fourge_device {
-
-// With few rows several CTAs share each: all of them get its sum, and each stores a part of what follows from
-// it. A row's norm needs the whole row, and this is sooner than to tell each other.
-struct RowShare {
-  int64 first;  // row
-  int64 step;
-  int part;
-  int parts;  // 1, 2, 4 or 8
-
-  FOURGE_INLINE RowShare(int64 rows, int most_bits) {
-    int bits = most_bits;
-    while (bits > 0 && (rows << bits) > static_cast<int64>(gridDim.x)) {
-      --bits;
-    }
-    parts = 1 << bits;
-    part = static_cast<int>(blockIdx.x) & (parts - 1);
-    first = static_cast<int>(blockIdx.x >> bits);
-    step = static_cast<int>(gridDim.x >> bits);
-  }
-};
 
 // Vectors of a rank's own rows, so many at a time, in the order in which threads send them: those of all the
 // CTAs that share a row.
@@ -45,7 +22,7 @@ struct RowCursor {
   PeerVector v[kCount];  // as they were read
 
   FOURGE_INLINE bool is_inside() const { return row < rows; }
-  FOURGE_INLINE int step() const { return static_cast<int>(blockDim.x) * share.parts; }
+  FOURGE_INLINE int step() const { return share.threads(); }
   FOURGE_INLINE bool has(int b) const { return first + b * step() < vectors; }
   FOURGE_INLINE int64 place(int b) const { return (row * vectors + first + b * step()) * 16; }
   FOURGE_INLINE void start() {
@@ -84,20 +61,15 @@ struct OneShot {
   // Vectors of a row that a thread waits for at once.
   static constexpr int kBatch = kRanks <= 2 ? 4 : kRanks <= 4 ? 2 : 1;
 
+  const PeerSlots<Config>& slots;
   const PeerGroup<Config>& group;
-  const ControlState& state;
   const char* x;
   int64 rows;
   int vectors;  // of a row
-  int64 slot_bytes;
-
-  FOURGE_INLINE int64 slot(uint32 generation, int r) const {
-    return kOneShotOffset + (static_cast<int64>(generation) * kRanks + r) * slot_bytes;
-  }
 
   // Sends this CTA's rows. The first vectors were read before the control was.
   FOURGE_INLINE void send_rows(RowCursor<Config>& cursor) const {
-    const int64 to = slot(state.generation, group.rank);
+    const int64 to = slots.place(group.rank);
 #pragma unroll 1
     while (cursor.is_inside()) {
 #pragma unroll
@@ -119,39 +91,20 @@ struct OneShot {
     }
   }
 
-  // The generation of the call before, in this rank's own workspace, by all CTAs.
-  FOURGE_INLINE void clear() const {
-    const uint32 generation = (state.generation + kGenerations - 1) % kGenerations;
-    const int64 used = static_cast<int64>(state.used_bytes / 16);
-    const int64 step = static_cast<int64>(gridDim.x) * blockDim.x;
-    const PeerVector sentinel = {{kSentinel, kSentinel, kSentinel, kSentinel}};
-#pragma unroll
-    for (int r = 0; r < kRanks; ++r) {
-      if (group.is_remote(r)) {
-        char* const to = group.own() + slot(generation, r);
-#pragma unroll 1
-        for (int64 i = static_cast<int64>(blockIdx.x) * blockDim.x + threadIdx.x; i < used;
-             i += step) {
-          store_peer(to + i * 16, sentinel);
-        }
-      }
-    }
-  }
-
   // This rank's slots of the present generation. Found anew for each row: the addresses would take registers
   // that the norm needs.
-  FOURGE_INLINE const char* slots() const {
-    return kept(static_cast<const char*>(group.own()) + slot(state.generation, 0));
+  FOURGE_INLINE const char* own_slots() const {
+    return kept(static_cast<const char*>(slots.own(0)));
   }
-  FOURGE_INLINE PeerVector look(const char* slots, int r, int64 at) const {
-    return load_peer(slots + r * slot_bytes + at);
+  FOURGE_INLINE PeerVector look(const char* from, int r, int64 at) const {
+    return load_peer(from + r * slots.slot_bytes + at);
   }
 
   // Waits for a row and hands its sums to put(vector's number, sum).
   template <class Put>
-  FOURGE_INLINE void sum_row(int64 row, const Put& put) const {
+  FOURGE_INLINE void get_row(int64 row, const Put& put) const {
     const int step = static_cast<int>(blockDim.x);
-    const char* const from = slots();
+    const char* const from = own_slots();
 #pragma unroll 1
     for (int first = static_cast<int>(threadIdx.x); first < vectors; first += step * kBatch) {
       PeerVector mine[kBatch];

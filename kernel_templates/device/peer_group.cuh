@@ -14,7 +14,8 @@ struct Control {
   uint32 gave_up;
   uint64 calls;
   uint64 used_bytes;
-  uint64 unused[13];
+  uint64 result_bytes;
+  uint64 unused[12];
   uint32 arrived;
 };
 
@@ -28,9 +29,10 @@ struct ControlState {
   uint32 generation;
   uint64 calls;
   uint64 used_bytes;
+  uint64 result_bytes;
 };
 
-using ControlWords = SharedArray<uint64, 3>;
+using ControlWords = SharedArray<uint64, 4>;
 
 // By all threads of a CTA, of which one asks: one place that all threads of a device ask at once answers slowly.
 FOURGE_INLINE ControlState load_state(const Control* control, ControlWords& words) {
@@ -38,9 +40,10 @@ FOURGE_INLINE ControlState load_state(const Control* control, ControlWords& word
     words.set(0, load_control(&control->generation));
     words.set(1, load_control(&control->calls));
     words.set(2, load_control(&control->used_bytes));
+    words.set(3, load_control(&control->result_bytes));
   }
   __syncthreads();
-  return {static_cast<uint32>(words.get(0)), words.get(1), words.get(2)};
+  return {static_cast<uint32>(words.get(0)), words.get(1), words.get(2), words.get(3)};
 }
 
 template <class Config>
@@ -55,7 +58,7 @@ struct PeerGroup {
   char* report;
   uint64 deadline_ns;
   // What load_state() found: the control itself may be the next launch's already, for a CTA that still waits.
-  const ControlWords& control_words;
+  ControlWords& control_words;
 
   FOURGE_INLINE char* own() const { return at(rank); }
   // Without an array that is indexed at run time.
@@ -70,18 +73,27 @@ struct PeerGroup {
   // Whether rank r's data comes through memory.
   FOURGE_INLINE bool is_remote(int r) const { return kAlone || r != rank; }
 
+  // The ranks in the order in which this one sends to them: where all ranks are at the i-th, each gets from one.
+  // This one is the last.
+  FOURGE_INLINE int remote(int i) const {
+    const int r = rank + 1 + i;
+    return r < kRanks ? r : r - kRanks;
+  }
+
   // Once in each CTA, when load_state() has been called: thread 0 says that the CTA has the control's values.
-  // How many had before is not known until finish_call() needs it, which may come much later.
+  // How many had before is not known until prepare_next() needs it, which may come much later.
   FOURGE_INLINE uint32 arrive() const {
     return threadIdx.x == 0 ? atomicAdd(&control->arrived, 1u) : 0u;
   }
 
-  // With what arrive() gave: the last CTA prepares the control for the next launch.
-  FOURGE_INLINE void finish_call(uint32 arrived, uint32 next_generation, uint64 used_bytes) const {
+  // With what arrive() gave: the last CTA prepares the control, which all have read, for the next launch.
+  FOURGE_INLINE void prepare_next(uint32 arrived, uint32 generation, uint64 used_bytes,
+                                  uint64 result_bytes) const {
     if (threadIdx.x == 0 && arrived == gridDim.x - 1) {
-      store_control(&control->generation, next_generation);
+      store_control(&control->generation, generation);
       store_control(&control->used_bytes, used_bytes);
-      store_control(&control->calls, load_control(&control->calls) + 1);
+      store_control(&control->result_bytes, result_bytes);
+      store_control(&control->calls, control_words.get(1) + 1);
       store_control(&control->arrived, 0u);
     }
   }

@@ -1,4 +1,4 @@
-// All-reduce in two steps. A row's vectors are divided among the ranks, which each add up their part: ranks
+// All-reduce in two steps, with barriers. A row's vectors are divided among the ranks, which each add up their part: ranks
 // send each other what is to be added, meet at a barrier, add, send the sums to all, and meet again. CTA c
 // of every rank takes the same rows, so that only CTAs of one number meet.
 //
@@ -11,6 +11,7 @@
 
 #include "device/peer_group.cuh"
 #include "device/peer_sum.cuh"
+#include "device/row_share.cuh"
 
 namespace fourge_device {
 
@@ -29,7 +30,7 @@ struct TwoShot {
   int64 input_slot_bytes;
   int64 result_offset;
 
-  FOURGE_INLINE int part() const { return (vectors + kRanks - 1) / kRanks; }
+  FOURGE_INLINE int part() const { return part_of<kRanks>(vectors); }
   // This CTA's rows: the first, and how many.
   FOURGE_INLINE int64 own_rows() const {
     return rows <= static_cast<int64>(blockIdx.x)
@@ -51,8 +52,9 @@ struct TwoShot {
     meet(2 * state.calls + 2, WaitKind::result_barrier);
   }
 
+  // Hands a row's sums to put(vector's number, sum).
   template <class Put>
-  FOURGE_INLINE void read_row(int64 row, const Put& put) const {
+  FOURGE_INLINE void get_row(int64 row, const Put& put) const {
     const char* const from = group.own() + result_offset + row * vectors * 16;
     const int step = static_cast<int>(blockDim.x);
 #pragma unroll 1

@@ -24,13 +24,15 @@ constexpr Defect kOneShot[] = {
     {"the generation that comes next is cleared",
      "(state.generation + kGenerations - 1) % kGenerations",
      "(state.generation + 1) % kGenerations"},
-    {"no clear", "exchange.clear();", ""},
-    {"cleared as far as this call goes, not the one before",
-     "static_cast<int64>(state.used_bytes / 16)", "rows * vectors"},
-    {"two generations", "(arrived, (state.generation + 1) % kGenerations,",
-     "(arrived, (state.generation + 1) % 2,"},
-    {"looks at what a peer got", "load_peer(slots + r * slot_bytes + at)",
-     "load_peer(group.peers[r] + slot(state.generation, group.rank) + at)"},
+    {"no clear", "pad(tail);\n    slots.clear();", "pad(tail);"},
+    {"cleared as far as this call goes, not the one before", "pad(tail);\n    slots.clear();",
+     "pad(tail);\n    const ControlState wrong{state.generation, state.calls, row_bytes(vectors), "
+     "0};"
+     "PeerSlots<Config>{group, wrong, slot_bytes}.clear();"},
+    {"two generations", "(arrived, (state.generation + 1) % kGenerations, row_bytes(vectors), 0)",
+     "(arrived, (state.generation + 1) % 2, row_bytes(vectors), 0)"},
+    {"looks at what a peer got", "load_peer(from + r * slots.slot_bytes + at)",
+     "load_peer(group.peers[r] + slots.place(group.rank) + at)"},
     {"-0.0 is sent as it is", "v.w[i] = without_negative_zeros<kType>(words.w[i]);",
      "v.w[i] = words.w[i];"},
     {"looks at three words of four", " || v.w[3] == kSentinel", ""},
@@ -41,6 +43,43 @@ constexpr Defect kOneShot[] = {
     {"the end of a row is not covered",
      "if (first + b * step < vectors) {\n          const int64 at",
      "if (first + b * step < vectors / 32 * 32) {\n          const int64 at", 1040},
+    {"the arrival counter stays", "store_control(&control->arrived, 0u);", ""},
+    {"the control changes before all have read it", "arrived == gridDim.x - 1", "blockIdx.x == 0"}};
+
+// The two-shot algorithm without barriers.
+constexpr Defect kSentinels[] = {
+    {"none", "", ""},
+    {"the generation in use is cleared", "(state.generation + kGenerations - 1) % kGenerations",
+     "state.generation"},
+    {"the generation that comes next is cleared",
+     "(state.generation + kGenerations - 1) % kGenerations",
+     "(state.generation + 1) % kGenerations"},
+    {"inputs are not cleared", "? state.used_bytes : state.result_bytes",
+     "? 0 : state.result_bytes"},
+    {"sums are not cleared", "? state.used_bytes : state.result_bytes", "? state.used_bytes : 0"},
+    {"not all of the inputs is cleared", "row_bytes(few.part()),",
+     "row_bytes(few.part()) - 16 * few.part(),"},
+    {"not all of the sums is cleared", "                         row_bytes(vectors));",
+     "row_bytes(few.part()));"},
+    {"two generations", "(arrived, (state.generation + 1) % kGenerations, row_bytes(few",
+     "(arrived, (state.generation + 1) % 2, row_bytes(few"},
+    {"does not look again at inputs", "} while (absent >= 0 && !wait.is_over(absent));",
+     "} while (false);"},
+    {"looks at one rank's inputs again", "absent = r;", "absent = r == 0 ? r : absent;"},
+    {"does not look again at sums", "} while (late >= 0 &&", "} while (false &&"},
+    {"a sum of two -0.0 is sent as it is", "sum.w[i] == kSentinel ? kSentinelSum : sum.w[i]",
+     "sum.w[i]"},
+    {"a sum of two -0.0 stays what it was sent as",
+     "sum.w[i] == kSentinelSum ? kSentinel : sum.w[i]", "sum.w[i]"},
+    {"-0.0 is sent as it is", "v.w[i] = without_negative_zeros<kType>(words.w[i]);",
+     "v.w[i] = words.w[i];"},
+    {"sums go where others' inputs belong", "slots.place(r) + at, sum",
+     "slots.place(rank()) + at, sum"},
+    {"the sum begins with the own part", "without_sentinel(add_up<Config>(v));",
+     "[&] { const PeerVector t = v[0]; v[0] = v[rank()]; v[rank()] = t;"
+     " return without_sentinel(add_up<Config>(v)); }();"},
+    {"the last part of a row is cut off", "(vectors + kRanks - 1) / kRanks", "vectors / kRanks",
+     1040},
     {"the arrival counter stays", "store_control(&control->arrived, 0u);", ""},
     {"the control changes before all have read it", "arrived == gridDim.x - 1", "blockIdx.x == 0"}};
 
@@ -69,6 +108,14 @@ constexpr Defect kTwoShot[] = {
      1040},
     {"the arrival counter stays", "store_control(&control->arrived, 0u);", ""}};
 
+// Calls without barriers and such with them, one after the other.
+constexpr Defect kTwoShotMixed[] = {
+    {"none", "", ""},
+    {"a call with barriers forgets what is to be cleared",
+     "state.generation, state.used_bytes, state.result_bytes", "state.generation, 0, 0"},
+    {"a call with barriers takes a generation", "(arrived, state.generation, state.used_bytes",
+     "(arrived, (state.generation + 1) % kGenerations, state.used_bytes"}};
+
 std::string with_defect(const Defect& defect, std::string source) {
   const auto at = source.find(defect.from);
   if (defect.from.empty()) {
@@ -81,11 +128,12 @@ std::string with_defect(const Defect& defect, std::string source) {
   return source.replace(at, defect.from.size(), defect.to);
 }
 
+// slot_rows: that the slots hold.
 std::string run_calls(const KernelSpec& spec, const host::HostFunction* function, std::int64_t cols,
-                      std::uint64_t seed) {
+                      std::int64_t slot_rows, std::uint64_t seed) {
   constexpr int kCalls = 12;
   std::mt19937_64 random(seed);
-  RankGroup group({3, 12, 12, 1056}, 1 + static_cast<int>(seed % 2));
+  RankGroup group({3, 12, slot_rows, 1056}, 1 + static_cast<int>(seed % 2));
   group.set_deadline(30'000'000);
   for (int i = 0; i < kCalls; ++i) {
     const auto rows = static_cast<std::int64_t>(1 + random() % (random() % 3 == 0 ? 12 : 3));
@@ -94,7 +142,7 @@ std::string run_calls(const KernelSpec& spec, const host::HostFunction* function
   return group.run({seed, static_cast<int>(seed % 4) - 1});
 }
 
-void check_defects(const char* algorithm, std::span<const Defect> defects) {
+void check_defects(const char* algorithm, std::int64_t slot_rows, std::span<const Defect> defects) {
   constexpr std::uint64_t kSeeds = kFewCalls ? 2 : 8;
   if (kFewCalls) {
     defects = defects.first(2);  // the source as it is, and one defect
@@ -112,7 +160,7 @@ void check_defects(const char* algorithm, std::span<const Defect> defects) {
     std::string found;
     std::uint64_t seed = 0;
     while (found.empty() && seed < kSeeds) {
-      found = run_calls(spec, functions[i], defects[i].cols, ++seed);
+      found = run_calls(spec, functions[i], defects[i].cols, slot_rows, ++seed);
     }
     INFO(defects[i].name << ", seed " << seed << ": " << found);
     CHECK(found.empty() == defects[i].from.empty());
@@ -122,10 +170,16 @@ void check_defects(const char* algorithm, std::span<const Defect> defects) {
 }  // namespace
 
 TEST_CASE("allreduce: planted defects of one-shot show", "[allreduce][defects]") {
-  check_defects("one_shot", kOneShot);
+  check_defects("one_shot", 12, kOneShot);
 }
-TEST_CASE("allreduce: planted defects of two-shot show", "[allreduce][defects]") {
-  check_defects("two_shot", kTwoShot);
+TEST_CASE("allreduce: planted defects of two-shot with sentinels show", "[allreduce][defects]") {
+  check_defects("two_shot", 12, kSentinels);
+}
+TEST_CASE("allreduce: planted defects between both ways of two-shot show", "[allreduce][defects]") {
+  check_defects("two_shot", 2, kTwoShotMixed);
+}
+TEST_CASE("allreduce: planted defects of two-shot with barriers show", "[allreduce][defects]") {
+  check_defects("two_shot", 0, kTwoShot);
 }
 
 }  // namespace fourge::tests

@@ -34,7 +34,10 @@ constexpr Shape kShapes[] = {{1, 1024}, {2, 2880}, {8, 1040}, {16, 1024}, {22, 1
 void run_variant(const KernelSpec& spec, const host::HostFunction* function, std::size_t number) {
   constexpr std::size_t kCalls = 2;
   const std::size_t calls = full_run() ? std::size(kShapes) : kCalls;
-  RankGroup group({ranks_of(spec), 64, 64, 16384}, few_multiprocessors(number));
+  // Two-shot calls go without barriers where the slots hold the rows.
+  const std::int64_t slot_rows =
+      spec.get("algorithm") == "one_shot" || number / 2 % 2 == 0 ? 64 : 0;
+  RankGroup group({ranks_of(spec), 64, slot_rows, 16384}, few_multiprocessors(number));
   for (std::size_t i = 0; i < calls; ++i) {
     const Shape& shape = kShapes[(number * kCalls + i) % std::size(kShapes)];
     if (spec.get("out") == "mxfp8" && shape.cols % 32 != 0) {
@@ -66,16 +69,19 @@ TEST_CASE("allreduce: sampled variants on emulated ranks equal the reference", "
 
 namespace {
 
-// Calls with random row counts and both algorithms, one after the other.
+// Calls with random row counts and both algorithms, two-shot with barriers and without, one after the other.
 std::string run_random_calls(const std::vector<KernelSpec>& specs,
                              const std::vector<const host::HostFunction*>& functions,
                              std::uint64_t seed, int calls) {
   std::mt19937_64 random(seed);
   const int ranks = ranks_of(specs[0]);
-  RankGroup group({ranks, 24, 24, 1024}, few_multiprocessors(seed));
+  constexpr std::int64_t kSlotRows = 8;
+  RankGroup group({ranks, 24, kSlotRows, 1024}, few_multiprocessors(seed));
   for (int i = 0; i < calls; ++i) {
     const std::size_t which = random() % specs.size();
-    const auto rows = static_cast<std::int64_t>(random() % (random() % 4 == 0 ? 24 : 4));
+    const bool two_shot = specs[which].get("algorithm") == "two_shot";
+    const std::uint64_t most = random() % 4 != 0 ? 4 : two_shot ? 24 : kSlotRows;
+    const auto rows = static_cast<std::int64_t>(random() % (most + 1));
     group.add(specs[which], functions[which],
               make_allreduce_case(specs[which], rows, 1024, random() % 4 == 0,
                                   seed + 1000 + random() % 50),
@@ -103,11 +109,15 @@ TEST_CASE("allreduce: calls back to back, random rows, both algorithms", "[allre
 
 TEST_CASE("allreduce: a rank that never comes is reported, and nobody waits for ever",
           "[allreduce]") {
-  for (const char* algorithm : {"one_shot", "two_shot"}) {
-    const KernelSpec spec =
-        parse(std::string("in=bf16,ranks=3,algorithm=") + algorithm + ",out=norm");
+  struct Way {
+    const char* algorithm;
+    std::int64_t slot_rows;
+  };
+  for (const Way& way : {Way{"one_shot", 8}, Way{"two_shot", 8}, Way{"two_shot", 0}}) {
+    const std::string algorithm = way.algorithm;
+    const KernelSpec spec = parse("in=bf16,ranks=3,algorithm=" + algorithm + ",out=norm");
     const auto function = kernels().load({&spec, 1})[0];
-    RankGroup group({3, 8, 8, 1024}, 2);
+    RankGroup group({3, 8, way.slot_rows, 1024}, 2);
     group.set_deadline(2'000'000);
     group.add(spec, function, make_allreduce_case(spec, 5, 1024, false, 1));
     for (int i = 0; i < 3; ++i) {
@@ -125,8 +135,7 @@ TEST_CASE("allreduce: a rank that never comes is reported, and nobody waits for 
       CHECK(report.call == 1);
       CHECK(report.waited_ns > 2'000'000);
       CHECK(report.cta < 8);
-      CHECK((report.kind == comm::WaitKind::one_shot_data) ==
-            (std::string(algorithm) == "one_shot"));
+      CHECK((report.kind == comm::WaitKind::one_shot_data) == (algorithm == "one_shot"));
       CHECK(group.control(rank).gave_up != 0);
       CHECK(group.control(rank).calls == 4);
       CHECK(group.control(rank).arrived == 0);
