@@ -11,7 +11,7 @@
 
 namespace fourge_device {
 
-// Up to so many bytes of rows the two-shot algorithm has no barriers, if the slots hold them.
+// comm::kMostSentinelBytes.
 inline constexpr int64 kMostSentinelBytes = 8 << 20;
 
 template <class Config>

@@ -7,9 +7,10 @@ namespace fourge::comm {
 namespace {
 
 // One-shot sends each row to N - 1 peers, two-shot 2 (N - 1) / N of it and waits twice, which costs as much as
-// 0.86 MB more would (four H200s). For N > 2 the bytes of x where both take as long are 0.86 MB / ((N - 1) (1 - 2 / N)).
-// For N = 2 both send as much; two-shot, which takes each byte in once, was as fast between 7 and 14 MiB.
-constexpr double kBarrierBytes = 0.86e6;
+// 0.13 MB more would (four H200s). For N > 2 the bytes of x where both take as long are 0.13 MB / ((N - 1) (1 - 2 / N)).
+// For N = 2 both send as much and take as long from 32 rows of 7168 on; two-shot with its barriers, which takes
+// each byte in once, was as fast between 7 and 14 MiB.
+constexpr double kSecondWaitBytes = 0.13e6;
 constexpr double kBytesOfTwo = 8 << 20;
 
 }  // namespace
@@ -18,7 +19,7 @@ std::int64_t default_one_shot_rows(int ranks, std::int64_t cols) noexcept {
   if (ranks <= 1) return std::numeric_limits<std::int32_t>::max();
   if (cols <= 0) return 0;
   const double n = ranks;
-  const double bytes = ranks == 2 ? kBytesOfTwo : kBarrierBytes / ((n - 1) * (1 - 2 / n));
+  const double bytes = ranks == 2 ? kBytesOfTwo : kSecondWaitBytes / ((n - 1) * (1 - 2 / n));
   return std::max<std::int64_t>(1, static_cast<std::int64_t>(bytes) / (2 * cols));
 }
 

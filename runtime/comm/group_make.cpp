@@ -169,9 +169,11 @@ void Maker::plan_workspace() {
   const std::int64_t crossing = std::min(state_.records[0].crossing_rows, config_.max_rows);
   std::int64_t capacity = config_.one_shot_rows;
   if (capacity < 0) {
+    const std::int64_t without_barriers =
+        std::min(config_.max_rows, kMostSentinelBytes / (2 * config_.cols));
     capacity = config_.algorithm == Algorithm::one_shot   ? config_.max_rows
-               : config_.algorithm == Algorithm::two_shot ? 0
-                                                          : crossing;
+               : config_.algorithm == Algorithm::two_shot ? without_barriers
+                                                          : std::max(crossing, without_barriers);
   }
   if (config_.ranks == 1) capacity = std::max(capacity, config_.max_rows);
   state_.one_shot_rows = std::min(crossing, capacity);

@@ -296,11 +296,11 @@ TEST_CASE("the choice of an algorithm is a table", "[comm]") {
     std::int64_t one_shot_rows;
   };
   constexpr std::int64_t kAll = std::numeric_limits<std::int32_t>::max();
-  // 8 MiB of x for two ranks, 0.86 MB / ((N - 1) (1 - 2 / N)) for more, at two bytes an element.
-  constexpr Row kRows[] = {{1, 7168, kAll}, {2, 1024, 4096}, {2, 16384, 256}, {3, 7168, 89},
-                           {4, 1024, 279},  {4, 7168, 39},   {4, 16384, 17},  {5, 7168, 24},
-                           {6, 7168, 17},   {7, 7168, 13},   {8, 1024, 79},   {8, 7168, 11},
-                           {8, 16384, 4}};
+  // 8 MiB of x for two ranks, 0.13 MB / ((N - 1) (1 - 2 / N)) for more, at two bytes an element.
+  constexpr Row kRows[] = {{1, 7168, kAll}, {2, 1024, 4096}, {2, 16384, 256}, {3, 7168, 13},
+                           {4, 1024, 42},   {4, 7168, 6},    {4, 16384, 2},   {5, 7168, 3},
+                           {6, 7168, 2},    {7, 7168, 2},    {8, 1024, 12},   {8, 7168, 1},
+                           {8, 16384, 1}};
   for (const Row& row : kRows) {
     INFO(row.ranks << " ranks, " << row.cols << " columns");
     CHECK(comm::default_one_shot_rows(row.ranks, row.cols) == row.one_shot_rows);

@@ -32,7 +32,9 @@
 // algorithm=one_shot: every rank sends its rows to all others, and each adds up all. Needs
 //   one_shot_slot_bytes(rows, cols) <= slot_bytes.
 // algorithm=two_shot: every rank adds up a part of each row's columns and sends the sums. Needs
-//   two_shot_slot_bytes(ranks, rows, cols) <= input_slot_bytes and rows * cols * 2 bytes of result area.
+//   two_shot_slot_bytes(ranks, rows, cols) <= input_slot_bytes and rows * cols * 2 bytes of result area. With
+//   rows * cols * 2 <= min(slot_bytes, comm::kMostSentinelBytes) ranks wait for the data itself, as one_shot
+//   does; else at barriers.
 // Calls of both may follow each other in any order.
 //
 // Rules:
@@ -92,7 +94,7 @@ struct AllreduceRmsnormQuantizeArgs {
 // rows with those that the scales' layout adds.
 struct AllreduceLaunch {
   std::uint32_t threads;  // of a CTA
-  std::uint32_t ctas;     // CTA c takes rows c, c + ctas, ...
+  std::uint32_t ctas;     // CTA c takes rows c, c + ctas, ..., or a part of one
   std::uint32_t shared_bytes;
 };
 // most_threads: what a CTA is compiled for, kAllreduceThreads, or kAllreduceThreadsLarge with order=unrounded

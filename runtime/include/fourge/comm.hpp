@@ -51,8 +51,9 @@ struct GroupConfig {
   int device = -1;
   std::int64_t max_rows = 0;  // the most a call may have
   std::int64_t cols = 0;      // of every call: 1024 to 16384, a multiple of 16
-  // The most rows of a one-shot call: its part of the workspace is 6 * ranks * cols bytes for each. -1:
-  // as many as Algorithm::automatic takes, or max_rows if `algorithm` is one_shot.
+  // The most rows of a one-shot call, and of a two-shot call without barriers: their part of the workspace is
+  // 6 * ranks * cols bytes for each. -1: as many as Algorithm::automatic takes and as two-shot has no barriers
+  // for (comm::kMostSentinelBytes), or max_rows if `algorithm` is one_shot.
   std::int64_t one_shot_rows = -1;
   std::string dtype = "bf16";  // or "f16"
   // Called several times while the group is made, and by close().

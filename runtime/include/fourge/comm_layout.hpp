@@ -5,7 +5,9 @@
 //   a workspace   device memory, mapped by all ranks of the group, aligned to 128 bytes:
 //                   barrier flags  kMostCtas lines of 128 bytes, one for each CTA; in it a uint64 for
 //                                  each rank, which that rank writes
-//                   one-shot area  kGenerations of `ranks` slots, one for each rank's rows
+//                   one-shot area  kGenerations of `ranks` slots. One-shot: one for each rank's rows.
+//                                  Two-shot without barriers: for what each rank has of the columns that
+//                                  this rank adds up, and this rank's own for the sums
 //                   input area     `ranks` slots: what each rank has of the columns that this rank adds up
 //                   result area    sums of all rows
 //   a control     kControlBytes of device memory of its own, aligned to 128 bytes, seen by no other rank
@@ -25,6 +27,9 @@ inline constexpr int kGenerations = 3;
 inline constexpr std::int64_t kFlagLineBytes = 128;
 // Two elements of -0.0: what no word of a rank's data is.
 inline constexpr std::uint32_t kSentinelWord = 0x80008000U;
+// A two-shot call of at most so many bytes of x goes without barriers, if they are no more than slot_bytes and
+// there are two ranks or more.
+inline constexpr std::int64_t kMostSentinelBytes = std::int64_t{8} << 20;
 inline constexpr std::size_t kControlBytes = 256;
 inline constexpr std::size_t kReportBytes = 64;
 
@@ -32,7 +37,7 @@ inline constexpr std::size_t kReportBytes = 64;
 struct WorkspaceShape {
   int ranks = 1;
   std::int64_t max_rows = 0;       // of a two-shot call
-  std::int64_t one_shot_rows = 0;  // of a one-shot call
+  std::int64_t one_shot_rows = 0;  // of a one-shot call, and of a two-shot call without barriers
   std::int64_t max_cols = 0;       // a multiple of 16
 };
 
@@ -55,18 +60,20 @@ struct WorkspaceLayout {
 // of that must be complete on all ranks before any of them makes a call.
 FOURGE_API WorkspaceLayout workspace_layout(const WorkspaceShape& shape);
 
-// Bytes of the slots that a call needs; it fits if they are not more than the layout has. two_shot also
-// needs rows * cols * 2 bytes from result_offset to bytes.
+// Bytes of the slots that a call needs; it fits if they are not more than the layout has. two_shot, whether it
+// has barriers or not, also needs rows * cols * 2 bytes from result_offset to bytes.
 FOURGE_API std::int64_t one_shot_slot_bytes(std::int64_t rows, std::int64_t cols);
 FOURGE_API std::int64_t two_shot_slot_bytes(int ranks, std::int64_t rows, std::int64_t cols);
 
 // The device's own records; all zero at creation. For diagnosis: nothing need read it.
 struct Control {
-  std::uint32_t generation;  // of the one-shot area, for the next call
+  std::uint32_t generation;  // of the one-shot area, for the next call that uses it
   std::uint32_t gave_up;     // 1: a wait lasted too long; no later call waits
   std::uint64_t calls;       // launches so far
-  std::uint64_t used_bytes;  // of each slot, by the last one-shot call
-  std::uint64_t unused[13];
+  // By the last call that used slots: of those of other ranks, and of this rank's own.
+  std::uint64_t used_bytes;
+  std::uint64_t result_bytes;
+  std::uint64_t unused[12];
   std::uint32_t arrived;  // CTAs of the present launch that have read the above
   std::uint32_t padding[31];
 };
@@ -75,8 +82,8 @@ static_assert(sizeof(Control) == kControlBytes);
 enum class WaitKind : std::uint32_t {
   none = 0,
   one_shot_data = 1,   // a rank's rows
-  input_barrier = 2,   // two-shot: that a rank has sent what is to be added
-  result_barrier = 3,  // two-shot: that a rank has sent its sums
+  input_barrier = 2,   // two-shot, with a barrier or without: what a rank sends to be added
+  result_barrier = 3,  // two-shot, with a barrier or without: a rank's sums
 };
 
 inline constexpr std::uint32_t kReportMagic = 0x466F7267U;
