@@ -6,6 +6,7 @@
 #include <cstdlib>
 #include <fourge/error.hpp>
 #include <random>
+#include <span>
 
 #include "tests/gpu/allreduce_support.hpp"
 #include "tests/support/catch.hpp"
@@ -34,10 +35,11 @@ class Shared {
 };
 
 void run_case(RankThread& self, comm::Group& group, AllreduceBuffers& buffers, Shared& shared,
-              const AllreduceCase& c, const LaunchOptions& options = {}) {
+              const AllreduceCase& c, const LaunchOptions& options = {},
+              std::span<const char* const> algorithms = kAlgorithms) {
   buffers.prepare(c, self.rank, self.stream);
   const AllreduceResults& expected = shared.expected(self, c);
-  for (const char* algorithm : kAlgorithms) {
+  for (const char* algorithm : algorithms) {
     const std::string axes = fmt::format("{},algorithm={}", c.axes, algorithm);
     group.prepare(axes);
     buffers.poison(self.stream.get());
@@ -107,17 +109,41 @@ TEST_CASE("all-reduce: -0.0, NaN and infinities, every kind of output", "[allred
   if (!text.empty()) WARN(text);
 }
 
+TEST_CASE("all-reduce: few tokens added up with barriers, where no slots hold them",
+          "[allreduce]") {
+  const int ranks = test_ranks();
+  constexpr const char* kTwoShot[] = {"two_shot"};
+  Shared shared;
+  const std::string text = run_ranks(allreduce_runtime(), ranks, [&](RankThread& self) {
+    for (const std::int64_t cols : {2880, 7168}) {
+      comm::GroupConfig config = self.config(128, cols);
+      config.one_shot_rows = 0;
+      comm::Group group(self.runtime, config);
+      AllreduceBuffers buffers(self.context, 128, cols);
+      for (const std::int64_t tokens : {1, 8, 22, 128}) {
+        const AllreduceCase c{"out=nvfp4", "bf16", ranks, tokens, cols, 9, tokens == 22};
+        run_case(self, group, buffers, shared, c, {}, kTwoShot);
+      }
+    }
+  });
+  CHECK(text.empty());
+  if (!text.empty()) WARN(text);
+}
+
 TEST_CASE("all-reduce: ten thousand calls one after another, token counts at random",
           "[allreduce]") {
   const int ranks = test_ranks();
   constexpr int kCalls = 10'000;
   constexpr int kSets = 8;
   constexpr std::int64_t kMost = 48;
+  constexpr std::int64_t kSlotRows = 32;  // two-shot calls of more have barriers
   constexpr std::int64_t kCols = 2880;
   const std::string axes = "out=nvfp4";
   Shared shared;
   const std::string text = run_ranks(allreduce_runtime(), ranks, [&](RankThread& self) {
-    comm::Group group(self.runtime, self.config(kMost, kCols));
+    comm::GroupConfig config = self.config(kMost, kCols);
+    config.one_shot_rows = kSlotRows;
+    comm::Group group(self.runtime, config);
     std::vector<AllreduceCase> cases;
     std::vector<AllreduceResults> expected;
     std::vector<std::unique_ptr<AllreduceBuffers>> buffers;
@@ -137,7 +163,7 @@ TEST_CASE("all-reduce: ten thousand calls one after another, token counts at ran
     for (int call = 0; call < kCalls; ++call) {
       const auto set = static_cast<std::size_t>(random() % kSets);
       const auto rows = static_cast<std::int64_t>(random() % kMost + 1);
-      const std::string& which = with[random() % 4 == 0 ? 1 : 0];
+      const std::string& which = with[random() % 2 == 0 || rows > kSlotRows ? 1 : 0];
       const bool looked_at = call % 250 == 249;
       if (looked_at) buffers[set]->poison(self.stream.get());
       AllreduceRmsnormQuantizeArgs args = buffers[set]->args();
