@@ -2,9 +2,9 @@
 //
 // A thread takes 32 columns of a row (16 with kTokensPerCta = 1, for calls so small that latency counts), the
 // four or eight threads of a block of 128 are neighbours, and a CTA takes as many rows side by side as
-// fit. Grid x runs over the columns of wide rows, y strides over the entries of the row map, a row for
-// every thread in a round. The next row comes to shared memory while a row is worked on, but not with
-// kTokensPerCta = 2, where the rows of a call are meant to fit the device at once. No barrier. All lanes of a
+// fit. Grid x runs over the columns of wide rows, y over the entries of the row map. With kTokensPerCta = 4 most CTAs
+// take four rounds of rows, the next one on its way to shared memory while one is worked on. The hardware hands
+// out CTAs as others end: a grid of as many as run at a time ends raggedly. No barrier of the CTA. All lanes of a
 // warp stay together; those without a row only do not store.
 //
 // Exact arithmetic is too much for the memory's speed, so exact mode looks at approximate values first. A
@@ -56,33 +56,41 @@ FOURGE_INLINE uint32 swiglu_set(const uint32 (&flags)[kWords]) {
   return set;
 }
 
-// Takes an element from the set: 16 for each chunk before it and its place there.
+// Takes an element from the set: by how many bits its own is away from the highest.
 FOURGE_INLINE uint32 take_from(uint32& set) {
-  const uint32 bit = 31u - static_cast<uint32>(__clz(static_cast<int>(set)));
-  set &= ~(1u << bit);
-  return (7u - (bit & 7u)) * 4 + (bit >> 3);
+  const uint32 place = static_cast<uint32>(__clz(static_cast<int>(set)));
+  set &= ~(0x80000000u >> place);
+  return place;
+}
+
+// Where it lies: byte 3 - place / 8 of word place % 8, of which four make a chunk, chunks so many bytes apart.
+template <uint32 kApart>
+FOURGE_INLINE uint32 swiglu_offset(uint32 place) {
+  if constexpr (kApart == 512) {  // the two multiples have no bit in common
+    return ((place * (4 + 128)) & (12 + 512)) + (3 - place / 8);
+  }
+  return place % 4 * 4 + place / 4 % 2 * kApart + (3 - place / 8);
 }
 
 template <class Config, int kChunks>
-FOURGE_INLINE float swiglu_element(uint32 element, const SwigluStage<kChunks>& stage,
-                                   const NearSwiglu<Config>& near, const SwigluPlace& place) {
-  const uint32 chunk = element / 16;
-  const auto code = [&](const Words4& of) {
-    return decode_e4m3_code<Config>(reinterpret_cast<const uint8*>(&of)[element % 16]);
-  };
-  return swiglu<Config, true>(mul_rn(near.linear_scale, code(stage.linear[chunk][place.thread])),
-                              mul_rn(near.gate_scale, code(stage.gate[chunk][place.thread])),
+FOURGE_INLINE float swiglu_element(uint32 element, SharedAddress codes,
+                                   const NearSwiglu<Config>& near) {
+  using Stages = SwigluStages<kChunks>;
+  const SharedAddress place = codes + swiglu_offset<Stages::kStride>(element);
+  const float linear = decode_e4m3_code<Config>(shared_byte(place));
+  const float gate = decode_e4m3_code<Config>(shared_byte(place + Stages::kGate));
+  return swiglu<Config, true>(mul_rn(near.linear_scale, linear), mul_rn(near.gate_scale, gate),
                               near.factors);
 }
 
 // By exact arithmetic throughout, or with math=fast.
 template <class Config, int kChunks>
-FOURGE_INLINE void swiglu_plainly(uint32 row, const SwigluStage<kChunks>& stage,
+FOURGE_INLINE void swiglu_plainly(uint32 row, const SwigluStages<kChunks>& stages, uint32 at,
                                   const SwigluFactors& factors, const SwigluPlace& place) {
   constexpr float kLeastScale = 1.17549435e-38f;  // 2^-126
   constexpr int kWords = 4 * kChunks;
-  const float linear_scale = stage.linear_scale[place.thread];
-  const float gate_scale = stage.gate_scale[place.thread];
+  using Stages = SwigluStages<kChunks>;
+  const Floats2 scales = shared_floats(stages.scales + at);
   float o[4 * kWords] = {};
   const auto append = [&](int i) {
 #pragma unroll
@@ -90,9 +98,10 @@ FOURGE_INLINE void swiglu_plainly(uint32 row, const SwigluStage<kChunks>& stage,
       o[k] = o[k + 4];
     }
     float last[4];
-    swiglu_word<Config>(stage.linear[i / 4][place.thread].w[i % 4],
-                        stage.gate[i / 4][place.thread].w[i % 4], linear_scale, gate_scale, factors,
-                        last);
+    const SharedAddress codes =
+        stages.codes + (at + static_cast<uint32>(i / 4) * Stages::kStride + i % 4 * 4u);
+    swiglu_word<Config>(shared_word(codes), shared_word(codes + Stages::kGate), scales.v[0],
+                        scales.v[1], factors, last);
 #pragma unroll
     for (int k = 0; k < 4; ++k) {
       o[4 * kWords - 4 + k] = last[k];
@@ -127,7 +136,7 @@ FOURGE_INLINE void swiglu_plainly(uint32 row, const SwigluStage<kChunks>& stage,
 // Codes and scale from approximate values, as exact arithmetic would give them; near.holds() is known.
 template <class Config, int kChunks>
 FOURGE_INLINE void swiglu_guarded(uint32 row, const float (&o)[16 * kChunks], float near_max,
-                                  const NearSwiglu<Config>& near, const SwigluStage<kChunks>& stage,
+                                  const NearSwiglu<Config>& near, SharedAddress codes_at,
                                   const SwigluPlace& place) {
   constexpr int kWords = 4 * kChunks;
   const bool is_there = row < place.stride;
@@ -155,7 +164,8 @@ FOURGE_INLINE void swiglu_guarded(uint32 row, const float (&o)[16 * kChunks], fl
   float largest = 0.0f;
 #pragma unroll 1
   while (set != 0) {
-    largest = max_num(largest, absolute(swiglu_element(take_from(set), stage, near, place)));
+    largest =
+        max_num(largest, absolute(swiglu_element<Config, kChunks>(take_from(set), codes_at, near)));
   }
   const float scale =
       divide_by_constant(swiglu_block_max<kWords>(largest), 448.0f, 0.0022321429569274187f);
@@ -174,18 +184,18 @@ FOURGE_INLINE void swiglu_guarded(uint32 row, const float (&o)[16 * kChunks], fl
 #pragma unroll 1
     while (set != 0) {
       const uint32 element = take_from(set);
-      const float quotient = divisor.divide(swiglu_element(element, stage, near, place));
-      store(y + (element / 16 * 64 + element % 16),
-            static_cast<uint8>(encode_e4m3<Config>(quotient)));
+      const float quotient =
+          divisor.divide(swiglu_element<Config, kChunks>(element, codes_at, near));
+      store(y + swiglu_offset<64>(element), static_cast<uint8>(encode_e4m3<Config>(quotient)));
     }
   }
 }
 
 template <class Config, int kChunks>
-FOURGE_INLINE void swiglu_row(uint32 row, const SwigluStage<kChunks>& stage,
+FOURGE_INLINE void swiglu_row(uint32 row, const SwigluStages<kChunks>& stages, uint32 at,
                               const SwigluFactors& factors, const SwigluPlace& place) {
   if constexpr (Config::kMath == MathMode::exact) {
-    const SwigluRow<4 * kChunks> data = take_row(place, stage);
+    const SwigluRow<4 * kChunks> data = take_row(stages, at);
     const NearSwiglu<Config> near(data.linear_scale, data.gate_scale, factors);
     float o[16 * kChunks];
 #pragma unroll
@@ -199,77 +209,58 @@ FOURGE_INLINE void swiglu_row(uint32 row, const SwigluStage<kChunks>& stage,
     }
     const float near_max = swiglu_max<4 * kChunks>(o);
     if (__all_sync(0xFFFFFFFFu, near.holds(near_max) || row >= place.stride)) {
-      swiglu_guarded<Config, kChunks>(row, o, near_max, near, stage, place);
+      swiglu_guarded<Config, kChunks>(row, o, near_max, near, stages.codes + at, place);
       return;
     }
   }
-  swiglu_plainly<Config>(row, stage, factors, place);
+  swiglu_plainly<Config>(row, stages, at, factors, place);
 }
 
-// A CTA's way through the map, of which all CTAs together take neighbouring entries in a round. The lanes of a
-// quad look up the rows of kLookedUp rounds, one each.
+// Rounds of neighbouring entries, in a round a row for every thread, make a run, and a run is a CTA's. The CTAs
+// that start last have a round each, so that all end at nearly the same time; what they take are the first
+// rounds of the map. The lanes of a quad look up the rows of a run, one each.
 template <class Config>
-struct SwigluRounds {
-  static constexpr uint32 kLookedUp = Config::kTokensPerCta == 4 ? 4 : 1;
-  const int* row_map;
-  const int* map_end;  // none is looked up from here on
-  const int* of_cta;   // the CTA's first entry of the round
-  const int* own;
-  int64 step;
+inline constexpr uint32 kSwigluRun = Config::kTokensPerCta == 4 ? 4 : 1;
 
-  FOURGE_INLINE SwigluRounds(const int* map, int64 entries, bool active) : row_map(map) {
-    map_end = active ? map + entries : map;
-    of_cta = map + static_cast<int64>(blockIdx.y) * blockDim.y;
-    step = static_cast<int64>(gridDim.y) * blockDim.y;
-    own = of_cta + threadIdx.x % kLookedUp * step + threadIdx.y;
-  }
-  FOURGE_INLINE uint32 look_up() {
-    const uint32 row = swiglu_row_of<Config>(row_map, own, map_end);
-    own += kLookedUp * step;
-    return row;
-  }
-  static FOURGE_INLINE uint32 row_of_round(uint32 i, uint32 rows) {
-    return kLookedUp == 1 ? rows : quad_broadcast_in_warp(rows, i);
-  }
-};
+// How many of the CTAs take a run. The launch rule counts the same way.
+FOURGE_INLINE uint32 swiglu_runs(uint32 ctas) {
+  const int all = static_cast<int>(ctas);
+  const int of_many = 2 * all - 4608 < all - 1024 ? 2 * all - 4608 : all - 1024;
+  return static_cast<uint32>(all / 5 < of_many ? of_many : all / 5);
+}
 
-// The rows of a thread, the next one on its way while it works on one. first and later are what has been
-// looked up: rows are looked up so early that asking for one never waits for the map.
+// The rows of a run, the next one on its way while one is worked on.
 template <class Config, int kChunks>
-FOURGE_INLINE void swiglu_rows_ahead(SwigluRounds<Config> rounds, const int* end, uint32 first,
-                                     uint32 later, SwigluStage<kChunks> (&stages)[2],
-                                     const SwigluFactors& factors, const SwigluPlace& place) {
-  constexpr uint32 kLookedUp = SwigluRounds<Config>::kLookedUp;
-  uint32 row = rounds.row_of_round(0, first);
+FOURGE_INLINE void swiglu_run(uint32 rows, uint32 rounds, const SwigluStages<kChunks>& stages,
+                              const SwigluFactors& factors, const SwigluPlace& place) {
+  constexpr uint32 kOther = SwigluStages<kChunks>::kBytes;
+  uint32 row = quad_broadcast_in_warp(rows, 0);
   bool any = __any_sync(0xFFFFFFFFu, row < place.capacity);
   uint32 at = 0;
   if (any) {
-    ask_for_row(row, place, stages[at]);
+    ask_for_row(row, place, stages, at);
   }
   end_copy_group();
-  uint32 i = 0;
-  for (; rounds.of_cta < end; rounds.of_cta += rounds.step) {
-    ++i;
-    const uint32 next = rounds.row_of_round(i % kLookedUp, i < kLookedUp ? first : later);
-    const bool any_next = __any_sync(0xFFFFFFFFu, next < place.capacity);
+#pragma unroll 1
+  for (uint32 i = 1;; ++i) {
+    const uint32 next = quad_broadcast_in_warp(rows, i);
+    const bool any_next = i < rounds && __any_sync(0xFFFFFFFFu, next < place.capacity);
     if (any_next) {
-      ask_for_row(next, place, stages[at ^ 1]);
+      ask_for_row(next, place, stages, kOther - at);
     }
     end_copy_group();
-    if (i == kLookedUp) {
-      i = 0;
-      first = later;
-      later = rounds.look_up();
-    }
     if (any) {
       wait_for_copies<1>();
-      swiglu_row<Config>(row, stages[at], factors, place);
+      __syncwarp();
+      swiglu_row<Config>(row, stages, at, factors, place);
+    }
+    if (i >= rounds) {
+      return;
     }
     row = next;
     any = any_next;
-    at ^= 1;
+    at = kOther - at;
   }
-  wait_for_copies<0>();
 }
 
 template <class Config>
@@ -278,37 +269,51 @@ FOURGE_INLINE void moe_swiglu_fp8_block_kernel(const uint8* x, const float* x_sc
                                                const int* padded_rows, int64 tokens, int64 top_k,
                                                int64 cols, int64 capacity, float limit, float alpha,
                                                float beta) {
-  constexpr bool kAhead = Config::kTokensPerCta != 2;
+  constexpr uint32 kRun = kSwigluRun<Config>;
   constexpr int kChunks = kSwigluChunks<Config>;
   constexpr bool kInverse = Config::kRows == RowSource::inverse;
+  constexpr uint32 kBytesOfWarp = SwigluStages<kChunks>::kBytes * (kRun > 1 ? 2 : 1);
   const uint32 own = blockIdx.x * blockDim.x + threadIdx.x;
   const bool active = own < static_cast<uint32>(cols) / (16 * kChunks);
   const uint32 unit = active ? own : 0;
-  __shared__ SwigluStage<kChunks> stages[kAhead ? 2 : 1];
+  __shared__ Words4 shared[4 * kBytesOfWarp / 16];
+  const uint32 thread = threadIdx.y * blockDim.x + threadIdx.x;
+  const SwigluStages<kChunks> stages(shared + thread / 32 * (kBytesOfWarp / 16), thread % 32);
   const SwigluFactors factors{limit, alpha, beta};
+  const int* const map_end = row_map + (kInverse ? capacity : tokens * top_k);
+
+  // The CTA's first round, and how many runs lie between two of its own.
+  const uint32 runs = kRun == 1 ? gridDim.y : swiglu_runs(gridDim.y);
+  const bool is_run = blockIdx.y < runs;
+  const uint32 round = is_run ? blockIdx.y * kRun + (gridDim.y - runs) : blockIdx.y - runs;
 
   wait_for_predecessor<Config>();
-  SwigluRounds<Config> rounds(row_map, kInverse ? capacity : tokens * top_k, active);
-  uint32 first = rounds.look_up();
-  const uint32 later = kAhead ? rounds.look_up() : 0;
-  const int given = load(padded_rows);
-  const uint32 stride = given >= 0 && given <= capacity ? static_cast<uint32>(given) : 0;
-  const int* const end = row_map + (kInverse ? stride : tokens * top_k);
-  if constexpr (kAhead) {
-    swiglu_rows_ahead(rounds, end, first, later, stages, factors,
-                      swiglu_place<Config>(unit, x, x_scales, y, y_scales, cols, capacity, stride));
-  } else {
-    for (; rounds.of_cta < end; rounds.of_cta += rounds.step) {
-      if (__any_sync(0xFFFFFFFFu, first < static_cast<uint32>(capacity))) {
-        // Made for each row, so that no register has to keep it.
-        const SwigluPlace place =
-            swiglu_place<Config>(kept(unit), x, x_scales, y, y_scales, cols, capacity, stride);
-        ask_for_row(first, place, stages[0]);
+  for (const int* of_cta = row_map + static_cast<int64>(round) * blockDim.y;;
+       of_cta += static_cast<int64>(runs) * (kRun * blockDim.y)) {
+    const int* const entry = of_cta + (threadIdx.x % kRun * blockDim.y + threadIdx.y);
+    // Both before either is used.
+    const int mapped = load(entry < map_end ? entry : row_map);
+    const int given = load(padded_rows);
+    const uint32 rows = swiglu_row_of<Config>(mapped, row_map, entry, active ? map_end : row_map);
+    const uint32 stride = given >= 0 && given <= capacity ? static_cast<uint32>(given) : 0;
+    if (of_cta >= (kInverse ? row_map + stride : map_end)) {
+      return;
+    }
+    if (__any_sync(0xFFFFFFFFu, rows < static_cast<uint32>(capacity))) {
+      const SwigluPlace place =
+          swiglu_place<Config>(kept(unit), x, x_scales, y, y_scales, cols, capacity, stride);
+      if constexpr (kRun > 1) {
+        swiglu_run<Config>(rows, is_run ? kRun : 1, stages, factors, place);
+      } else {
+        ask_for_row(rows, place, stages, 0);
         end_copy_group();
         wait_for_copies<0>();
-        swiglu_row<Config>(first, stages[0], factors, place);
+        __syncwarp();
+        swiglu_row<Config>(rows, stages, 0, factors, place);
       }
-      first = rounds.look_up();
+    }
+    if (!is_run) {
+      return;
     }
   }
 }

@@ -128,19 +128,36 @@ SwigluBlock swiglu_block(std::int64_t cols, std::int64_t lanes) {
   }
 }
 
-// As few registers as keep everything out of memory: 56, 64 and 72 or, clamped, 80. Conversions without
-// the instruction need more.
+// As few registers as keep everything out of memory: 56, 64 and 64. Conversions without the instruction need
+// more, and with a maximum of three operands the plain form a few.
 int min_ctas(const KernelSpec& spec) {
-  constexpr int kPlain[] = {9, 8, 7};
-  constexpr int kClamped[] = {9, 8, 6};
+  constexpr int kOfCvt[] = {9, 8, 8};
+  constexpr int kOfMax3[] = {9, 8, 7};
   constexpr int kOfOlder[] = {8, 5, 4};
-  const int* const ctas = !spec.target().features().cvt_e4m3 ? kOfOlder
-                          : spec.index(kForm) == 1           ? kClamped
-                                                             : kPlain;
+  const auto& has = spec.target().features();
+  const int* const ctas = !has.cvt_e4m3 ? kOfOlder : has.max3_f32 ? kOfMax3 : kOfCvt;
   return ctas[spec.index(kTokensPerCta)];
 }
 
-LaunchShape launch_shape(const KernelSpec& spec, const void* pointer, const DeviceFacts& device) {
+// With tpc=4: the fewest CTAs in y that take all rounds. Some take runs of kRun rounds, a fifth of few CTAs and
+// all but kShort of many, and the others a round each. The template counts the same way.
+std::int64_t ctas_for_runs(std::int64_t rounds) {
+  constexpr std::int64_t kRun = 4;
+  constexpr std::int64_t kShort = 1024;
+  const auto taken = [](std::int64_t ctas) {
+    const std::int64_t of_many = std::min(2 * ctas - 4608, ctas - kShort);
+    return ctas + (kRun - 1) * std::max(ctas / 5, of_many);
+  };
+  std::int64_t too_few = 0;
+  std::int64_t enough = rounds;
+  while (enough - too_few > 1) {
+    const std::int64_t middle = too_few + (enough - too_few) / 2;
+    (taken(middle) < rounds ? too_few : enough) = middle;
+  }
+  return enough;
+}
+
+LaunchShape launch_shape(const KernelSpec& spec, const void* pointer, const DeviceFacts&) {
   const auto& args = *static_cast<const Args*>(pointer);
   LaunchShape shape;
   if (is_empty(spec, args)) {
@@ -148,14 +165,12 @@ LaunchShape launch_shape(const KernelSpec& spec, const void* pointer, const Devi
     return shape;
   }
   const SwigluBlock block = swiglu_block(args.cols, spec.index(kTokensPerCta) == 0 ? 8 : 4);
-  const std::int64_t groups = (entries(spec, args) + block.rows - 1) / block.rows;
-  // More CTAs than run at a time would only wait, and then not have their rows in flight.
-  const std::int64_t most = std::max<std::int64_t>(
-      1, std::int64_t{device.multiprocessors} * min_ctas(spec) / block.columns);
+  const std::int64_t rounds = (entries(spec, args) + block.rows - 1) / block.rows;
+  const std::int64_t ctas = spec.index(kTokensPerCta) == 2 ? ctas_for_runs(rounds) : rounds;
   shape.block[0] = static_cast<std::uint32_t>(block.width);
   shape.block[1] = static_cast<std::uint32_t>(block.rows);
   shape.grid[0] = static_cast<std::uint32_t>(block.columns);
-  shape.grid[1] = static_cast<std::uint32_t>(std::min({groups, most, std::int64_t{65535}}));
+  shape.grid[1] = static_cast<std::uint32_t>(std::min(ctas, std::int64_t{65535}));
   return shape;
 }
 

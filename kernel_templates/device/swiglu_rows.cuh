@@ -2,7 +2,7 @@
 // and goes.
 #pragma once
 
-#include "device/async_copy.cuh"
+#include "device/shared_copy.cuh"
 #include "device/store_words.cuh"
 #include "device/swiglu.cuh"
 
@@ -19,8 +19,7 @@ inline constexpr int kSwigluChunks = Config::kTokensPerCta == 1 ? 1 : 2;
 struct SwigluPlace {
   const uint8* linear;  // of row 0
   const uint8* gate;
-  const float* linear_scales;
-  const float* gate_scales;
+  const float* scales;  // of the linear half for even lanes, of the gate for odd ones
   uint8* y;
   float* y_scales;
   uint32 row_bytes;  // of x
@@ -28,56 +27,64 @@ struct SwigluPlace {
   uint32 stride;  // rows in use
   uint32 capacity;
   bool writes_scale;
-  uint32 thread;
 };
 
-// A row on its way: each thread has its own places in it and reads no other's.
+// A warp's part of two rows on their way, in shared memory: the codes of each lane in its own places, and the scales
+// of a block, of the linear half and of the gate in turn, one from each of its lanes.
 template <int kChunks>
-struct SwigluStage {
-  Words4 linear[kChunks][128];
-  Words4 gate[kChunks][128];
-  float linear_scale[128];
-  float gate_scale[128];
+struct SwigluStages {
+  static constexpr uint32 kLanes = 8 / kChunks;  // of a block
+  static constexpr uint32 kStride = 32 * 16;     // from one of a lane's places to the next
+  static constexpr uint32 kGate = kChunks * kStride;
+  static constexpr uint32 kScales = 2 * kChunks * kStride;
+  static constexpr uint32 kBytes = kScales + 32 * 4;
+  SharedAddress codes;
+  SharedAddress own_scale;
+  SharedAddress scales;
+
+  FOURGE_INLINE SwigluStages(void* of_warp, uint32 lane)
+      : codes(shared_address(of_warp, lane * 16)),
+        own_scale(shared_address(of_warp, kScales + lane * 4)),
+        scales(shared_address(of_warp, kScales + lane / kLanes * kLanes * 4)) {}
 };
 
-FOURGE_INLINE Words4 read_shared(const Words4& from) {
-#if defined(FOURGE_HOST_EXECUTION)
-  fourge_host::check_shared(&from, sizeof(from), 0);
-#endif
-  return from;
-}
-
 template <int kChunks>
-FOURGE_INLINE void ask_for_row(uint32 row, const SwigluPlace& place, SwigluStage<kChunks>& stage) {
+FOURGE_INLINE void ask_for_row(uint32 row, const SwigluPlace& place,
+                               const SwigluStages<kChunks>& stages, uint32 at) {
+  using Stages = SwigluStages<kChunks>;
   // One that is not there gets another's numbers, and nothing comes of them.
   row = row < place.capacity ? row : place.capacity - 1;
   const uint8* const linear = advance(place.linear, row, place.row_bytes);
   const uint8* const gate = advance(place.gate, row, place.row_bytes);
+  const SharedAddress codes = stages.codes + at;
 #pragma unroll
-  for (int i = 0; i < kChunks; ++i) {
-    copy_async(&stage.linear[i][place.thread], linear + 64 * i);
-    copy_async(&stage.gate[i][place.thread], gate + 64 * i);
+  for (uint32 i = 0; i < kChunks; ++i) {
+    copy_words_async(codes + Stages::kStride * i, linear + 64 * i);
+    copy_words_async(codes + (Stages::kGate + Stages::kStride * i), gate + 64 * i);
   }
-  copy_async(&stage.linear_scale[place.thread], advance(place.linear_scales, row, 4));
-  copy_async(&stage.gate_scale[place.thread], advance(place.gate_scales, row, 4));
+  copy_word_async(stages.own_scale + at, advance(place.scales, row, 4));
 }
 
+// With all lanes of the warp, whose copies have arrived.
 template <int kChunks>
-FOURGE_INLINE SwigluRow<4 * kChunks> take_row(const SwigluPlace& place,
-                                              const SwigluStage<kChunks>& stage) {
+FOURGE_INLINE SwigluRow<4 * kChunks> take_row(const SwigluStages<kChunks>& stages, uint32 at) {
+  using Stages = SwigluStages<kChunks>;
   SwigluRow<4 * kChunks> row;
+  // In the order in which they are used.
+  const Floats2 scales = shared_floats(stages.scales + at);
+  row.linear_scale = scales.v[0];
+  row.gate_scale = scales.v[1];
+  const SharedAddress codes = stages.codes + at;
 #pragma unroll
-  for (int i = 0; i < kChunks; ++i) {
-    const Words4 linear = read_shared(stage.linear[i][place.thread]);
-    const Words4 gate = read_shared(stage.gate[i][place.thread]);
+  for (uint32 i = 0; i < kChunks; ++i) {
+    const Words4 gate = shared_words(codes + (Stages::kGate + Stages::kStride * i));
+    const Words4 linear = shared_words(codes + Stages::kStride * i);
 #pragma unroll
     for (int k = 0; k < 4; ++k) {
       row.linear[4 * i + k] = linear.w[k];
       row.gate[4 * i + k] = gate.w[k];
     }
   }
-  row.linear_scale = stage.linear_scale[place.thread];
-  row.gate_scale = stage.gate_scale[place.thread];
   return row;
 }
 
@@ -95,13 +102,13 @@ FOURGE_INLINE void store_swiglu(uint32 row, const uint32 (&codes)[kWords], float
   }
 }
 
-// The row of an entry of the map; one that is out of range where there is none.
+// The row of an entry of the map, of which `mapped` has been read; one that is out of range where there is none.
 template <class Config>
-FOURGE_INLINE uint32 swiglu_row_of(const int* row_map, const int* entry, const int* end) {
+FOURGE_INLINE uint32 swiglu_row_of(int mapped, const int* row_map, const int* entry,
+                                   const int* end) {
   if (entry >= end) {
     return 0xFFFFFFFFu;
   }
-  const int mapped = load(entry);
   if constexpr (Config::kRows == RowSource::inverse) {
     return mapped >= 0 ? static_cast<uint32>(entry - row_map) : 0xFFFFFFFFu;
   }
@@ -125,12 +132,9 @@ FOURGE_INLINE SwigluPlace swiglu_place(uint32 unit, const uint8* x, const float*
   place.capacity = static_cast<uint32>(capacity);
   place.stride = stride;
   place.writes_scale = unit % kLanes == 0;
-  place.thread = threadIdx.y * blockDim.x + threadIdx.x;
   const uint32 blocks = place.cols / 128;
-  const uint64 linear_block = kGateFirst ? blocks + block : block;
-  const uint64 gate_block = kGateFirst ? block : blocks + block;
-  place.linear_scales = kept(x_scales + linear_block * stride);
-  place.gate_scales = kept(x_scales + gate_block * stride);
+  const bool second = kGateFirst != (threadIdx.x % 2 != 0);
+  place.scales = kept(x_scales + (second ? static_cast<uint64>(blocks) + block : block) * stride);
   place.y_scales = kept(y_scales + static_cast<uint64>(block) * stride);
   return place;
 }

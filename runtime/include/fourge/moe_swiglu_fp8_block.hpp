@@ -30,8 +30,9 @@
 // y_scales. No row may be named twice. tokens >= 0, top_k > 0, 0 <= capacity < 2^31; cols > 0, a
 // multiple of 128 and at most 2^29. limit (above zero), alpha (finite), beta (finite) count for form=clamped only.
 //
-// Axis tpc: how many rows a thread looks up at a time, and takes one after another with the next one in
-// flight. With 1 twice as many threads share a row, for calls that are small. The bits are the same.
+// Axis tpc: with 4, a thread looks up four rows at a time and takes one after another with the next one in
+// flight. With 1 and 2 it takes one row, with 1 twice as many threads share it, for calls that are small. The bits
+// are the same.
 // moe::swiglu_tokens_per_cta() chooses.
 //
 // Calls are asynchronous on the caller's stream; nothing is read back. Outputs must not overlap inputs.

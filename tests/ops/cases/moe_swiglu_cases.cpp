@@ -258,7 +258,7 @@ void visit_moe_swiglu_calls(const KernelSpec& spec, CallSize size, const CallSin
     for (const std::int64_t tokens : {33, 34, 257}) {
       visit(random_routing(tokens, 8, 64, 16, 32, 6), 2048, Values::ordinary);
     }
-    // More groups of entries than the grid has in y.
+    // Thousands of CTAs, with runs of rounds and with single ones.
     visit(random_routing(40000, 8, 16, 3, 1, 7), 128, Values::ordinary);
     return;
   }
@@ -276,6 +276,10 @@ void visit_moe_swiglu_calls(const KernelSpec& spec, CallSize size, const CallSin
   // One entry less than a CTA may take, as many, and one more.
   for (const std::int64_t tokens : {2, 3, 4, 5}) {
     visit(random_routing(tokens, 1, 3, 0, 2, 9), 128, Values::ordinary);
+  }
+  // Two rows a round: no run of rounds with tpc=4, one, and one with a row too few.
+  for (const std::int64_t tokens : {8, 9, 17}) {
+    visit(random_routing(tokens, 1, 3, 0, 2, 9), 1536, Values::ordinary);
   }
 }
 
