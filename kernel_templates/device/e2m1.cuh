@@ -48,13 +48,23 @@ FOURGE_INLINE float append_code(float accumulator, float x, float o) {
   return add_rn(fma_sat(y, 0.5f, -2.0f), a);
 }
 
+// Bytes of all ones or zeros: the signs of elements 0, 2, 4, 6, and of the others.
+struct SignBytes {
+  uint32 even;
+  uint32 odd;
+
+  FOURGE_INLINE SignBytes(uint32 w0, uint32 w1, uint32 w2, uint32 w3) {
+    const uint32 t0 = byte_permute(w0, w1, 0xFDB9u);  // elements 0 to 3
+    const uint32 t1 = byte_permute(w2, w3, 0xFDB9u);  // 4 to 7
+    even = byte_permute(t0, t1, 0x6420u);
+    odd = byte_permute(t0, t1, 0x7531u);
+  }
+};
+
 // Signs of eight elements, at bit 3 of their nibbles.
 FOURGE_INLINE uint32 collect_signs(uint32 w0, uint32 w1, uint32 w2, uint32 w3) {
-  const uint32 t0 = byte_permute(w0, w1, 0xFDB9u);  // sign bytes of elements 0 to 3
-  const uint32 t1 = byte_permute(w2, w3, 0xFDB9u);  // 4 to 7
-  const uint32 even = byte_permute(t0, t1, 0x6420u);
-  const uint32 odd = byte_permute(t0, t1, 0x7531u);
-  return (even & 0x08080808u) | (odd & 0x80808080u);
+  const SignBytes signs(w0, w1, w2, w3);
+  return (signs.even & 0x08080808u) | (signs.odd & 0x80808080u);
 }
 
 // Eight codes of the elements in four packed words, scaled by o. Without the instruction, an

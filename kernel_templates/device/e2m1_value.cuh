@@ -2,6 +2,7 @@
 #pragma once
 
 #include "device/e2m1.cuh"
+#include "device/e4m3.cuh"
 
 namespace fourge_device {
 
@@ -9,8 +10,9 @@ namespace fourge_device {
 // away 2^22 times y itself, or a little more than 1 if y is smaller, leaves a number whose last bit is
 // worth that step; what was taken away is an even multiple of the step wherever y is a tie. The difference
 // falls below the binade only where y is next to a power of two, which it then rounds to all the same.
-FOURGE_INLINE float round_to_e2m1(float y) {
-  const float base = max_num(y, 1.0000005f);
+// In multiples of unit, a power of two.
+FOURGE_INLINE float round_to_e2m1(float y, float unit = 1.0f) {
+  const float base = max_num(y, 1.0000005f * unit);
   constexpr float kShift = 4194304.0f;
   return fma_rn(base, kShift, fma_rn(base, -kShift, y));
 }
@@ -50,12 +52,27 @@ FOURGE_INLINE uint32 codes_of_e2m1_values(uint32 p0, uint32 p1, uint32 p2, uint3
 template <class Config>
 FOURGE_INLINE uint32 encode_e2m1x8_below_7(uint32 w0, uint32 w1, uint32 w2, uint32 w3, float o) {
   using P = Packed16<Config::kInput>;
-  const auto value = [o](float x) { return round_to_e2m1(mul_rn(absolute(x), o)); };
-  return codes_of_e2m1_values(pack_e2m1_values(value(P::low(w0)), value(P::low(w2))),
-                              pack_e2m1_values(value(P::high(w0)), value(P::high(w2))),
-                              pack_e2m1_values(value(P::low(w1)), value(P::low(w3))),
-                              pack_e2m1_values(value(P::high(w1)), value(P::high(w3)))) |
-         collect_signs(w0, w1, w2, w3);
+  if constexpr (Config::kCvtE4m3) {
+    // The E4M3 code of a value 2^6 times smaller has E2M1's exponent and mantissa two places further left,
+    // subnormals included. The sum at the end keeps the compiler from collecting the signs first.
+    const float unit = mul_rn(o, 0x1p-6f);
+    const auto value = [unit](float x) {
+      return round_to_e2m1(mul_rn(absolute(x), unit), 0x1p-6f);
+    };
+    const uint32 even = encode_e4m3x4<Config>(value(P::low(w0)), value(P::low(w1)),
+                                              value(P::low(w2)), value(P::low(w3)));
+    const uint32 odd = encode_e4m3x4<Config>(value(P::high(w0)), value(P::high(w1)),
+                                             value(P::high(w2)), value(P::high(w3)));
+    const SignBytes signs(w0, w1, w2, w3);
+    return ((even >> 2) | (signs.even & 0x08080808u) | (signs.odd & 0x80808080u)) + (odd << 2);
+  } else {
+    const auto value = [o](float x) { return round_to_e2m1(mul_rn(absolute(x), o)); };
+    return codes_of_e2m1_values(pack_e2m1_values(value(P::low(w0)), value(P::low(w2))),
+                                pack_e2m1_values(value(P::high(w0)), value(P::high(w2))),
+                                pack_e2m1_values(value(P::low(w1)), value(P::low(w3))),
+                                pack_e2m1_values(value(P::high(w1)), value(P::high(w3)))) |
+           collect_signs(w0, w1, w2, w3);
+  }
 }
 
 }  // namespace fourge_device

@@ -93,7 +93,7 @@ FOURGE_INLINE Nvfp4Block quantize_nvfp4_block_ordinary(const Words8& x,
   const float amax = value_of_packed_nan<Config::kInput>(block_max_packed<Config::kInput>(x.w));
   Nvfp4Block block;
   block.scale = encode_e4m3<Config>(nvfp4_scale_of(amax, f));
-  const float p = mul_rn(decode_e4m3_magnitude<Config>(block.scale), f.decode);
+  const float p = mul_rn(decode_e4m3_magnitudes<Config>(block.scale).first, f.decode);
   float o;
   if constexpr (Config::kMath == MathMode::exact) {
     o = min_num(rcp_rn_normal(p), kFloatMax);
@@ -110,9 +110,9 @@ FOURGE_INLINE Nvfp4Block quantize_nvfp4_block_ordinary(const Words8& x,
     }
   }
   if constexpr (Config::kCvtE2m1) {
-    ordinary = ordinary && f.ordinary && amax <= kFloatMax;
+    ordinary = ordinary && amax <= f.most;
   } else {
-    ordinary = ordinary && f.ordinary && mul_rn(amax, o) < 7.0f;
+    ordinary = ordinary && mul_rn(amax, o) < f.below;
   }
   return block;
 }

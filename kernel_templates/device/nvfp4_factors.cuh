@@ -25,6 +25,9 @@ struct Nvfp4Factors {
   // normal range. What is not, is left to code that hardly ever runs and calls make_exact() first.
   // 4over6 by the strict error of a row besides needs G * row_maximum to be the divisor, nearly.
   bool ordinary;
+  // The same for blocks: their largest magnitude is at most `most`, and below `below` when scaled.
+  float most;
+  float below;
 
   FOURGE_INLINE explicit Nvfp4Factors(float global_scale, float largest_of_row = 0.0f)
       : g(global_scale), row_maximum(largest_of_row) {
@@ -36,6 +39,8 @@ struct Nvfp4Factors {
       const float off = absolute(sub_rn(mul_rn(g, row_maximum), kDivisor));
       ordinary = ordinary && row_maximum > 0x1p-60f && off <= kDivisor * 0x1p-21f;
     }
+    most = ordinary ? float_from_bits(0x7F7FFFFFu) : -1.0f;
+    below = ordinary ? 7.0f : 0.0f;
   }
 
   FOURGE_INLINE void make_exact() { decode = reciprocal<Config>(g); }
