@@ -17,8 +17,9 @@ constexpr std::int64_t kBlock = 16;
 constexpr std::int64_t kMostLanes = 512;
 // Of many rows.
 constexpr std::int64_t kBlocksPerThread = 4;
-// A row of so many lies in shared memory, a longer one is read again: norm_row.cuh.
-constexpr std::int64_t kMostHeldColumns = 24576;
+// A row of so many lies in shared memory, a longer one is read again: norm_row.cuh. With the static part it is within
+// the 48 KiB that every launch may have.
+constexpr std::int64_t kMostHeldColumns = 23040;
 constexpr std::int64_t kMostColumns = std::int64_t{1} << 24;
 // Rows of one warp each that share a CTA, if there are enough of them for all multiprocessors.
 constexpr std::int64_t kRowsPerCta = 4;

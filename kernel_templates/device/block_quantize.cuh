@@ -57,50 +57,55 @@ FOURGE_INLINE QuantizedBlock quantize_values(const float (&v)[16], const UnitFac
   return block;
 }
 
-// Where a thread's blocks go, the turn-th of which is turn * step blocks after its first: in a row of codes and
-// in the row's scales. step is a multiple of 32. Scales of blocks beyond the row are zero and are stored in
-// the padding of tiled layouts.
+// Where a row's codes go and its scales, for a thread whose blocks have its lane's number but for a multiple of 32.
+// Scales of blocks beyond the row are zero and are stored in the padding of tiled layouts.
 template <class Config>
 struct BlockPlaces {
   static constexpr bool kNvfp4 = Config::kFormat == QuantizedFormat::nvfp4;
   static constexpr bool kMx = Config::kFormat == QuantizedFormat::mxfp8;
+  static constexpr bool kLinear = Config::kLayout == ScaleLayout::linear;
   static constexpr uint32 kCodeBytes = kNvfp4 ? 8 : 16;
-  // Between the scales of blocks 32 apart.
-  static constexpr uint32 kScaleBytes = (Config::kLayout == ScaleLayout::linear        ? 32
-                                         : Config::kLayout == ScaleLayout::tiled_128x4 ? 32 * 128
-                                                                                       : 32 * 8) /
-                                        (kMx ? 2 : 1);
+  // From a scale to that 32 further, over 32: a tile has four of a row.
+  static constexpr uint32 kScaleBytes = kLinear                                       ? 1
+                                        : Config::kLayout == ScaleLayout::tiled_128x4 ? 128
+                                                                                      : 8;
 
-  uint8* codes;
+  uint8* codes;  // of block 0
   uint8* scales;
   int padded_blocks;
 
-  // row: the number of its first element. columns: of scales, with padding.
+  // row: the number of its first element. columns: of scales, with padding. lane: of the thread.
   FOURGE_INLINE BlockPlaces(uint8* q, int64 row, uint8* all_scales, int64 index, int64 columns,
-                            int first)
-      : codes(kept(q + (row + static_cast<int64>(first) * 16) / (kNvfp4 ? 2 : 1))) {
+                            int lane)
+      : codes(kept(q + row / (kNvfp4 ? 2 : 1))) {
     if constexpr (kNvfp4 || kMx) {
-      scales =
-          kept(all_scales + scale_offset<Config::kLayout>(index, first / (kMx ? 2 : 1), columns));
+      const int scale = scale_of(lane);
+      scales = kept(all_scales + scale_offset<Config::kLayout>(index, scale, columns) -
+                    scale * static_cast<int64>(kScaleBytes));
       padded_blocks = static_cast<int>(columns) * (kMx ? 2 : 1);
     }
   }
 
-  FOURGE_INLINE void store_codes(uint32 turn, uint32 step, const QuantizedBlock& block) const {
-    uint8* const to = advance(codes, turn, step * kCodeBytes);
+  FOURGE_INLINE void store_codes(int block, const QuantizedBlock& result) const {
+    uint8* const to = advance(codes, static_cast<uint32>(block), kCodeBytes);
     if constexpr (kNvfp4) {
-      store(reinterpret_cast<uint64*>(to), block.w[0] | (static_cast<uint64>(block.w[1]) << 32));
+      store(reinterpret_cast<uint64*>(to), result.w[0] | (static_cast<uint64>(result.w[1]) << 32));
     } else {
-      store_words(to, block.w);
+      store_words(to, result.w);
     }
   }
-  FOURGE_INLINE void store_scale(uint32 turn, uint32 step, int block, uint32 scale) const {
+  FOURGE_INLINE void store_scale(int block, bool inside, uint32 scale) const {
     if constexpr (kNvfp4 || kMx) {
-      if (block < padded_blocks && (!kMx || (block & 1) == 0)) {
-        store(advance(scales, turn, step / 32 * kScaleBytes), static_cast<uint8>(scale));
+      const bool stores = kLinear ? inside : block < padded_blocks;
+      if (stores && (!kMx || (block & 1) == 0)) {
+        store(advance(scales, static_cast<uint32>(scale_of(block)), kScaleBytes),
+              static_cast<uint8>(inside ? scale : 0u));
       }
     }
   }
+
+ private:
+  static FOURGE_INLINE int scale_of(int block) { return kMx ? block / 2 : block; }
 };
 
 }  // namespace fourge_device

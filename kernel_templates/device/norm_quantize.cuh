@@ -13,7 +13,7 @@ struct NormQuantizer {
 
   template <class Row>
   FOURGE_INLINE BlockPlaces<Config> places(const Row& row, int64 index) const {
-    return BlockPlaces<Config>(q, row.row, scales, index, scale_columns, row.first_of_part());
+    return BlockPlaces<Config>(q, row.row, scales, index, scale_columns, row.first_of_part() & 31);
   }
 };
 
@@ -30,13 +30,11 @@ FOURGE_INLINE void quantize_normalised(const Row& row, const UnitFactors<Config>
     row.values(v);
     block = quantize_values<Config>(v, factors);
   }
-  const auto turn = static_cast<uint32>(row.turn);
-  const auto step = static_cast<uint32>(row.step);
   const bool inside = row.is_inside();
   if (inside) {
-    places.store_codes(turn, step, block);
+    places.store_codes(row.block, block);
   }
-  places.store_scale(turn, step, row.block, inside ? block.scale : 0u);
+  places.store_scale(row.block, inside, block.scale);
 }
 
 // Normalises and quantizes a row that was gathered. given: the scale that the spec has, see
@@ -50,7 +48,7 @@ FOURGE_INLINE void quantize_gathered_row(NormRow<Config, kSource>& row, int64 in
     row.for_blocks([&] {
       row.load(true);
       row.template normalise<true>();
-      largest = max_u32(largest, row.magnitude());
+      largest = max_u32(largest, row.is_inside() ? row.magnitude() : 0u);
       if constexpr (NormRow<Config, kSource>::kRounds) {
         row.keep_output();
       }

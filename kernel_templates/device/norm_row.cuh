@@ -14,7 +14,7 @@ enum class NormWeight { plain, plus_one };
 enum class RowSource { global, shared };
 
 // Beyond it x is read again.
-inline constexpr int kMostHeldColumns = 24576;
+inline constexpr int kMostHeldColumns = 23040;
 
 struct NormOperands {
   const void* x;
@@ -48,12 +48,12 @@ struct NormRow {
   int part;  // of the row's warps of blocks, for_blocks() takes every parts-th
   int parts;
   SharedRow shared;
+  SharedBlocks held;
   float inverse;
   // The thread's present block.
   int block;
-  int turn;   // 0 for the first
-  int place;  // in shared memory
-  Words8 h;   // x, or their sum; after normalise() of a rounded order, its output
+  bool later;  // than the first
+  Words8 h;    // x, or their sum; after normalise() of a rounded order, its output
   Words8 residual;
   Words8 weight;
 
@@ -65,6 +65,7 @@ struct NormRow {
         part(own_part),
         parts(all_parts),
         shared(static_cast<int>(threadIdx.y) * (given.cols / 8)),
+        held(shared, lane_of_thread()),
         inverse(0.0f),
         h{},
         residual{},
@@ -81,7 +82,7 @@ struct NormRow {
   FOURGE_INLINE void start() {
     if (kSource == RowSource::global && is_held()) {
       // Neighbouring lanes copy neighbouring vectors: together they are the warp's blocks.
-      const int lane = static_cast<int>(threadIdx.x & 31u);
+      const int lane = lane_of_thread();
       const int first = 2 * (static_cast<int>(threadIdx.x) - lane) + lane;
       const char* from = static_cast<const char*>(operands.x) + (row + first * 8) * 2;
       int to = shared_place(first);
@@ -107,6 +108,7 @@ struct NormRow {
   FOURGE_INLINE void gather(Sums& sums) {
     const int lanes = row_lanes(blocks);
     const int first = static_cast<int>(threadIdx.y) * lanes;
+    const LaneSums lane_sums(sums, first);
     if constexpr (kSource == RowSource::global) {
       copies_done();
       __syncwarp();
@@ -115,13 +117,13 @@ struct NormRow {
     for (rewind(); block < lanes; next()) {
       float sum = 0.0f;
       if (is_inside()) {
-        load_sum(turn != 0);
+        load_sum(later);
         sum = plus_squares(sum);
         if (blocks > kMostLanes) {
           sum = plus_rest(sum);
         }
       }
-      sums.set(first + block, sum);
+      lane_sums.set(block, sum);
     }
     row_barrier();
     const float mean =
@@ -131,7 +133,7 @@ struct NormRow {
 
   // The thread's first block in for_blocks().
   FOURGE_INLINE int first_of_part() const {
-    const int lane = static_cast<int>(threadIdx.x & 31u);
+    const int lane = lane_of_thread();
     return (static_cast<int>(threadIdx.x) - lane) * parts + part * 32 + lane;
   }
 
@@ -139,28 +141,28 @@ struct NormRow {
   // warp that end beyond the row.
   template <class F>
   FOURGE_INLINE void for_blocks(const F& f) {
-    const int lane = static_cast<int>(threadIdx.x & 31u);
     begin_part();
+    // Those of a whole warp.
+    const int end = blocks + lane_of_thread();
 #pragma unroll 1
-    for (; block - lane < blocks; next()) {
+    for (; block < end; next()) {
       f();
     }
     end_part();
   }
 
   // The present block after gather(). The first one's weights are there since start(), if nothing has taken
-  // their place.
+  // their place. Beyond the row, h stays what it was.
   FOURGE_INLINE void load(bool has_first_weights) {
-    if (turn != 0 || !has_first_weights) {
+    if (later || !has_first_weights) {
       load_weight();
     }
-    h = {};
     if (is_inside()) {
       if constexpr (kHoldsBoth) {
         load_residual();
       }
       if (is_held()) {
-        h = get_block(shared, place);
+        h = held.get(block);
       }
       if_seldom(!is_held(), [&] { load_sum(true); });
     }
@@ -190,12 +192,14 @@ struct NormRow {
   // A normalised block's rounded output, from normalise() to load_output().
   FOURGE_INLINE void keep_output() const {
     if (is_inside() && is_held()) {
-      put_block(shared, place, h);
+      held.put(block, h);
     }
   }
   FOURGE_INLINE void load_output() {
     if (kRounds && is_held()) {
-      h = is_inside() ? get_block(shared, place) : Words8{};
+      if (is_inside()) {
+        h = held.get(block);
+      }
     } else {
       load(false);
       normalise<false>();
@@ -229,16 +233,15 @@ struct NormRow {
   }
 
  private:
+  static FOURGE_INLINE int lane_of_thread() { return static_cast<int>(threadIdx.x & 31u); }
   FOURGE_INLINE void rewind() {
     block = static_cast<int>(threadIdx.x);
-    turn = 0;
-    place = shared_place(2 * block);
+    later = false;
   }
   FOURGE_INLINE void begin_part() {
     step *= parts;
     block = first_of_part();
-    turn = 0;
-    place = shared_place(2 * block);
+    later = false;
   }
   FOURGE_INLINE void end_part() {
     step = static_cast<int>(blockDim.x);
@@ -246,8 +249,7 @@ struct NormRow {
   }
   FOURGE_INLINE void next() {
     block += step;
-    ++turn;
-    place += 2 * step;
+    later = true;
   }
 
   FOURGE_INLINE Words8 load_block(const void* from) const {
@@ -272,7 +274,7 @@ struct NormRow {
   // h of a block that is inside, as long as gather() has not been there; leaves it in shared memory.
   FOURGE_INLINE void load_sum(bool with_residual) {
     if (is_held()) {
-      h = get_block(shared, place);
+      h = held.get(block);
     }
     if_seldom(!is_held(), [&] { h = load_block(operands.x); });
     if constexpr (kAdds) {
@@ -298,15 +300,12 @@ struct NormRow {
   // Those of the lane's further blocks.
   FOURGE_INLINE float plus_rest(float sum) {
     const int own = block;
-    const int own_place = place;
 #pragma unroll 1
-    for (block += kMostLanes, place += 2 * kMostLanes; is_inside();
-         block += kMostLanes, place += 2 * kMostLanes) {
+    for (block += kMostLanes; is_inside(); block += kMostLanes) {
       load_sum(true);
       sum = plus_squares(sum);
     }
     block = own;
-    place = own_place;
     return sum;
   }
 

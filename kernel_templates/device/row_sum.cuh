@@ -2,6 +2,7 @@
 #pragma once
 
 #include "device/float_math.cuh"
+#include "device/global_memory.cuh"
 #include "device/reduce.cuh"
 
 namespace fourge_device {
@@ -23,6 +24,27 @@ FOURGE_INLINE int row_lanes(int blocks) {
   const int whole = (blocks + 31) & ~31;
   return whole < kMostLanes ? whole : kMostLanes;
 }
+
+// Where the sums of a row's lanes go. On the device an address in a register: the compiler would rather ask for the
+// window of the CTA at each access.
+struct LaneSums {
+#if defined(FOURGE_HOST_EXECUTION)
+  SharedArray<float, kMostLanes>& sums;
+  int first;
+
+  FOURGE_INLINE LaneSums(SharedArray<float, kMostLanes>& all, int begin)
+      : sums(all), first(begin) {}
+  FOURGE_INLINE void set(int lane, float sum) const { sums.set(first + lane, sum); }
+#else
+  uint32 address;
+
+  FOURGE_INLINE LaneSums(SharedArray<float, kMostLanes>& all, int begin)
+      : address(kept(static_cast<uint32>(__cvta_generic_to_shared(all.items + begin)))) {}
+  FOURGE_INLINE void set(int lane, float sum) const {
+    asm volatile("st.shared.f32 [%0], %1;" : : "r"(address + 4 * lane), "f"(sum) : "memory");
+  }
+#endif
+};
 
 // Of the threads of a row: of a CTA, or of a warp that has a row of its own.
 FOURGE_INLINE void row_barrier() {

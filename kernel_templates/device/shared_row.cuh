@@ -19,6 +19,13 @@ struct SharedRow {
   FOURGE_INLINE explicit SharedRow(int first)
       : vectors(static_cast<Words4*>(fourge_host::dynamic_shared()) + first) {}
 
+  // That which begins at a place of this one.
+  FOURGE_INLINE SharedRow from(int place) const {
+    SharedRow row = *this;
+    row.vectors += place;
+    return row;
+  }
+
   FOURGE_INLINE void put(int place, const Words4& v) const {
     fourge_host::check_shared(vectors + place, sizeof(v), 1);
     vectors[place] = v;
@@ -47,6 +54,12 @@ struct SharedRow {
   }
 
   FOURGE_INLINE uint32 at(int place) const { return address + static_cast<uint32>(place) * 16; }
+  // That which begins at a place of this one.
+  FOURGE_INLINE SharedRow from(int place) const {
+    SharedRow row = *this;
+    row.address = kept(at(place));
+    return row;
+  }
 
   FOURGE_INLINE void put(int place, const Words4& v) const {
     asm volatile("st.shared.v4.b32 [%0], {%1, %2, %3, %4};"
@@ -75,15 +88,23 @@ FOURGE_INLINE void copies_done() { asm volatile("cp.async.wait_all;" : : : "memo
 
 #endif
 
-// place: of the first of a block's two vectors.
-FOURGE_INLINE void put_block(const SharedRow& row, int place, const Words8& words) {
-  row.put(place, {{words.w[0], words.w[1], words.w[2], words.w[3]}});
-  row.put(place ^ 1, {{words.w[4], words.w[5], words.w[6], words.w[7]}});
-}
-FOURGE_INLINE Words8 get_block(const SharedRow& row, int place) {
-  const Words4 a = row.get(place);
-  const Words4 b = row.get(place ^ 1);
-  return {{a.w[0], a.w[1], a.w[2], a.w[3], b.w[0], b.w[1], b.w[2], b.w[3]}};
-}
+// A row's blocks, as a thread reads and writes those whose number is its lane's but for a multiple of 32.
+struct SharedBlocks {
+  SharedRow lower;  // the first vector of block 0, were it the lane's
+  SharedRow upper;
+
+  FOURGE_INLINE SharedBlocks(const SharedRow& row, int lane)
+      : lower(row.from(shared_place(2 * lane) & 1)), upper(row.from(~shared_place(2 * lane) & 1)) {}
+
+  FOURGE_INLINE void put(int block, const Words8& words) const {
+    lower.put(2 * block, {{words.w[0], words.w[1], words.w[2], words.w[3]}});
+    upper.put(2 * block, {{words.w[4], words.w[5], words.w[6], words.w[7]}});
+  }
+  FOURGE_INLINE Words8 get(int block) const {
+    const Words4 a = lower.get(2 * block);
+    const Words4 b = upper.get(2 * block);
+    return {{a.w[0], a.w[1], a.w[2], a.w[3], b.w[0], b.w[1], b.w[2], b.w[3]}};
+  }
+};
 
 }  // namespace fourge_device
