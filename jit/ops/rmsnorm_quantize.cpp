@@ -15,8 +15,10 @@ namespace {
 
 constexpr std::int64_t kBlock = 16;
 constexpr std::int64_t kMostLanes = 512;
-// Of many rows.
+// Of many rows, and of very many to NVFP4, where instructions are what counts.
 constexpr std::int64_t kBlocksPerThread = 4;
+constexpr std::int64_t kMostBlocksPerThread = 7;
+constexpr std::int64_t kVeryManyRows = 64;  // a multiprocessor
 // A row of so many lies in shared memory, a longer one is read again: norm_row.cuh. With the static part it is within
 // the 48 KiB that every launch may have.
 constexpr std::int64_t kMostHeldColumns = 23040;
@@ -59,6 +61,11 @@ constexpr Param kParams[] = {
 
 bool adds(const KernelSpec& spec) { return spec.get("residual") == "add"; }
 bool per_token(const KernelSpec& spec) { return spec.get("scale") == "token"; }
+
+bool is_plain_nvfp4(const KernelSpec& spec) {
+  return spec.get("out") == "nvfp4" && !per_token(spec) && spec.get("4over6") == "off" &&
+         spec.get("order") == "rounded" && !adds(spec);
+}
 
 std::string refusal(const KernelSpec& spec) {
   const auto out = spec.get("out");
@@ -149,9 +156,11 @@ LaunchShape launch_shape(const KernelSpec& spec, const void* pointer, const Devi
   const std::int64_t lanes =
       std::min(kMostLanes, jit::round_up((args.cols + kBlock - 1) / kBlock, 32));
   const bool few = args.rows <= 2 * std::int64_t{device.multiprocessors};
+  const bool very_many = args.rows >= kVeryManyRows * device.multiprocessors &&
+                         lanes < kMostLanes && is_plain_nvfp4(spec);
+  const std::int64_t blocks = very_many ? kMostBlocksPerThread : kBlocksPerThread;
   const std::int64_t threads =
-      few ? lanes
-          : std::clamp<std::int64_t>(jit::round_up(lanes / kBlocksPerThread, 32), 32, lanes);
+      few ? lanes : std::clamp<std::int64_t>(jit::round_up(lanes / blocks, 32), 32, lanes);
   const bool several = threads == 32 && rows >= kRowsPerCta * device.multiprocessors;
   const std::int64_t rows_per_cta = several ? kRowsPerCta : 1;
   shape.block[0] = static_cast<std::uint32_t>(threads);

@@ -122,6 +122,17 @@ TEST_CASE("rmsnorm: a thread has one block of few rows, several of many", "[rmsn
     args.rows = 265;
     CHECK(launch(spec, args).block[0] == row.many);
   }
+  args.cols = 7168;
+  for (const std::int64_t rows : {64 * 132 - 1, 64 * 132}) {
+    args.rows = rows;
+    const bool very_many = rows == 64 * 132;
+    CHECK(launch(spec, args).block[0] == (very_many ? 64 : 128));
+    CHECK(launch("rmsnorm_quantize[residual=add]@sm_90a", args).block[0] == 128);
+    CHECK(launch("rmsnorm_quantize[out=fp8]@sm_90a", args).block[0] == 128);
+    CHECK(launch("rmsnorm_quantize[4over6=mae448]@sm_90a", args).block[0] == 128);
+  }
+  args.cols = 8192;
+  CHECK(launch(spec, args).block[0] == 128);
   args.cols = 1024;
   args.rows = 4 * 132;
   CHECK(launch(spec, args).block[1] == 4);
