@@ -158,7 +158,8 @@ int min_ctas(const KernelSpec& spec) {
     return 0;
   }
   const bool expert = spec.index(kScale) == kExpert;
-  return late ? (expert ? 4 : 6) : expert ? 6 : 0;
+  const bool software = !spec.target().features().cvt_e2m1;
+  return late ? (expert ? 4 : 6) : !expert ? 0 : software ? 5 : 6;
 }
 
 // Grid x over the tokens, y over the columns: tiled scales of distant tokens share sectors, so few columns
