@@ -91,18 +91,18 @@ std::size_t RankTurns::choose() {
     stall_anew();
   }
   const bool slow_too = one_in(200);
-  std::vector<std::size_t> best;
-  std::vector<std::size_t> any;
+  best_.clear();
+  any_.clear();
   for (std::size_t i = 0; i < places_.size(); ++i) {
     const Place& place = places_[i];
     if (place.can_run) {
-      any.push_back(i);
+      any_.push_back(i);
       if (!place.stalled && (slow_too || place.taker->rank() != slow_rank_)) {
-        best.push_back(i);
+        best_.push_back(i);
       }
     }
   }
-  const auto& among = best.empty() ? any : best;
+  const auto& among = best_.empty() ? any_ : best_;
   return among.empty() ? places_.size() : among[random_() % among.size()];
 }
 

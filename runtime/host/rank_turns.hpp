@@ -64,6 +64,9 @@ class RankTurns {
   std::size_t choose();
 
   std::vector<Place> places_;
+  // Who can run, for choose(): a turn allocates nothing.
+  std::vector<std::size_t> best_;
+  std::vector<std::size_t> any_;
   std::mt19937_64 random_;
   int slow_rank_;
   std::uint64_t most_turns_;
