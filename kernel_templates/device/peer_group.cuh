@@ -73,13 +73,6 @@ struct PeerGroup {
   // Whether rank r's data comes through memory.
   FOURGE_INLINE bool is_remote(int r) const { return kAlone || r != rank; }
 
-  // The ranks in the order in which this one sends to them: where all ranks are at the i-th, each gets from one.
-  // This one is the last.
-  FOURGE_INLINE int remote(int i) const {
-    const int r = rank + 1 + i;
-    return r < kRanks ? r : r - kRanks;
-  }
-
   // Once in each CTA, when load_state() has been called: thread 0 says that the CTA has the control's values.
   // How many had before is not known until prepare_next() needs it, which may come much later.
   FOURGE_INLINE uint32 arrive() const {

@@ -105,13 +105,15 @@ double CopyKernel::time(BareKernel& kernel, unsigned vectors, std::size_t bytes,
 }
 
 double CopyKernel::microseconds(std::size_t bytes, std::size_t samples) {
-  const auto [known, is_new] = known_.try_emplace(bytes, std::numeric_limits<double>::infinity());
-  if (is_new) {
-    for (std::size_t i = 0; i < kVectors.size(); ++i) {
-      known->second = std::min(known->second, time(*kernels_[i], kVectors[i], bytes, samples));
-    }
+  if (const auto known = known_.find(bytes); known != known_.end()) {
+    return known->second;
   }
-  return known->second;
+  double best = std::numeric_limits<double>::infinity();
+  for (std::size_t i = 0; i < kVectors.size(); ++i) {
+    best = std::min(best, time(*kernels_[i], kVectors[i], bytes, samples));
+  }
+  known_.emplace(bytes, best);
+  return best;
 }
 
 }  // namespace fourge::tools
