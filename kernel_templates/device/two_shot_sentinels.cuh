@@ -22,21 +22,19 @@ FOURGE_INLINE bool adds_by_sentinels(int64 bytes, int64 slot_bytes) {
 // Stands for a sum of two -0.0, which is the sentinel, on the way: no sum is a NaN of these bits.
 inline constexpr uint32 kSentinelSum = 0xFFFFFFFFu;
 
-FOURGE_INLINE PeerVector without_sentinel(const PeerVector& sum) {
+FOURGE_INLINE PeerVector replaced(const PeerVector& sum, uint32 from, uint32 to) {
   PeerVector v;
 #pragma unroll
   for (int i = 0; i < 4; ++i) {
-    v.w[i] = sum.w[i] == kSentinel ? kSentinelSum : sum.w[i];
+    v.w[i] = sum.w[i] == from ? to : sum.w[i];
   }
   return v;
 }
+FOURGE_INLINE PeerVector without_sentinel(const PeerVector& sum) {
+  return replaced(sum, kSentinel, kSentinelSum);
+}
 FOURGE_INLINE PeerVector with_sentinel(const PeerVector& sum) {
-  PeerVector v;
-#pragma unroll
-  for (int i = 0; i < 4; ++i) {
-    v.w[i] = sum.w[i] == kSentinelSum ? kSentinel : sum.w[i];
-  }
-  return v;
+  return replaced(sum, kSentinelSum, kSentinel);
 }
 
 template <class Config>
