@@ -35,10 +35,11 @@ bool is_plain(const KernelSpec& spec) {
          (spec.target().text() == "sm_90a" || spec.target().text() == "sm_100a");
 }
 
-// FOURGE_FULL_BUT=OPERATION: of this one a full run takes the sample only.
+// FOURGE_FULL_BUT=OPERATION,...: of these a full run takes the sample only.
 bool is_left_to_sample(const fourge::OpDefinition& op) {
-  const char* name = std::getenv("FOURGE_FULL_BUT");
-  return name != nullptr && op.name == name;
+  const char* names = std::getenv("FOURGE_FULL_BUT");
+  return names != nullptr &&
+         has("," + std::string(names) + ",", ("," + std::string(op.name) + ",").c_str());
 }
 
 // Beside the plain form a sample over the variants and targets of each operation in which all pairs of
