@@ -20,12 +20,6 @@ enum class RowHolding { registers, registers2, registers1, cluster, looped };
 
 template <class Config>
 constexpr bool kIsCluster = Config::kRow == RowHolding::cluster;
-// Where registers are short, nothing about other rows is kept through a row's two passes: its threads or its
-// cluster have one row, and grid y goes on where grid x ends. The others stride over their rows.
-template <class Config>
-constexpr bool kHasOneRow = kIsCluster<Config> || Config::kRow == RowHolding::looped ||
-                            (Config::kRow == RowHolding::registers2 &&
-                             Config::kFourOverSix != FourOverSix::off);
 template <class Config>
 constexpr int kBlocksPerThread = Config::kRow == RowHolding::registers1 ? 1
                                  : Config::kRow == RowHolding::registers2 ||
@@ -214,79 +208,80 @@ FOURGE_INLINE uint32 row_chunk_maximum(Words8 (&blocks)[kBlocksPerThread<Config>
   return bits;
 }
 
+// The i-th row, or of the map. All threads of the row call; of its columns this CTA takes those from chunk on.
+template <class Config>
+FOURGE_INLINE void quantize_token_row(const void* x, uint8* codes, uint8* scales,
+                                      float* token_scales, const int* row_map,
+                                      float global_scale_inverse, int64 rows, int64 cols, int64 i,
+                                      int chunk, SharedArray<uint32, 64>& scratch) {
+  constexpr int kBlocks = kBlocksPerThread<Config>;
+  constexpr ScaleLayout kLayout = Config::kLayout;
+  const int columns = static_cast<int>(cols / 16);
+  TokenRow<Config> row{i, columns, static_cast<int>(padded_columns<kLayout>(columns))};
+  if (row_map != nullptr) {
+    row.row = load(row_map + i);
+    if (row.row < 0 || row.row >= rows) {
+      return;
+    }
+  }
+  if constexpr (kLayout != ScaleLayout::linear) {
+    if (row.row >= rows) {
+      row.store_padding(scales);
+      return;
+    }
+  }
+
+  Words8 blocks[kBlocks];
+  uint32 maximum = 0;
+  int first = chunk + row.thread();
+#pragma unroll 1
+  do {
+    row.load_chunk(x, first, blocks);
+    maximum = max_u32(maximum, row_chunk_maximum<Config>(blocks));
+    first += kBlocks * row.threads();
+  } while (Config::kRow == RowHolding::looped && first < columns);
+  uint32 largest = cta_max_alternating(maximum, scratch, 0);
+  if constexpr (kIsCluster<Config>) {
+    largest = cluster_max(largest);
+    cluster_arrive_relaxed();  // no inbox is filled again
+  }
+
+  const float row_maximum = value_of_bits<Config::kInput>(largest);
+  const TokenScale scale = token_scale<Config>(row_maximum, global_scale_inverse);
+  const Nvfp4Factors<Config, true> factors(scale.encode, row_maximum);
+  if (chunk + threadIdx.x == 0) {
+    store(token_scales + row.row, scale.decode);
+  }
+  if constexpr (Config::kRow == RowHolding::looped) {
+    row.quantize_again(x, factors, codes, scales);
+  } else if constexpr (Config::kFourOverSix != FourOverSix::off) {
+    row.store_scales(scales, chunk + row.thread(),
+                     row.quantize_rolled(blocks, chunk + row.thread(), factors, codes));
+  } else {
+    row.store_scales(scales, chunk + row.thread(),
+                     row.quantize_chunk(blocks, chunk + row.thread(), factors, codes));
+  }
+}
+
 template <class Config>
 FOURGE_INLINE void nvfp4_quantize_per_token_kernel(const void* x, uint8* codes, uint8* scales,
                                                    float* token_scales, const int* row_map,
                                                    float global_scale_inverse, int64 rows,
                                                    int64 cols, int64 mapped_rows) {
-  constexpr int kBlocks = kBlocksPerThread<Config>;
-  constexpr ScaleLayout kLayout = Config::kLayout;
   __shared__ SharedArray<uint32, 64> scratch;
-
   wait_for_predecessor<Config>();
-  const int columns = static_cast<int>(cols / 16);
-  const int all_columns = static_cast<int>(padded_columns<kLayout>(columns));
-  const int64 count = row_map != nullptr ? mapped_rows : padded_rows<kLayout>(rows);
-  const int64 step = static_cast<int64>(gridDim.x) * blockDim.y;
-  int64 i = static_cast<int64>(blockIdx.x) * blockDim.y + threadIdx.y;
-  int chunk = 0;  // the CTA's, of its rows
+  // Grid y goes on where grid x ends.
+  const int64 cta = static_cast<int64>(blockIdx.y) * gridDim.x + blockIdx.x;
+  int64 i = cta * blockDim.y + threadIdx.y;
+  int chunk = 0;
   if constexpr (kIsCluster<Config>) {
-    const uint32 size = cluster_size();
-    i = static_cast<int64>(blockIdx.y) * (gridDim.x / size) + blockIdx.x / size;
-    chunk = static_cast<int>(cluster_rank() * blockDim.x) * kBlocks;
+    i = cta / cluster_size();
+    chunk = static_cast<int>(cluster_rank() * blockDim.x) * kBlocksPerThread<Config>;
     cluster_arrive_relaxed();
-  } else if constexpr (kHasOneRow<Config>) {
-    i += blockIdx.y * step;
   }
-#pragma unroll 1
-  for (; i < count; i = kHasOneRow<Config> ? count : i + step) {
-    TokenRow<Config> row{i, columns, all_columns};
-    if (row_map != nullptr) {
-      row.row = load(row_map + i);
-      if (row.row < 0 || row.row >= rows) {
-        continue;
-      }
-    }
-    if constexpr (kLayout != ScaleLayout::linear) {
-      if (row.row >= rows) {
-        row.store_padding(scales);
-        continue;
-      }
-    }
-
-    Words8 blocks[kBlocks];
-    uint32 maximum = 0;
-    int first = chunk + row.thread();
-#pragma unroll 1
-    do {
-      row.load_chunk(x, first, blocks);
-      maximum = max_u32(maximum, row_chunk_maximum<Config>(blocks));
-      first += kBlocks * row.threads();
-    } while (Config::kRow == RowHolding::looped && first < columns);
-    uint32 largest = cta_max_alternating(maximum, scratch, 0);
-    if constexpr (kIsCluster<Config>) {
-      largest = cluster_max(largest);
-      cluster_arrive_relaxed();  // no inbox is filled again
-    }
-
-    const float row_maximum = value_of_bits<Config::kInput>(largest);
-    const TokenScale scale = token_scale<Config>(row_maximum, global_scale_inverse);
-    const Nvfp4Factors<Config, true> factors(scale.encode, row_maximum);
-    if (chunk + threadIdx.x == 0) {
-      store(token_scales + row.row, scale.decode);
-    }
-    if constexpr (Config::kRow == RowHolding::looped) {
-      row.quantize_again(x, factors, codes, scales);
-    } else if constexpr (Config::kFourOverSix != FourOverSix::off) {
-      row.store_scales(scales, chunk + row.thread(),
-                       row.quantize_rolled(blocks, chunk + row.thread(), factors, codes));
-    } else {
-      row.store_scales(scales, chunk + row.thread(),
-                       row.quantize_chunk(blocks, chunk + row.thread(), factors, codes));
-    }
-    if (!kHasOneRow<Config> && i + step < count && row.threads() > 32) {
-      __syncthreads();  // the scratch is free again
-    }
+  if (i < (row_map != nullptr ? mapped_rows : padded_rows<Config::kLayout>(rows))) {
+    quantize_token_row<Config>(x, codes, scales, token_scales, row_map, global_scale_inverse, rows,
+                               cols, i, chunk, scratch);
   }
   if constexpr (kIsCluster<Config>) {
     cluster_wait();

@@ -179,7 +179,9 @@ int min_ctas(const KernelSpec& spec) {
   const auto four_over_six = spec.get("4over6");
   const bool short_scale = spec.get("scale") == "tensor" && spec.get("layout") == "linear" &&
                            !four_over_six.starts_with("mse");
-  return act == "clamped" || (four_over_six != "off" && !short_scale) ? 3 : 4;
+  const bool many_addresses = spec.target().major() >= 12 && spec.get("layout") != "linear" &&
+                              spec.get("scale") == "expert" && spec.get("round") == "unrounded";
+  return act == "clamped" || many_addresses || (four_over_six != "off" && !short_scale) ? 3 : 4;
 }
 
 // Rows that a thread takes one after another: the template has the same rule. Few where CTAs are few; more

@@ -121,12 +121,6 @@ int min_ctas(const KernelSpec& spec) {
   return fits && spec.index(kFourOverSix) == 0 ? 4 : 3;
 }
 
-// As in the template: its threads do not go on to another row.
-bool takes_one_row(const KernelSpec& spec) {
-  return spec.index(kRow) >= kCluster ||
-         (spec.index(kRow) == kRegisters2 && spec.index(kFourOverSix) != 0);
-}
-
 bool is_empty(const Args& args) {
   return args.rows == 0 || (args.row_map != nullptr && args.mapped_rows == 0);
 }
@@ -190,9 +184,7 @@ LaunchShape launch_shape(const KernelSpec& spec, const void* pointer, const Devi
   const std::int64_t groups = (count + rows_per_cta - 1) / rows_per_cta;
   const std::int64_t across = std::min(kMostGridX / shape.cluster, groups);
   shape.grid[0] = shape.cluster * static_cast<std::uint32_t>(across);
-  if (takes_one_row(spec)) {
-    shape.grid[1] = static_cast<std::uint32_t>((groups + across - 1) / across);
-  }
+  shape.grid[1] = static_cast<std::uint32_t>((groups + across - 1) / across);
   return shape;
 }
 

@@ -197,7 +197,7 @@ TEST_CASE("per token: the launch covers every row, padding included", "[per-toke
   CHECK(launch("row=cluster", args).cluster == 1);
   args.cols = 65536;
   args.rows = std::int64_t{1} << 31;
-  // One row a cluster or a CTA: what grid x has no room for goes on along y.
+  // A cluster's or CTA's rows are its only ones: what grid x has no room for goes on along y.
   CHECK(launch("row=cluster", args).grid[0] == 2147483644);
   CHECK(launch("row=cluster", args).grid[1] == 5);
   args.rows = 536870911;
@@ -208,8 +208,8 @@ TEST_CASE("per token: the launch covers every row, padding included", "[per-toke
   args.rows = 2147483648;
   CHECK(launch("row=looped", args).grid[0] == 2147483647);
   CHECK(launch("row=looped", args).grid[1] == 2);
-  CHECK(launch("row=registers", args).grid[1] == 1);
-  CHECK(launch("row=registers2", args).grid[1] == 1);
+  CHECK(launch("row=registers", args).grid[1] == 2);
+  CHECK(launch("row=registers2", args).grid[1] == 2);
   args.cols = 16384;
   CHECK(launch("row=registers2,4over6=mae448", args).grid[1] == 2);
   args.cols = 65536;
