@@ -271,11 +271,12 @@ FOURGE_INLINE void nvfp4_quantize_per_token_kernel(const void* x, uint8* codes, 
   __shared__ SharedArray<uint32, 64> scratch;
   wait_for_predecessor<Config>();
   // Grid y goes on where grid x ends.
-  const int64 cta = static_cast<int64>(blockIdx.y) * gridDim.x + blockIdx.x;
-  int64 i = cta * blockDim.y + threadIdx.y;
+  int64 i =
+      (static_cast<int64>(blockIdx.y) * gridDim.x + blockIdx.x) * blockDim.y + threadIdx.y;
   int chunk = 0;
   if constexpr (kIsCluster<Config>) {
-    i = cta / cluster_size();
+    const uint32 size = cluster_size();
+    i = static_cast<int64>(blockIdx.y) * (gridDim.x / size) + blockIdx.x / size;
     chunk = static_cast<int>(cluster_rank() * blockDim.x) * kBlocksPerThread<Config>;
     cluster_arrive_relaxed();
   }
