@@ -67,9 +67,15 @@ std::string refusal(const KernelSpec&) { return {}; }
 
 int block_threads(const KernelSpec&) { return jit::kRowLaunchThreads; }
 
-// At most 96 registers where the compiler stops at 80 and spills.
-int mxfp8_min_ctas(const KernelSpec& spec) {
-  const bool spills = spec.target().text() == "sm_86" && spec.get("layout") == "8x4";
+// Half a block a thread: 32 registers, so that a multiprocessor with room for 2048 threads has them all. With tpc=4
+// at most 96 where the compiler stops at 80 and spills.
+int min_ctas(const KernelSpec& spec) {
+  if (spec.index(kTokensPerCta) == 0) {
+    const int major = spec.target().major();
+    return major == 9 || major == 10 ? 16 : 0;
+  }
+  const bool spills = spec.target().text() == "sm_86" && spec.get("layout") == "8x4" &&
+                      spec.op().name == Mxfp8QuantizeArgs::kOp;
   return spills && spec.get("tpc") == "4" ? 5 : 0;
 }
 
@@ -102,7 +108,9 @@ LaunchShape launch_shape(const KernelSpec& spec, const void* pointer, const Devi
     return nothing;
   }
   const auto extent = jit::scale_extent(spec.index(kLayout), call.rows, call.padded_cols / kBlock);
-  return jit::row_launch(extent.columns, extent.rows, std::int64_t{1} << spec.index(kTokensPerCta));
+  // Of a single row a thread takes half a block, as the template says.
+  const std::int64_t units = extent.columns * (spec.index(kTokensPerCta) == 0 ? 2 : 1);
+  return jit::row_launch(units, extent.rows, std::int64_t{1} << spec.index(kTokensPerCta));
 }
 
 template <class Args>
@@ -135,7 +143,8 @@ const OpDefinition& mxfp4_quantize_op() {
       .refusal = refusal,
       .check_args = check_args<Mxfp4QuantizeArgs>,
       .launch_shape = launch_shape<Mxfp4QuantizeArgs>,
-      .regions = regions<Mxfp4QuantizeArgs>};
+      .regions = regions<Mxfp4QuantizeArgs>,
+      .min_ctas = min_ctas};
   return kOp;
 }
 
@@ -153,7 +162,7 @@ const OpDefinition& mxfp8_quantize_op() {
       .check_args = check_args<Mxfp8QuantizeArgs>,
       .launch_shape = launch_shape<Mxfp8QuantizeArgs>,
       .regions = regions<Mxfp8QuantizeArgs>,
-      .min_ctas = mxfp8_min_ctas};
+      .min_ctas = min_ctas};
   return kOp;
 }
 

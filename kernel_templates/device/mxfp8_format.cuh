@@ -1,4 +1,4 @@
-// A block of 32 elements to E4M3 codes and its UE8M0 scale.
+// A thread's part of a block of 32 elements to E4M3 codes, and the block's UE8M0 scale.
 #pragma once
 
 #include "device/block32.cuh"
@@ -6,16 +6,16 @@
 
 namespace fourge_device {
 
-template <class Config>
+template <class Config, int kLanes>
 struct Mxfp8Format {
-  static constexpr int kWords = 8;
+  static constexpr int kWords = 8 / kLanes;
 
-  static FOURGE_INLINE uint32 quantize(const Block32& block, uint32 (&codes)[kWords]) {
+  static FOURGE_INLINE uint32 quantize(const Block32<kLanes>& block, uint32 (&codes)[kWords]) {
     const Block32Scale scale = scale_of<Config>(block, 0.0022321429569274187f);  // RN(1/448)
 #pragma unroll
-    for (int i = 0; i < 2; ++i) {
+    for (int i = 0; i < block.kParts; ++i) {
       uint32 words[4];
-      encode_e4m3x16<Config, E4m3Nan::largest>(block.half[i], scale.o, words);
+      encode_e4m3x16<Config, E4m3Nan::largest>(block.part[i], scale.o, words);
 #pragma unroll
       for (int k = 0; k < 4; ++k) {
         codes[4 * i + k] = words[k];
