@@ -9,7 +9,7 @@ namespace fourge_device {
 template <class Config>
 FOURGE_INLINE void mxfp8_quantize_kernel(const void* x, uint8* data, uint8* scales, int64 rows,
                                          int64 cols, int64 padded_cols) {
-  quantize_mx_rows<Config, Mxfp8Format>(x, data, scales, rows, cols, padded_cols);
+  quantize_mx_rows<Config, Mxfp8Format<Config>>(x, data, scales, rows, cols, padded_cols);
 }
 
 }  // namespace fourge_device

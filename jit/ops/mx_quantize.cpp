@@ -67,15 +67,19 @@ std::string refusal(const KernelSpec&) { return {}; }
 
 int block_threads(const KernelSpec&) { return jit::kRowLaunchThreads; }
 
+// As the template says: MXFP8 of a single row.
+bool takes_half_blocks(const KernelSpec& spec) {
+  return spec.op().name == Mxfp8QuantizeArgs::kOp && spec.index(kTokensPerCta) == 0;
+}
+
 // Half a block a thread: 32 registers, so that a multiprocessor with room for 2048 threads has them all. With tpc=4
 // at most 96 where the compiler stops at 80 and spills.
-int min_ctas(const KernelSpec& spec) {
-  if (spec.index(kTokensPerCta) == 0) {
-    const int major = spec.target().major();
+int mxfp8_min_ctas(const KernelSpec& spec) {
+  const int major = spec.target().major();
+  if (takes_half_blocks(spec)) {
     return major == 9 || major == 10 ? 16 : 0;
   }
-  const bool spills = spec.target().text() == "sm_86" && spec.get("layout") == "8x4" &&
-                      spec.op().name == Mxfp8QuantizeArgs::kOp;
+  const bool spills = spec.target().text() == "sm_86" && spec.get("layout") == "8x4";
   return spills && spec.get("tpc") == "4" ? 5 : 0;
 }
 
@@ -108,8 +112,7 @@ LaunchShape launch_shape(const KernelSpec& spec, const void* pointer, const Devi
     return nothing;
   }
   const auto extent = jit::scale_extent(spec.index(kLayout), call.rows, call.padded_cols / kBlock);
-  // Of a single row a thread takes half a block, as the template says.
-  const std::int64_t units = extent.columns * (spec.index(kTokensPerCta) == 0 ? 2 : 1);
+  const std::int64_t units = extent.columns * (takes_half_blocks(spec) ? 2 : 1);
   return jit::row_launch(units, extent.rows, std::int64_t{1} << spec.index(kTokensPerCta));
 }
 
@@ -143,8 +146,7 @@ const OpDefinition& mxfp4_quantize_op() {
       .refusal = refusal,
       .check_args = check_args<Mxfp4QuantizeArgs>,
       .launch_shape = launch_shape<Mxfp4QuantizeArgs>,
-      .regions = regions<Mxfp4QuantizeArgs>,
-      .min_ctas = min_ctas};
+      .regions = regions<Mxfp4QuantizeArgs>};
   return kOp;
 }
 
@@ -162,7 +164,7 @@ const OpDefinition& mxfp8_quantize_op() {
       .check_args = check_args<Mxfp8QuantizeArgs>,
       .launch_shape = launch_shape<Mxfp8QuantizeArgs>,
       .regions = regions<Mxfp8QuantizeArgs>,
-      .min_ctas = min_ctas};
+      .min_ctas = mxfp8_min_ctas};
   return kOp;
 }
 

@@ -1,7 +1,7 @@
 // Rows of blocks of 32, for any element format.
 //
-// A CTA takes a group of kTokensPerCta rows at a time; a thread takes the same block column of each. Of a
-// single row it takes half a block: with half the registers, all of a call of a thousand rows is on its way at once.
+// A CTA takes a group of kTokensPerCta rows at a time; a thread takes the same block column of each, or half
+// a block: with half the registers, all of a call of a thousand rows is on its way at once.
 // Grid x runs over the columns, y strides over the groups. Tiled layouts have a multiple of
 // kTokensPerCta rows, so no group reaches past them.
 #pragma once
@@ -12,22 +12,17 @@
 
 namespace fourge_device {
 
-// Threads that share a block.
-template <class Config>
-inline constexpr int kMxLanes = Config::kTokensPerCta == 1 ? 2 : 1;
-
-// Format::kWords: 32-bit words that a thread's part of a quantized block has; Format::quantize(block, words)
-// fills them and returns the scale byte. A block of zeros gives zeros only, so columns from cols to padded_cols
+// Format::kLanes: threads that share a block; Format::kWords: 32-bit words that a thread's part of a quantized one
+// has; Format::quantize(block, words) fills them and returns the scale byte. A block of zeros gives zeros only, so columns from cols to padded_cols
 // need no case of their own.
-template <class Config, template <class, int> class Format>
+template <class Config, class Format>
 FOURGE_INLINE void quantize_mx_rows(const void* x, uint8* output, uint8* scales, int64 rows,
                                     int64 cols, int64 padded_cols) {
   constexpr int kRows = Config::kTokensPerCta;
   constexpr ScaleLayout kLayout = Config::kLayout;
   constexpr int64 kDistance = kRowDistance<kLayout>;
-  constexpr int kLanes = kMxLanes<Config>;
-  using Quantize = Format<Config, kLanes>;
-  constexpr int kWords = Quantize::kWords;
+  constexpr int kLanes = Format::kLanes;
+  constexpr int kWords = Format::kWords;
   const int64 parts = cols / 32 * kLanes;
   const int64 output_parts = padded_cols / 32 * kLanes;
   const int64 all_columns = padded_columns<kLayout>(padded_cols / 32);
@@ -57,7 +52,7 @@ FOURGE_INLINE void quantize_mx_rows(const void* x, uint8* output, uint8* scales,
       const int64 row = first + i * kDistance;
       if (part < output_parts && row < rows) {
         uint32 words[kWords];
-        scale_bytes |= Quantize::quantize(block[i], words) << (8 * i);
+        scale_bytes |= Format::quantize(block[i], words) << (8 * i);
         store_words(output + (row * output_parts + part) * (4 * kWords), words);
       }
     }

@@ -6,8 +6,9 @@
 
 namespace fourge_device {
 
-template <class Config, int kLanes>
+template <class Config>
 struct Mxfp8Format {
+  static constexpr int kLanes = Config::kTokensPerCta == 1 ? 2 : 1;
   static constexpr int kWords = 8 / kLanes;
 
   static FOURGE_INLINE uint32 quantize(const Block32<kLanes>& block, uint32 (&codes)[kWords]) {

@@ -1,13 +1,10 @@
-// Stores of several 32-bit words, 16 bytes at a time (8 of two words) and aligned to them.
+// Stores of several 32-bit words, 16 bytes at a time and aligned to them.
 #pragma once
 
 #include "device/global_memory.cuh"
 
 namespace fourge_device {
 
-FOURGE_INLINE void store_words(void* p, const uint32 (&w)[2]) {
-  store(static_cast<uint64*>(p), w[0] | (static_cast<uint64>(w[1]) << 32));
-}
 FOURGE_INLINE void store_words(void* p, const uint32 (&w)[4]) {
 #if defined(FOURGE_HOST_EXECUTION)
   fourge_host::check_global(p, 16, 16, 1);

@@ -134,7 +134,7 @@ TEST_CASE("MX: the launches cover all of the scales and stay within the grid's l
   fp4.rows = 70000;
   fp4.cols = 32 * 130;
   const auto tall = launch("mxfp4_quantize[layout=128x4,tpc=1]@sm_90a", fp4);
-  CHECK(tall.grid[0] == 3);  // half a block a thread
+  CHECK(tall.grid[0] == 2);
   CHECK(tall.block[0] == 128);
   CHECK(tall.grid[1] == 65535);
   Mxfp8 fp8 = mxfp8_args();
@@ -143,6 +143,9 @@ TEST_CASE("MX: the launches cover all of the scales and stay within the grid's l
   CHECK(small.block[0] == 32);
   CHECK(small.grid[1] == 32);
   CHECK(launch("mxfp8_quantize[layout=linear,tpc=2]@sm_90a", fp8).grid[1] == 3);
+  fp8.padded_cols = fp8.cols = 32 * 130;
+  CHECK(launch("mxfp8_quantize[layout=linear,tpc=2]@sm_90a", fp8).grid[0] == 2);
+  CHECK(launch("mxfp8_quantize[layout=linear,tpc=1]@sm_90a", fp8).grid[0] == 3);  // half blocks
   fp8.rows = 0;
   CHECK(launch("mxfp8_quantize@sm_90a", fp8).empty);
 }
