@@ -146,19 +146,20 @@ FOURGE_INLINE void swiglu_guarded(uint32 row, const float (&o)[16 * kChunks], fl
   const float below = fma_rn(middle, -off, middle);
   const float above = fma_rn(middle, off, middle);
   uint32 codes[kWords];
-  uint32 differing[kWords];
+  uint32 lower[kWords];
   uint32 largest_ones[kWords];
   uint32 any_differs = 0;
 #pragma unroll
   for (int k = 0; k < kWords; ++k) {
     const float* v = o + 4 * k;
-    differing[k] = encode_e4m3x4<Config>(mul_rn(v[0], below), mul_rn(v[1], below),
-                                         mul_rn(v[2], below), mul_rn(v[3], below));
+    lower[k] = encode_e4m3x4<Config>(mul_rn(v[0], below), mul_rn(v[1], below), mul_rn(v[2], below),
+                                     mul_rn(v[3], below));
     codes[k] = encode_e4m3x4<Config>(mul_rn(v[0], above), mul_rn(v[1], above), mul_rn(v[2], above),
                                      mul_rn(v[3], above));
-    differing[k] ^= codes[k];
-    any_differs |= differing[k];
-    largest_ones[k] = (codes[k] & 0x7F7F7F7Fu) + 0x02020202u;
+    any_differs |= lower[k] ^ codes[k];
+    // Bit 7 changes where the others are 126 at least. A carry from the byte below may add
+    // another element, which costs its time only; codes are at most 126, so it takes none out.
+    largest_ones[k] = (codes[k] + 0x02020202u) ^ codes[k];
   }
   uint32 set = is_there ? swiglu_set(largest_ones) : 0;
   float largest = 0.0f;
@@ -174,13 +175,14 @@ FOURGE_INLINE void swiglu_guarded(uint32 row, const float (&o)[16 * kChunks], fl
   }
   store_swiglu(row, codes, scale, place);
   if (unlikely(any_differs != 0)) {
+    // Codes that differ are neighbours, so their lowest bits do.
+    set = 0;
 #pragma unroll
     for (int k = 0; k < kWords; ++k) {
-      differing[k] |= (differing[k] & 0x7F7F7F7Fu) + 0x7F7F7F7Fu;
+      set += ((lower[k] ^ codes[k]) & 0x01010101u) << (7 - k);
     }
     const AnyDivisor divisor(scale);
     uint8* const y = advance(place.y, row, place.cols);
-    set = swiglu_set(differing);
 #pragma unroll 1
     while (set != 0) {
       const uint32 element = take_from(set);
@@ -208,7 +210,7 @@ FOURGE_INLINE void swiglu_row(uint32 row, const SwigluStages<kChunks>& stages, u
       }
     }
     const float near_max = swiglu_max<4 * kChunks>(o);
-    if (__all_sync(0xFFFFFFFFu, near.holds(near_max) || row >= place.stride)) {
+    if (__all_sync(0xFFFFFFFFu, near.holds(near_max) | (row >= place.stride))) {
       swiglu_guarded<Config, kChunks>(row, o, near_max, near, stages.codes + at, place);
       return;
     }

@@ -49,16 +49,13 @@ struct NearSwiglu {
   // except where both are less than a 2^-20th of the maximum's last place: nothing that matters may
   // be subnormal, in either arithmetic.
   FOURGE_INLINE bool holds(float near_max) const {
-    const auto within = [](float v, int low, int high) {  // 2^low <= |v| < 2^high
-      const uint32 bits = float_bits(absolute(v));
-      return bits - (static_cast<uint32>(low + 127) << 23) < static_cast<uint32>(high - low) << 23;
-    };
-    bool linear_fits = within(linear_scale, -30, 60);
+    // 2^-30 <= |v| < 2^30, all without a branch.
+    const auto within = [](float v) { return float_bits(v) * 2 - (97u << 24) < 60u << 24; };
+    bool all = within(linear_scale) & within(near_max);
     if constexpr (Config::kForm == SwigluForm::clamped) {
-      linear_fits = linear_fits && absolute(factors.beta) < 1e18f;
+      all = all & (absolute(factors.beta) < 1e18f);
     }
-    return linear_fits && within(near_max, -30, 60) && absolute(gate_scale) >= 9.3132257e-10f &&
-           largest_t <= kBoundedSwish;
+    return all & (absolute(gate_scale) >= 9.3132257e-10f) & (largest_t <= kBoundedSwish);
   }
   // As a part of the quotient of a value and the maximum, with all roundings until it is a code. In units of
   // 2^-24: three roundings of z, times ln 2, make at most 3.1 |t| of the exponential, which has 2 units in

@@ -18,7 +18,7 @@ inline constexpr int kSwigluChunks = Config::kTokensPerCta == 1 ? 1 : 2;
 // Where a thread finds its columns of a row, and what all rows share.
 struct SwigluPlace {
   const uint8* linear;  // of row 0
-  const uint8* gate;
+  int64 to_gate;        // from there
   const float* scales;  // of the linear half for even lanes, of the gate for odd ones
   uint8* y;
   float* y_scales;
@@ -55,7 +55,7 @@ FOURGE_INLINE void ask_for_row(uint32 row, const SwigluPlace& place,
   // One that is not there gets another's numbers, and nothing comes of them.
   row = row < place.capacity ? row : place.capacity - 1;
   const uint8* const linear = advance(place.linear, row, place.row_bytes);
-  const uint8* const gate = advance(place.gate, row, place.row_bytes);
+  const uint8* const gate = linear + place.to_gate;
   const SharedAddress codes = stages.codes + at;
 #pragma unroll
   for (uint32 i = 0; i < kChunks; ++i) {
@@ -127,7 +127,7 @@ FOURGE_INLINE SwigluPlace swiglu_place(uint32 unit, const uint8* x, const float*
   place.cols = static_cast<uint32>(cols);
   place.row_bytes = kept(2 * place.cols);
   place.linear = kept(x + (kGateFirst ? place.cols + column : column));
-  place.gate = kept(x + (kGateFirst ? column : place.cols + column));
+  place.to_gate = kGateFirst ? -cols : cols;
   place.y = kept(y + column);
   place.capacity = static_cast<uint32>(capacity);
   place.stride = stride;
