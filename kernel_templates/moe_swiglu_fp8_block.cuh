@@ -139,7 +139,6 @@ FOURGE_INLINE void swiglu_guarded(uint32 row, const float (&o)[16 * kChunks], fl
                                   const NearSwiglu<Config>& near, SharedAddress codes_at,
                                   const SwigluPlace& place) {
   constexpr int kWords = 4 * kChunks;
-  const bool is_there = row < place.stride;
   const float off = near.off();
   const float middle = float_from_bits(
       float_bits(rcp_approx(mul_rn(near_max, 0.0022321429569274187f))) ^ near.sign());
@@ -161,34 +160,45 @@ FOURGE_INLINE void swiglu_guarded(uint32 row, const float (&o)[16 * kChunks], fl
     // another element, which costs its time only; codes are at most 126, so it takes none out.
     largest_ones[k] = (codes[k] + 0x02020202u) ^ codes[k];
   }
-  uint32 set = is_there ? swiglu_set(largest_ones) : 0;
-  float largest = 0.0f;
+  uint32 differing = 0;
+  if (unlikely(any_differs != 0)) {
+    // Such codes are neighbours, so their lowest bits differ.
+#pragma unroll
+    for (int k = 0; k < kWords; ++k) {
+      differing += ((lower[k] ^ codes[k]) & 0x01010101u) << (7 - k);
+    }
+  }
+  // Every lane computes one element, so that this takes the time of one: one that differs, else one that may be the
+  // largest, else any, which does no harm.
+  uint32 left = swiglu_set(largest_ones);
+  uint32 chosen = differing != 0 ? differing : left | 1u << (8 - kWords);
+  const uint32 first = take_from(chosen);
+  const float value = swiglu_element<Config, kChunks>(first, codes_at, near);
+  float largest = max_num(absolute(value), 0.0f);
+  left &= ~(0x80000000u >> first);
 #pragma unroll 1
-  while (set != 0) {
-    largest =
-        max_num(largest, absolute(swiglu_element<Config, kChunks>(take_from(set), codes_at, near)));
+  while (left != 0) {
+    largest = max_num(largest,
+                      absolute(swiglu_element<Config, kChunks>(take_from(left), codes_at, near)));
   }
   const float scale =
       divide_by_constant(swiglu_block_max<kWords>(largest), 448.0f, 0.0022321429569274187f);
-  if (!is_there) {
+  if (row >= place.stride) {
     return;
   }
   store_swiglu(row, codes, scale, place);
-  if (unlikely(any_differs != 0)) {
-    // Codes that differ are neighbours, so their lowest bits do.
-    set = 0;
-#pragma unroll
-    for (int k = 0; k < kWords; ++k) {
-      set += ((lower[k] ^ codes[k]) & 0x01010101u) << (7 - k);
-    }
+  if (unlikely(differing != 0)) {
     const AnyDivisor divisor(scale);
     uint8* const y = advance(place.y, row, place.cols);
+    const auto encode = [&](uint32 element, float exact) {
+      store(y + swiglu_offset<64>(element),
+            static_cast<uint8>(encode_e4m3<Config>(divisor.divide(exact))));
+    };
+    encode(first, value);
 #pragma unroll 1
-    while (set != 0) {
-      const uint32 element = take_from(set);
-      const float quotient =
-          divisor.divide(swiglu_element<Config, kChunks>(element, codes_at, near));
-      store(y + swiglu_offset<64>(element), static_cast<uint8>(encode_e4m3<Config>(quotient)));
+    while (chosen != 0) {
+      const uint32 element = take_from(chosen);
+      encode(element, swiglu_element<Config, kChunks>(element, codes_at, near));
     }
   }
 }
