@@ -2,7 +2,7 @@
 //
 // A thread takes 32 columns of a row (16 with kTokensPerCta = 1, for calls so small that latency counts), the
 // four or eight threads of a block of 128 are neighbours, and a CTA takes as many rows side by side as
-// fit. Grid x runs over the columns of wide rows, y over the entries of the row map. With kTokensPerCta = 4 most CTAs
+// fit. Grid x runs over the columns of wide rows, y and z over the entries of the row map. With kTokensPerCta = 4 most CTAs
 // take four rounds of rows, the next one on its way to shared memory while one is worked on. The hardware hands
 // out CTAs as others end: a grid of as many as run at a time ends raggedly. No barrier of the CTA. All lanes of a
 // warp stay together; those without a row only do not store.
@@ -294,39 +294,35 @@ FOURGE_INLINE void moe_swiglu_fp8_block_kernel(const uint8* x, const float* x_sc
   const SwigluFactors factors{limit, alpha, beta};
   const int* const map_end = row_map + (kInverse ? capacity : tokens * top_k);
 
-  // The CTA's first round, and how many runs lie between two of its own.
-  const uint32 runs = kRun == 1 ? gridDim.y : swiglu_runs(gridDim.y);
-  const bool is_run = blockIdx.y < runs;
-  const uint32 round = is_run ? blockIdx.y * kRun + (gridDim.y - runs) : blockIdx.y - runs;
+  // Where y is not enough, z goes on, and every CTA takes a run.
+  const uint32 cta = blockIdx.z * gridDim.y + blockIdx.y;
+  const uint32 ctas = gridDim.z * gridDim.y;
+  const uint32 runs = kRun == 1 || gridDim.z > 1 ? ctas : swiglu_runs(ctas);
+  const bool is_run = cta < runs;
+  const uint32 round = is_run ? cta * kRun + (ctas - runs) : cta - runs;
+  const int* const of_cta = row_map + static_cast<int64>(round) * blockDim.y;
+  const int* const entry = of_cta + (threadIdx.x % kRun * blockDim.y + threadIdx.y);
 
   wait_for_predecessor<Config>();
-  for (const int* of_cta = row_map + static_cast<int64>(round) * blockDim.y;;
-       of_cta += static_cast<int64>(runs) * (kRun * blockDim.y)) {
-    const int* const entry = of_cta + (threadIdx.x % kRun * blockDim.y + threadIdx.y);
-    // Both before either is used.
-    const int mapped = load(entry < map_end ? entry : row_map);
-    const int given = load(padded_rows);
-    const uint32 rows = swiglu_row_of<Config>(mapped, row_map, entry, active ? map_end : row_map);
-    const uint32 stride = given >= 0 && given <= capacity ? static_cast<uint32>(given) : 0;
-    if (of_cta >= (kInverse ? row_map + stride : map_end)) {
-      return;
-    }
-    if (__any_sync(0xFFFFFFFFu, rows < static_cast<uint32>(capacity))) {
-      const SwigluPlace place =
-          swiglu_place<Config>(kept(unit), x, x_scales, y, y_scales, cols, capacity, stride);
-      if constexpr (kRun > 1) {
-        swiglu_run<Config>(rows, is_run ? kRun : 1, stages, factors, place);
-      } else {
-        ask_for_row(rows, place, stages, 0);
-        end_copy_group();
-        wait_for_copies<0>();
-        __syncwarp();
-        swiglu_row<Config>(rows, stages, 0, factors, place);
-      }
-    }
-    if (!is_run) {
-      return;
-    }
+  // Both before either is used.
+  const int mapped = load(entry < map_end ? entry : row_map);
+  const int given = load(padded_rows);
+  const uint32 rows = swiglu_row_of<Config>(mapped, row_map, entry, active ? map_end : row_map);
+  const uint32 stride = given >= 0 && given <= capacity ? static_cast<uint32>(given) : 0;
+  if (of_cta >= (kInverse ? row_map + stride : map_end) ||
+      !__any_sync(0xFFFFFFFFu, rows < static_cast<uint32>(capacity))) {
+    return;
+  }
+  const SwigluPlace place =
+      swiglu_place<Config>(kept(unit), x, x_scales, y, y_scales, cols, capacity, stride);
+  if constexpr (kRun > 1) {
+    swiglu_run<Config>(rows, is_run ? kRun : 1, stages, factors, place);
+  } else {
+    ask_for_row(rows, place, stages, 0);
+    end_copy_group();
+    wait_for_copies<0>();
+    __syncwarp();
+    swiglu_row<Config>(rows, stages, 0, factors, place);
   }
 }
 

@@ -139,10 +139,13 @@ int min_ctas(const KernelSpec& spec) {
   return ctas[spec.index(kTokensPerCta)];
 }
 
+constexpr std::int64_t kMostGridY = 65535;
+// With tpc=4, rounds in a run.
+constexpr std::int64_t kRun = 4;
+
 // With tpc=4: the fewest CTAs in y that take all rounds. Some take runs of kRun rounds, a fifth of few CTAs and
 // all but kShort of many, and the others a round each. The template counts the same way.
 std::int64_t ctas_for_runs(std::int64_t rounds) {
-  constexpr std::int64_t kRun = 4;
   constexpr std::int64_t kShort = 1024;
   const auto taken = [](std::int64_t ctas) {
     const std::int64_t of_many = std::min(2 * ctas - 4608, ctas - kShort);
@@ -166,11 +169,18 @@ LaunchShape launch_shape(const KernelSpec& spec, const void* pointer, const Devi
   }
   const SwigluBlock block = swiglu_block(args.cols, spec.index(kTokensPerCta) == 0 ? 8 : 4);
   const std::int64_t rounds = (entries(spec, args) + block.rows - 1) / block.rows;
-  const std::int64_t ctas = spec.index(kTokensPerCta) == 2 ? ctas_for_runs(rounds) : rounds;
+  const bool runs = spec.index(kTokensPerCta) == 2;
+  std::int64_t ctas = runs ? ctas_for_runs(rounds) : rounds;
+  if (ctas > kMostGridY) {
+    // What y has no room for goes on along z, and all take runs: the template tells by z.
+    ctas = runs ? (rounds + kRun - 1) / kRun : rounds;
+    shape.grid[2] = static_cast<std::uint32_t>(
+        std::max((ctas + kMostGridY - 1) / kMostGridY, std::int64_t{runs ? 2 : 1}));
+  }
   shape.block[0] = static_cast<std::uint32_t>(block.width);
   shape.block[1] = static_cast<std::uint32_t>(block.rows);
   shape.grid[0] = static_cast<std::uint32_t>(block.columns);
-  shape.grid[1] = static_cast<std::uint32_t>(std::min(ctas, std::int64_t{65535}));
+  shape.grid[1] = static_cast<std::uint32_t>((ctas + shape.grid[2] - 1) / shape.grid[2]);
   return shape;
 }
 

@@ -123,14 +123,28 @@ TEST_CASE("block-FP8 SwiGLU: the launch stays within the grid's limits", "[moe]"
   CHECK(launch("moe_swiglu_fp8_block[tpc=2]@sm_90a", args).grid[1] == 8);
   CHECK(launch("moe_swiglu_fp8_block[rows=inverse,tpc=1]@sm_90a", args).grid[1] == 40);
   args.tokens = 1'000'000;
-  for (const char* spec :
-       {"moe_swiglu_fp8_block[tpc=1]@sm_90a", "moe_swiglu_fp8_block[tpc=2]@sm_90a",
-        "moe_swiglu_fp8_block[tpc=4]@sm_90a"}) {
-    CAPTURE(spec);
-    const auto shape = launch(spec, args);
-    CHECK(shape.grid[1] == 65535);
-    CHECK(shape.grid[2] == 1);
+  // Rounds of one row, of two, and runs of four rounds of two.
+  struct Grid {
+    const char* spec;
+    std::uint32_t ctas;
+    std::uint32_t z;
+  };
+  for (const Grid& grid : {Grid{"moe_swiglu_fp8_block[tpc=1]@sm_90a", 3'000'000, 46},
+                           Grid{"moe_swiglu_fp8_block[tpc=2]@sm_90a", 1'500'000, 23},
+                           Grid{"moe_swiglu_fp8_block[tpc=4]@sm_90a", 375'000, 6}}) {
+    CAPTURE(grid.spec);
+    const auto shape = launch(grid.spec, args);
+    CHECK(shape.grid[1] <= 65535);
+    CHECK(shape.grid[2] == grid.z);
+    CHECK(shape.grid[1] * shape.grid[2] >= grid.ctas);
+    CHECK((shape.grid[1] - 1) * shape.grid[2] < grid.ctas);
   }
+  // Just too many for runs and single rounds: z says that all are runs.
+  args.tokens = 86'000;
+  CHECK(launch("moe_swiglu_fp8_block[tpc=4]@sm_90a", args).grid[2] == 1);
+  args.tokens = 173'000;
+  CHECK(launch("moe_swiglu_fp8_block[tpc=4]@sm_90a", args).grid[1] == 32438);
+  CHECK(launch("moe_swiglu_fp8_block[tpc=4]@sm_90a", args).grid[2] == 2);
   args.cols = std::int64_t{1} << 29;
   args.tokens = 1;
   args.capacity = 1;
