@@ -128,14 +128,16 @@ SwigluBlock swiglu_block(std::int64_t cols, std::int64_t lanes) {
   }
 }
 
-// As few registers as keep everything out of memory: 56, 64 and 64. Conversions without the instruction need
-// more, and with a maximum of three operands the plain form a few.
+// As few registers as keep everything out of memory: 40, 64 and 64. Conversions without the instruction need
+// more, and with a maximum of three operands the plain form a few, most of all on sm_120 and its like.
 int min_ctas(const KernelSpec& spec) {
-  constexpr int kOfCvt[] = {9, 8, 8};
+  constexpr int kOfCvt[] = {12, 8, 8};
   constexpr int kOfMax3[] = {9, 8, 7};
+  constexpr int kOf12[] = {9, 8, 6};
   constexpr int kOfOlder[] = {8, 5, 4};
   const auto& has = spec.target().features();
-  const int* const ctas = !has.cvt_e4m3 ? kOfOlder : has.max3_f32 ? kOfMax3 : kOfCvt;
+  const int* const newer = spec.target().major() >= 12 ? kOf12 : kOfMax3;
+  const int* const ctas = !has.cvt_e4m3 ? kOfOlder : has.max3_f32 ? newer : kOfCvt;
   return ctas[spec.index(kTokensPerCta)];
 }
 
