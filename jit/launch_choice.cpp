@@ -42,8 +42,7 @@ constexpr Rule kRules[] = {{"nvfp4_quantize", "linear", "", false, {"1", "1", "2
                            {"nvfp4_quantize", "linear", "", true, {"1", "2", "2", "4"}},
                            {"nvfp4_quantize", "", "", true, {"1", "2", "4", "4"}},
                            {"mxfp4_quantize", "", "", false, {"1", "1", "1", "2"}},
-                           {"mxfp8_quantize", "linear", "", false, {"1", "1", "1", "1"}},
-                           {"mxfp8_quantize", "", "", false, {"1", "2", "4", "4"}}};
+                           {"mxfp8_quantize", "", "", false, {"1", "1", "1", "1"}}};
 
 // The value of an axis; empty if the op has none of that name.
 std::string_view value_of(const KernelSpec& spec, std::string_view axis) {

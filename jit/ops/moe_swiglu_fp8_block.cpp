@@ -229,7 +229,7 @@ int swiglu_tokens_per_cta(std::int64_t tokens, std::int64_t top_k, std::int64_t 
   if (ctas > std::int64_t{32} * multiprocessors) {
     return 4;
   }
-  return ctas > std::int64_t{4} * multiprocessors ? 2 : 1;
+  return ctas > std::int64_t{10} * multiprocessors ? 2 : 1;
 }
 
 }  // namespace moe

@@ -220,6 +220,8 @@ std::int64_t nvfp4_per_token_most_columns(const KernelSpec& spec) {
 std::string_view nvfp4_per_token_row(std::int64_t rows, std::int64_t cols, std::string_view layout,
                                      bool four_over_six, const Target& target,
                                      const DeviceFacts& device) {
+  // With 4over6, of a longer one with two blocks a thread a multiprocessor holds only one.
+  constexpr std::int64_t kWideRow = 12288;
   const std::int64_t per_multiprocessor = rows / std::max(device.multiprocessors, 1);
   const auto holds = [&](RowIndex row) {
     return cols <= most_columns(kHoldings[row], layout, four_over_six);
@@ -227,7 +229,7 @@ std::string_view nvfp4_per_token_row(std::int64_t rows, std::int64_t cols, std::
   RowIndex row = kLooped;
   if (per_multiprocessor < 2 && holds(kRegisters1)) {
     row = kRegisters1;
-  } else if ((four_over_six || per_multiprocessor < 12) && holds(kRegisters2)) {
+  } else if ((four_over_six ? cols <= kWideRow : per_multiprocessor < 12) && holds(kRegisters2)) {
     row = kRegisters2;
   } else if (holds(kRegisters)) {
     row = kRegisters;

@@ -188,7 +188,7 @@ TEST_CASE("block-FP8 SwiGLU: tokens per CTA by the device's size", "[moe]") {
     std::int64_t last_2;
   };
   for (const Row& row :
-       {Row{78, 39, 312}, Row{108, 54, 432}, Row{132, 66, 528}, Row{148, 74, 592}}) {
+       {Row{78, 97, 312}, Row{108, 135, 432}, Row{132, 165, 528}, Row{148, 185, 592}}) {
     CAPTURE(row.multiprocessors);
     const auto choice = [&row](std::int64_t tokens) {
       return swiglu_tokens_per_cta(tokens, 8, 2048, row.multiprocessors);
@@ -202,8 +202,8 @@ TEST_CASE("block-FP8 SwiGLU: tokens per CTA by the device's size", "[moe]") {
     CHECK(choice(std::int64_t{1} << 40) == 4);
   }
   // Columns count in CTAs: 2049 and 4096 need two.
-  CHECK(swiglu_tokens_per_cta(66, 8, 128, 132) == 1);
-  CHECK(swiglu_tokens_per_cta(66, 8, 2176, 132) == 2);
-  CHECK(swiglu_tokens_per_cta(33, 8, 4096, 132) == 1);
-  CHECK(swiglu_tokens_per_cta(34, 8, 4096, 132) == 2);
+  CHECK(swiglu_tokens_per_cta(165, 8, 128, 132) == 1);
+  CHECK(swiglu_tokens_per_cta(165, 8, 2176, 132) == 2);
+  CHECK(swiglu_tokens_per_cta(82, 8, 4096, 132) == 1);
+  CHECK(swiglu_tokens_per_cta(83, 8, 4096, 132) == 2);
 }

@@ -73,7 +73,7 @@ namespace moe {
 
 // The value of axis tpc, 1, 2 or 4, for a call of moe_swiglu_fp8_block on a device with that many
 // multiprocessors (DeviceInfo of the device in use, not of device 0). With C = tokens * top_k for each
-// 2048 columns or part of them: 4 if C > 32 * multiprocessors, 2 if C > 4 * multiprocessors, otherwise 1. Sizes are
+// 2048 columns or part of them: 4 if C > 32 * multiprocessors, 2 if C > 10 * multiprocessors, otherwise 1. Sizes are
 // as in a legal call; multiprocessors > 0.
 FOURGE_API int swiglu_tokens_per_cta(std::int64_t tokens, std::int64_t top_k, std::int64_t cols,
                                      int multiprocessors);
