@@ -2,15 +2,15 @@
 //
 // A thread takes kTokensPerCta blocks, whose loads are independent of one another. Linear block scales
 // with one scale for the tensor: neither rows nor batches matter; the blocks are blockDim.x apart in memory
-// and grid x (and y, beyond 2^30 CTAs) covers all. Otherwise they are one block column of a group of rows: grid x runs over the
-// columns, y over the groups, z over the batches. Tiled layouts have a multiple of kTokensPerCta rows, so
-// no group reaches past them.
+// and grid x (and y, beyond 2^30 CTAs) covers all. Otherwise they are one block column of a group of rows, as RowThreads says: grid x runs
+// over the columns, y over the groups, z over the batches.
 //
 // x is on its way before the global scale is loaded.
 #pragma once
 
 #include "device/global_memory.cuh"
 #include "device/nvfp4_e4m3_block.cuh"
+#include "device/row_threads.cuh"
 #include "device/scale_layout.cuh"
 
 namespace fourge_device {
@@ -69,7 +69,7 @@ FOURGE_INLINE void store_codes(uint8* codes, int64 index, const Nvfp4Block& bloc
         block.codes[0] | (static_cast<uint64>(block.codes[1]) << 32));
 }
 
-constexpr int kThreads = 64;  // in a CTA
+constexpr uint32 kThreads = 64;  // in a CTA
 
 // A thread's blocks, one after another: first_block + i * distance, while exists(i). With 4over6 there is
 // much code for a block, so one copy of it, with the next block on its way. Returns the scales, the i-th in
@@ -151,19 +151,20 @@ FOURGE_INLINE void nvfp4_quantize_rows(const void* x, uint8* codes, uint8* scale
                                        int64 rows, int64 cols, int64 batches) {
   constexpr int kRows = Config::kTokensPerCta;
   constexpr ScaleLayout kLayout = Config::kLayout;
-  constexpr int kDistance = static_cast<int>(kRowDistance<kLayout>);
+  using Threads = RowThreads<kLayout, kRows, kThreads>;
+  constexpr int kDistance = Threads::kDistance;
   const uint32 columns = static_cast<uint32>(cols >> 4);
   const uint32 all_columns = static_cast<uint32>(padded_columns<kLayout>(columns));
   uint32 chunk = blockIdx.x;
-  int64 first = first_row_of_group<kLayout, kRows>(blockIdx.y);  // in its batch
-  int64 first_of_all = first;                                    // among x's rows
-  int64 first_scales = first;                                    // among the scales' rows
+  const int64 all_rows = padded_rows<kLayout>(rows);
+  int64 first = Threads::first_row(blockIdx.y);  // in its batch
+  int64 first_of_all = first;                    // among x's rows
+  int64 first_scales = first;                    // among the scales' rows
   if (unlikely(gridDim.z > 1)) {
     // Batches, or more groups than y has: slices of gridDim.y groups.
-    const int64 all_rows = padded_rows<kLayout>(rows);
-    const uint32 slice_rows = gridDim.y * kRows;
+    const uint32 slice_rows = gridDim.y * Threads::kGroupRows;
     const uint32 slices = static_cast<uint32>((all_rows + slice_rows - 1) / slice_rows);
-    const uint32 chunks = (all_columns + (kThreads - 1)) / kThreads;
+    const uint32 chunks = (all_columns + (Threads::kColumns - 1)) / Threads::kColumns;
     const uint32 round = chunk / chunks;
     chunk -= round * chunks;
     const uint32 slice = round * gridDim.z + blockIdx.z;
@@ -175,12 +176,12 @@ FOURGE_INLINE void nvfp4_quantize_rows(const void* x, uint8* codes, uint8* scale
     first_of_all = first + batch * rows;
     first_scales = first + batch * all_rows;
   }
-  const uint32 column = chunk * kThreads + threadIdx.x;
+  const uint32 column = chunk * Threads::kColumns + Threads::column();
   if (column >= all_columns) {
     return;
   }
   const int64 rows_left = column < columns ? rows - first : 0;
-  const ScalePlace<kLayout, kRows> place(scales, first_scales, column, all_columns);
+  scales += scale_offset<kLayout>(first_scales, column, all_columns);
   const int64 first_block = first_of_all * columns + column;
   const auto at = [&](int i) {
     return first_block + i * (kDistance * static_cast<int64>(columns));
@@ -194,7 +195,7 @@ FOURGE_INLINE void nvfp4_quantize_rows(const void* x, uint8* codes, uint8* scale
         return factors.of_row(row < rows ? row : rows - 1);
       },
       exists, [&](int i, const Nvfp4Block& block) { store_codes(codes, at(i), block); });
-  place.store_bytes(scale_bytes, rows - first);
+  Threads::store_scales(scales, scale_bytes, all_rows - first, all_columns);
 }
 
 template <class Config>

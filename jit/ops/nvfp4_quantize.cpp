@@ -157,11 +157,15 @@ LaunchShape launch_shape(const KernelSpec& spec, const void* pointer, const Devi
     return shape;
   }
   const auto extent = jit::scale_extent(spec.index(kLayout), args.rows, args.cols / kBlock);
-  const std::int64_t groups = (extent.rows + tpc - 1) / tpc;
+  // As RowThreads in the templates: with tiled scales a warp takes four columns of eight rows.
+  const bool tiled = spec.index(kLayout) != 0;
+  const std::int64_t group_rows = tiled ? 8 * tpc : tpc;
+  const std::int64_t across = tiled ? kThreads / 8 : kThreads;
+  const std::int64_t groups = (extent.rows + group_rows - 1) / group_rows;
   const std::int64_t in_y = std::min(kMostGroups, groups);
   const std::int64_t slices = (groups + in_y - 1) / in_y * args.batches;
   const std::int64_t in_z = std::min(kMostGridZ, slices);
-  const std::int64_t chunks = (extent.columns + kThreads - 1) / kThreads;
+  const std::int64_t chunks = (extent.columns + across - 1) / across;
   shape.block[0] = kThreads;
   shape.grid[0] = grid_x(spec, chunks * ((slices + in_z - 1) / in_z));
   shape.grid[1] = static_cast<std::uint32_t>(in_y);
