@@ -2,8 +2,9 @@
 //
 // A thread takes kTokensPerCta blocks, whose loads are independent of one another. Linear block scales
 // with one scale for the tensor: neither rows nor batches matter; the blocks are blockDim.x apart in memory
-// and grid x (and y, beyond 2^30 CTAs) covers all. Otherwise they are one block column of a group of rows, as RowThreads says: grid x runs
-// over the columns, y over the groups, z over the batches.
+// and grid x (and y, beyond 2^30 CTAs) covers all. Otherwise they are one block column of a group of rows: grid x runs over the
+// columns, y over the groups, z over the batches. Tiled layouts have a multiple of kTokensPerCta rows, so
+// no group reaches past them.
 //
 // x is on its way before the global scale is loaded.
 #pragma once
@@ -145,23 +146,38 @@ FOURGE_INLINE void nvfp4_quantize_flat(const void* x, uint8* codes, uint8* scale
       });
 }
 
+// The launch rule has the same.
+template <class Config>
+inline constexpr bool kByTiles = Config::kLayout != ScaleLayout::linear &&
+                                 Config::kTokensPerCta == 1 &&
+                                 Config::kFourOverSix == FourOverSix::off;
+template <class Config, bool kTiles>
+struct ThreadsFor {
+  using Type = RowThreads<Config::kLayout, Config::kTokensPerCta, kThreads>;
+};
+template <class Config>
+struct ThreadsFor<Config, true> {
+  using Type = TileThreads<Config::kLayout, kThreads>;
+};
+template <class Config>
+using ThreadsOf = typename ThreadsFor<Config, kByTiles<Config>>::Type;
+
 template <class Config>
 FOURGE_INLINE void nvfp4_quantize_rows(const void* x, uint8* codes, uint8* scales,
                                        const float* global_scale, float global_scale_value,
                                        int64 rows, int64 cols, int64 batches) {
-  constexpr int kRows = Config::kTokensPerCta;
   constexpr ScaleLayout kLayout = Config::kLayout;
-  using Threads = RowThreads<kLayout, kRows, kThreads>;
+  using Threads = ThreadsOf<Config>;
   constexpr int kDistance = Threads::kDistance;
   const uint32 columns = static_cast<uint32>(cols >> 4);
   const uint32 all_columns = static_cast<uint32>(padded_columns<kLayout>(columns));
   uint32 chunk = blockIdx.x;
-  const int64 all_rows = padded_rows<kLayout>(rows);
   int64 first = Threads::first_row(blockIdx.y);  // in its batch
   int64 first_of_all = first;                    // among x's rows
   int64 first_scales = first;                    // among the scales' rows
   if (unlikely(gridDim.z > 1)) {
     // Batches, or more groups than y has: slices of gridDim.y groups.
+    const int64 all_rows = padded_rows<kLayout>(rows);
     const uint32 slice_rows = gridDim.y * Threads::kGroupRows;
     const uint32 slices = static_cast<uint32>((all_rows + slice_rows - 1) / slice_rows);
     const uint32 chunks = (all_columns + (Threads::kColumns - 1)) / Threads::kColumns;
@@ -181,7 +197,7 @@ FOURGE_INLINE void nvfp4_quantize_rows(const void* x, uint8* codes, uint8* scale
     return;
   }
   const int64 rows_left = column < columns ? rows - first : 0;
-  scales += scale_offset<kLayout>(first_scales, column, all_columns);
+  const typename Threads::Place place(scales, first_scales, column, all_columns);
   const int64 first_block = first_of_all * columns + column;
   const auto at = [&](int i) {
     return first_block + i * (kDistance * static_cast<int64>(columns));
@@ -195,7 +211,7 @@ FOURGE_INLINE void nvfp4_quantize_rows(const void* x, uint8* codes, uint8* scale
         return factors.of_row(row < rows ? row : rows - 1);
       },
       exists, [&](int i, const Nvfp4Block& block) { store_codes(codes, at(i), block); });
-  Threads::store_scales(scales, scale_bytes, all_rows - first, all_columns);
+  place.store_bytes(scale_bytes, rows - first);
 }
 
 template <class Config>

@@ -157,10 +157,10 @@ LaunchShape launch_shape(const KernelSpec& spec, const void* pointer, const Devi
     return shape;
   }
   const auto extent = jit::scale_extent(spec.index(kLayout), args.rows, args.cols / kBlock);
-  // As RowThreads in the templates: with tiled scales a warp takes four columns of eight rows.
-  const bool tiled = spec.index(kLayout) != 0;
-  const std::int64_t group_rows = tiled ? 8 * tpc : tpc;
-  const std::int64_t across = tiled ? kThreads / 8 : kThreads;
+  // As in the template: a warp takes four columns of eight rows.
+  const bool by_tiles = spec.index(kLayout) != 0 && tpc == 1 && spec.index(kFourOverSix) == 0;
+  const std::int64_t group_rows = by_tiles ? 8 : tpc;
+  const std::int64_t across = by_tiles ? kThreads / 8 : kThreads;
   const std::int64_t groups = (extent.rows + group_rows - 1) / group_rows;
   const std::int64_t in_y = std::min(kMostGroups, groups);
   const std::int64_t slices = (groups + in_y - 1) / in_y * args.batches;

@@ -188,7 +188,7 @@ TEST_CASE("the launch covers every row and column and stays within the grid's li
           "[nvfp4_quantize]") {
   for (const char* text :
        {"nvfp4_quantize[layout=linear,tpc=1]@sm_90a", "nvfp4_quantize[layout=8x4,tpc=2]@sm_90a",
-        "nvfp4_quantize[layout=128x4,tpc=4]@sm_90a"}) {
+        "nvfp4_quantize[layout=128x4,tpc=4]@sm_90a", "nvfp4_quantize[layout=128x4,tpc=1]@sm_90a"}) {
     for (const std::int64_t rows : {1, 2, 7, 128, 129, 65535, 65536, 300000, 1 << 30}) {
       for (const std::int64_t cols : {16, 64, 208, 2048, 7168, 65536}) {
         const LaunchShape shape = shape_of(text, rows, cols);
@@ -206,11 +206,12 @@ TEST_CASE("the launch covers every row and column and stays within the grid's li
           CHECK(ctas * 64 * tpc >= blocks);
           CHECK(ctas * 64 * tpc < blocks + 64 * tpc * (1 + std::int64_t{shape.grid[0]}));
         } else {
-          // 64 block columns of a group of tpc rows; y has whole tiles if there are several slices.
+          // 64 block columns of a group of tpc rows, or eight of eight rows; y has whole tiles if there are
+          // several slices.
           const std::int64_t all_rows =
               spec.get("layout") == "8x4" ? (rows + 7) / 8 * 8 : (rows + 127) / 128 * 128;
-          CHECK(std::int64_t{shape.grid[0]} * 64 >= (cols / 16 + 3) / 4 * 4);
-          CHECK(std::int64_t{shape.grid[1]} * shape.grid[2] * tpc >= all_rows);
+          CHECK(std::int64_t{shape.grid[0]} * (tpc == 1 ? 8 : 64) >= (cols / 16 + 3) / 4 * 4);
+          CHECK(std::int64_t{shape.grid[1]} * shape.grid[2] * (tpc == 1 ? 8 : tpc) >= all_rows);
           CHECK((shape.grid[2] == 1 || shape.grid[1] % 128 == 0));
         }
       }
@@ -224,11 +225,16 @@ TEST_CASE("batches beyond the grid's z go round in x", "[nvfp4_quantize]") {
   const KernelSpec spec = KernelSpec::parse("nvfp4_quantize[layout=8x4]@sm_90a");
   Nvfp4QuantizeArgs args = good_args();
   args.rows = 3;
-  args.cols = 2048;  // two chunks
+  args.cols = 2048;
   args.batches = 200'000;
-  const LaunchShape shape = spec.op().launch_shape(spec, &args, {});
-  CHECK(shape.grid[0] == 2 * 4);
-  CHECK(shape.grid[1] == 8);
+  LaunchShape shape = spec.op().launch_shape(spec, &args, {});
+  CHECK(shape.grid[0] == 16 * 4);  // eight columns of eight rows a CTA
+  CHECK(shape.grid[1] == 1);
+  CHECK(shape.grid[2] == 65535);
+  const KernelSpec pairs = KernelSpec::parse("nvfp4_quantize[layout=8x4,tpc=2]@sm_90a");
+  shape = pairs.op().launch_shape(pairs, &args, {});
+  CHECK(shape.grid[0] == 2 * 4);  // two chunks of 64 columns
+  CHECK(shape.grid[1] == 4);
   CHECK(shape.grid[2] == 65535);
 }
 
