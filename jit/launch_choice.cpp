@@ -37,7 +37,7 @@ struct Rule {
 
 constexpr Rule kRules[] = {{"nvfp4_quantize", "linear", "", false, {"1", "1", "2", "2"}},
                            {"nvfp4_quantize", "128x4", "", false, {"1", "1", "4", "4"}},
-                           {"nvfp4_quantize", "8x4", "", false, {"1", "1", "4", "4"}},
+                           {"nvfp4_quantize", "8x4", "", false, {"1", "1", "1", "4"}},
                            {"nvfp4_quantize", "linear", "", true, {"1", "2", "2", "4"}},
                            {"nvfp4_quantize", "", "", true, {"1", "2", "4", "4"}},
                            {"mxfp4_quantize", "", "", false, {"1", "1", "1", "2"}},

@@ -24,9 +24,8 @@ enum RowIndex : std::size_t { kRegisters, kRegisters2, kRegisters1, kCluster, kL
 
 constexpr AxisValue kRowValues[] = {
     {"registers", "fourge_device::RowHolding::registers",
-     "four blocks a thread in registers; at most 65536 columns, 49152 with tiled scales, 32768 "
-     "with "
-     "4over6"},
+     "four blocks a thread in registers; at most 65536 columns (57344 on sm_120 and its like), "
+     "49152 with tiled scales, 32768 with 4over6"},
     {"registers2", "fourge_device::RowHolding::registers2",
      "two blocks a thread in registers; at most 32768 columns, 28672 with 4over6"},
     {"registers1", "fourge_device::RowHolding::registers1",
@@ -58,18 +57,31 @@ std::int64_t blocks_of(const Holding& holding, bool four_over_six) {
   return holding.most_ctas > 1 && four_over_six ? 2 : holding.blocks;
 }
 
-std::int64_t threads_of(const Holding& holding, std::string_view layout, bool four_over_six) {
-  if (four_over_six) {
+// What decides how many registers a thread of a row needs.
+struct RowForm {
+  std::string_view layout;
+  bool four_over_six;
+  bool sm_120;  // or its like, where four blocks a thread take a few registers more
+};
+RowForm form_of(const KernelSpec& spec) {
+  return {spec.get("layout"), spec.index(kFourOverSix) != 0, spec.target().major() >= 12};
+}
+
+std::int64_t threads_of(const Holding& holding, const RowForm& form) {
+  if (form.four_over_six) {
     return holding.threads_4over6;
   }
-  return layout == "linear" ? holding.threads : holding.threads_tiled;
+  if (form.layout != "linear") {
+    return holding.threads_tiled;
+  }
+  return form.sm_120 && holding.text == "registers" ? 896 : holding.threads;
 }
 
 // 0: any number.
-std::int64_t most_columns(const Holding& holding, std::string_view layout, bool four_over_six) {
+std::int64_t most_columns(const Holding& holding, const RowForm& form) {
   return holding.text == "looped" ? 0
-                                  : kBlock * blocks_of(holding, four_over_six) * holding.most_ctas *
-                                        threads_of(holding, layout, four_over_six);
+                                  : kBlock * blocks_of(holding, form.four_over_six) *
+                                        holding.most_ctas * threads_of(holding, form);
 }
 
 constexpr Axis kAxes[] = {
@@ -105,8 +117,7 @@ std::string refusal(const KernelSpec& spec) {
 
 const Holding& holding_of(const KernelSpec& spec) { return kHoldings[spec.index(kRow)]; }
 int block_threads(const KernelSpec& spec) {
-  return static_cast<int>(
-      threads_of(holding_of(spec), spec.get("layout"), spec.index(kFourOverSix) != 0));
+  return static_cast<int>(threads_of(holding_of(spec), form_of(spec)));
 }
 
 // Clusters: for 64 registers, or 80 where that would spill.
@@ -213,7 +224,7 @@ std::int64_t nvfp4_per_token_most_columns(const KernelSpec& spec) {
     throw Error(ErrorKind::invalid_spec,
                 fmt::format("{} does not name a variant of {}", spec.text(), Args::kOp));
   }
-  return most_columns(holding_of(spec), spec.get("layout"), spec.index(kFourOverSix) != 0);
+  return most_columns(holding_of(spec), form_of(spec));
 }
 
 // Measured on an H200: many rows run best with the fewest threads that hold them, few rows with the most.
@@ -224,7 +235,7 @@ std::string_view nvfp4_per_token_row(std::int64_t rows, std::int64_t cols, std::
   constexpr std::int64_t kWideRow = 12288;
   const std::int64_t per_multiprocessor = rows / std::max(device.multiprocessors, 1);
   const auto holds = [&](RowIndex row) {
-    return cols <= most_columns(kHoldings[row], layout, four_over_six);
+    return cols <= most_columns(kHoldings[row], {layout, four_over_six, target.major() >= 12});
   };
   RowIndex row = kLooped;
   if (per_multiprocessor < 2 && holds(kRegisters1)) {

@@ -169,6 +169,10 @@ TEST_CASE("per token: the choice of a row's holding is legal and follows the tab
     CHECK(choice(row.rows, row.cols, "128x4", false) == row.tiled);
     CHECK(choice(row.rows, row.cols, "8x4", true) == row.adaptive);
   }
+  // There are fewer registers for each thread's needs on sm_120 and its like.
+  const auto sm_121a = fourge::Target::parse("sm_121a");
+  CHECK(fourge::nvfp4_per_token_row(8192, 57344, "linear", false, sm_121a, h200) == "registers");
+  CHECK(fourge::nvfp4_per_token_row(8192, 57360, "linear", false, sm_121a, h200) == "cluster");
   CHECK(fourge::nvfp4_per_token_row(1, 65536, "8x4", false, fourge::Target::parse("sm_89"), h200) ==
         "looped");
 }

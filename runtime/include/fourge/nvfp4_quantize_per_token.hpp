@@ -22,8 +22,8 @@
 // (0 with 4over6) in every mode. A token scale that is not a normal float is stored as 0.
 //
 // Axis row says how a row is held between the two looks at it:
-//   registers   four blocks a thread: cols <= 65536, with tiled scales 49152, with 4over6 32768; longer
-//               ones are refused
+//   registers   four blocks a thread: cols <= 65536 (57344 on sm_120 and its like), with tiled scales
+//               49152, with 4over6 32768; longer ones are refused
 //   registers2  two blocks a thread: cols <= 32768, with 4over6 cols <= 28672
 //   registers1  one block a thread, for few or short rows: cols <= 16384
 //   cluster     in the registers of up to 8 CTAs of a cluster (sm_90 and later), for long rows:
