@@ -116,7 +116,7 @@ FOURGE_INLINE void moe_activation_quantize_kernel(const void* x, const void* bia
           }
         }
         const ActivationSource source{x_row, bias_row, inside ? own : 0, blocks};
-        if (kToken && Sizes::kHalves == 2 && rows < 8192) {
+        if (kToken && Sizes::kHalves == 2 && !prefetches) {
           // With as few registers as this form is given, the gate is loaded and used first. Where many rows take
           // turns, that costs nothing.
           prefetch_to_l2(source.row + source.linear<Config>());
