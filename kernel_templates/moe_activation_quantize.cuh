@@ -115,13 +115,7 @@ FOURGE_INLINE void moe_activation_quantize_kernel(const void* x, const void* bia
             prefetch_to_l2(next + half);
           }
         }
-        const ActivationSource source{x_row, bias_row, inside ? own : 0, blocks};
-        if (kToken && Sizes::kHalves == 2 && !prefetches) {
-          // With as few registers as this form is given, the gate is loaded and used first. Where many rows take
-          // turns, that costs nothing.
-          prefetch_to_l2(source.row + source.linear<Config>());
-        }
-        activate_block<Config>(source, activation, block);
+        activate_block<Config>({x_row, bias_row, inside ? own : 0, blocks}, activation, block);
         if (counting) {
           largest = max_u32(largest, block.magnitude());
           if (blocks - first > blockDim.x) {
