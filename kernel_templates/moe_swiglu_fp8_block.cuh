@@ -2,10 +2,10 @@
 //
 // A thread takes 32 columns of a row (16 with kTokensPerCta = 1, for calls so small that latency counts), the
 // four or eight threads of a block of 128 are neighbours, and a CTA takes as many rows side by side as
-// fit. Grid x runs over the columns of wide rows, y and z over the entries of the row map. With kTokensPerCta = 4 most CTAs
-// take four rounds of rows, the next one on its way to shared memory while one is worked on. The hardware hands
-// out CTAs as others end: a grid of as many as run at a time ends raggedly. No barrier of the CTA. All lanes of a
-// warp stay together; those without a row only do not store.
+// fit. Grid x runs over the columns of wide rows, y and z over the entries of the row map. With
+// kTokensPerCta = 4 most CTAs take four rounds of rows, the next one on its way to shared memory while one is
+// worked on. The hardware hands out CTAs as others end: a grid of as many as run at a time ends raggedly. No
+// barrier of the CTA. All lanes of a warp stay together; those without a row only do not store.
 //
 // Exact arithmetic is too much for the memory's speed, so exact mode looks at approximate values first. A
 // block's largest magnitude must be known to the last bit: the elements whose approximate code is the
@@ -157,7 +157,8 @@ FOURGE_INLINE void swiglu_guarded(uint32 row, const float (&o)[16 * kChunks], fl
                                      mul_rn(v[3], above));
     any_differs |= lower[k] ^ codes[k];
     // Bit 7 changes where the others are 126 at least. A carry from the byte below may add
-    // another element, which costs its time only; codes are at most 126, so it takes none out.
+    // another element, which costs its time only; codes are at most 126, so it takes none out, but
+    // for NaN (127), which do not count.
     largest_ones[k] = (codes[k] + 0x02020202u) ^ codes[k];
   }
   uint32 differing = 0;
@@ -168,10 +169,10 @@ FOURGE_INLINE void swiglu_guarded(uint32 row, const float (&o)[16 * kChunks], fl
       differing += ((lower[k] ^ codes[k]) & 0x01010101u) << (7 - k);
     }
   }
-  // Every lane computes one element, so that this takes the time of one: one that differs, else one that may be the
-  // largest, else any, which does no harm.
+  // Every lane computes one element, so that this takes the time of one: one that differs, else one that may
+  // be the largest, else any, which does no harm.
   uint32 left = swiglu_set(largest_ones);
-  uint32 chosen = differing != 0 ? differing : left | 1u << (8 - kWords);
+  uint32 chosen = differing != 0 ? differing : left | (1u << (8 - kWords));
   const uint32 first = take_from(chosen);
   const float value = swiglu_element<Config, kChunks>(first, codes_at, near);
   float largest = max_num(absolute(value), 0.0f);

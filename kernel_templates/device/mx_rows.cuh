@@ -12,9 +12,9 @@
 
 namespace fourge_device {
 
-// Format::kLanes: threads that share a block; Format::kWords: 32-bit words that a thread's part of a quantized one
-// has; Format::quantize(block, words) fills them and returns the scale byte. A block of zeros gives zeros only, so columns from cols to padded_cols
-// need no case of their own.
+// Format::kLanes: threads that share a block; Format::kWords: 32-bit words that a thread's part of a
+// quantized one has; Format::quantize(block, words) fills them and returns the scale byte. A block of zeros
+// gives zeros only, so columns from cols to padded_cols need no case of their own.
 template <class Config, class Format>
 FOURGE_INLINE void quantize_mx_rows(const void* x, uint8* output, uint8* scales, int64 rows,
                                     int64 cols, int64 padded_cols) {
