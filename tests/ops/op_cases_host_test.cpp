@@ -2,6 +2,10 @@
 // without the conversion instructions, one with E4M3's only, and one with all (emulated).
 #include <fourge/runtime.hpp>
 
+#include <algorithm>
+#include <string>
+#include <vector>
+
 #include "tests/ops/cases/op_cases.hpp"
 #include "tests/ops/cases/vector_calls.hpp"
 #include "tests/support/catch.hpp"
@@ -62,6 +66,33 @@ TEST_CASE("every operation's calls on the host equal the reference", "[ops]") {
   for (const OpCases& cases : all_op_cases()) {
     DYNAMIC_SECTION(cases.op) { run_op(cases); }
   }
+}
+
+// The sample need not have tpc=1 with tiled scales and without 4over6, which share out blocks in a way of their own.
+TEST_CASE("NVFP4 by tiles of scales: batches, odd shapes, scales a row", "[ops]") {
+  Runtime runtime;
+  const auto& all = all_op_cases();
+  const auto cases = std::find_if(all.begin(), all.end(),
+                                  [](const OpCases& one) { return one.op == "nvfp4_quantize"; });
+  REQUIRE(cases != all.end());
+  std::vector<KernelSpec> specs;
+  for (const char* axes :
+       {"layout=128x4", "layout=8x4", "layout=128x4,scale=row", "layout=8x4,scale=row_inv",
+        "layout=128x4,in=e4m3,math=fast", "layout=8x4,in=f16"}) {
+    specs.push_back(
+        KernelSpec::parse(std::string("nvfp4_quantize[") + axes + ",tpc=1,4over6=off]@sm_90a"));
+  }
+  const auto kernels = runtime.prepare_host(specs);
+  std::size_t calls = 0;
+  for (std::size_t i = 0; i < specs.size(); ++i) {
+    cases->visit(specs[i], CallSize::small, [&](const OpCall& call) {
+      const std::string difference = run_on_host(kernels[i], call);
+      INFO(specs[i].text() << ": " << difference);
+      CHECK(difference.empty());
+      ++calls;
+    });
+  }
+  CHECK(calls >= 10 * specs.size());
 }
 
 TEST_CASE("the published matrix on the host equals the reference", "[matrix]") {
