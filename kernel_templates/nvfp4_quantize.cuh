@@ -148,9 +148,9 @@ FOURGE_INLINE void nvfp4_quantize_flat(const void* x, uint8* codes, uint8* scale
 
 // The launch rule has the same.
 template <class Config>
-inline constexpr bool kByTiles = Config::kLayout != ScaleLayout::linear &&
-                                 Config::kTokensPerCta == 1 &&
-                                 Config::kFourOverSix == FourOverSix::off;
+inline constexpr bool kByTiles =
+    Config::kLayout != ScaleLayout::linear&& Config::kTokensPerCta == 1 &&
+    Config::kFourOverSix == FourOverSix::off;
 template <class Config, bool kTiles>
 struct ThreadsFor {
   using Type = RowThreads<Config::kLayout, Config::kTokensPerCta, kThreads>;

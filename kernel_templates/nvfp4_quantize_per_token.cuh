@@ -271,8 +271,7 @@ FOURGE_INLINE void nvfp4_quantize_per_token_kernel(const void* x, uint8* codes, 
   __shared__ SharedArray<uint32, 64> scratch;
   wait_for_predecessor<Config>();
   // Grid y goes on where grid x ends.
-  int64 i =
-      (static_cast<int64>(blockIdx.y) * gridDim.x + blockIdx.x) * blockDim.y + threadIdx.y;
+  int64 i = (static_cast<int64>(blockIdx.y) * gridDim.x + blockIdx.x) * blockDim.y + threadIdx.y;
   int chunk = 0;
   if constexpr (kIsCluster<Config>) {
     const uint32 size = cluster_size();

@@ -92,13 +92,13 @@ TEST_CASE("moe calls: tokens per CTA follow from the device, unless the axes say
           "[moe][driver]") {
   const Scratch scratch;
   Runtime runtime(fake_options(scratch));
-  // top 8, 2048 columns: C = 8 * tokens. Above 32 SM: 4, above 4 SM: 2.
+  // top 8, 2048 columns: C = 8 * tokens. Above 32 SM: 4, above 10 SM: 2.
   struct Row {
     int multiprocessors;
     std::int64_t first_2;  // the fewest tokens for 2
     std::int64_t first_4;
   };
-  constexpr Row kRows[] = {{78, 40, 313}, {108, 55, 433}, {132, 67, 529}, {148, 75, 593}};
+  constexpr Row kRows[] = {{78, 98, 313}, {108, 136, 433}, {132, 166, 529}, {148, 186, 593}};
   for (const Row& row : kRows) {
     const moe::Calls calls(runtime, device_with(row.multiprocessors));
     const auto tpc = [&](std::int64_t tokens) {
