@@ -149,25 +149,23 @@ FOURGE_INLINE void nvfp4_quantize_flat(const void* x, uint8* codes, uint8* scale
 // The launch rule has the same.
 template <class Config>
 inline constexpr bool kByTiles =
-    Config::kLayout != ScaleLayout::linear&& Config::kTokensPerCta == 1 &&
+    (Config::kLayout != ScaleLayout::linear) && Config::kTokensPerCta == 1 &&
     Config::kFourOverSix == FourOverSix::off;
-template <class Config, bool kTiles>
-struct ThreadsFor {
+template <class Config, bool = kByTiles<Config>>
+struct ThreadsOf {
   using Type = RowThreads<Config::kLayout, Config::kTokensPerCta, kThreads>;
 };
 template <class Config>
-struct ThreadsFor<Config, true> {
+struct ThreadsOf<Config, true> {
   using Type = TileThreads<Config::kLayout, kThreads>;
 };
-template <class Config>
-using ThreadsOf = typename ThreadsFor<Config, kByTiles<Config>>::Type;
 
 template <class Config>
 FOURGE_INLINE void nvfp4_quantize_rows(const void* x, uint8* codes, uint8* scales,
                                        const float* global_scale, float global_scale_value,
                                        int64 rows, int64 cols, int64 batches) {
   constexpr ScaleLayout kLayout = Config::kLayout;
-  using Threads = ThreadsOf<Config>;
+  using Threads = typename ThreadsOf<Config>::Type;
   constexpr int kDistance = Threads::kDistance;
   const uint32 columns = static_cast<uint32>(cols >> 4);
   const uint32 all_columns = static_cast<uint32>(padded_columns<kLayout>(columns));

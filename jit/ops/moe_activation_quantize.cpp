@@ -183,8 +183,9 @@ int min_ctas(const KernelSpec& spec) {
     }
     return long_act || spec.target().major() >= 10 ? 2 : 3;
   }
-  if (on_90 && act == "relu2" && spec.get("scale") == "tensor" && spec.get("out") == "nvfp4") {
-    return spec.get("layout") == "linear" ? 5 : 4;
+  if (on_90 && act == "relu2" && spec.get("scale") == "tensor" && spec.get("out") == "nvfp4" &&
+      spec.get("layout") == "linear") {
+    return 5;
   }
   const auto four_over_six = spec.get("4over6");
   const bool short_scale = spec.get("scale") == "tensor" && spec.get("layout") == "linear" &&

@@ -56,7 +56,7 @@ FOURGE_INLINE void quantize_mx_rows(const void* x, uint8* output, uint8* scales,
         store_words(output + (row * output_parts + part) * (4 * kWords), words);
       }
     }
-    if (kLanes == 1 || part % kLanes == 0) {
+    if (part % kLanes == 0) {
       store_scales<kLayout, kRows>(scales, scale_bytes, first, rows, column, all_columns);
     }
   }

@@ -139,9 +139,9 @@ TEST_CASE("block-FP8 SwiGLU: the launch stays within the grid's limits", "[moe]"
     CHECK(shape.grid[1] * shape.grid[2] >= grid.ctas);
     CHECK((shape.grid[1] - 1) * shape.grid[2] < grid.ctas);
   }
-  // Just too many for runs and single rounds: z says that all are runs.
   args.tokens = 86'000;
   CHECK(launch("moe_swiglu_fp8_block[tpc=4]@sm_90a", args).grid[2] == 1);
+  // Just too many for runs and single rounds: z says that all are runs.
   args.tokens = 173'000;
   CHECK(launch("moe_swiglu_fp8_block[tpc=4]@sm_90a", args).grid[1] == 32438);
   CHECK(launch("moe_swiglu_fp8_block[tpc=4]@sm_90a", args).grid[2] == 2);
