@@ -16,6 +16,8 @@ AllreduceLaunch allreduce_launch(std::int64_t rows, std::int64_t padded_rows, st
   constexpr std::int64_t kVector = 8;  // columns of a thread while rows are exchanged
   constexpr std::int64_t kMostLanes = 512;
   constexpr std::int64_t kSmallCta = 128;
+  // The CTAs of a row are no smaller: it has 1024 columns at least.
+  static_assert(kAllreduceThreads / kSmallCta == kAllreduceMostCtas);
   // A thread norms one lane of a row or two: see rmsnorm_quantize.hpp.
   const std::int64_t lanes = std::min(kMostLanes, jit::round_up((cols + kBlock - 1) / kBlock, 32));
   const std::int64_t least = jit::round_up(lanes / 2, 32);

@@ -123,6 +123,7 @@ void Maker::fill_record(RankRecord& record) {
   record.algorithm.set(to_string(config_.algorithm));
   record.transport.set(to_string(config_.transport));
   record.communicator_given = config_.nccl_communicator != nullptr ? 1 : 0;
+  record.shared_devices_allowed = config_.allow_shared_devices ? 1 : 0;
   record.process = process_identity();
   record.host.set(host_identity());
   guarded(record, [&] {
@@ -131,6 +132,7 @@ void Maker::fill_record(RankRecord& record) {
     const Driver& driver = state_.driver();
     const CUdevice device = state_.context->device();
     const ContextScope scope(driver, state_.context->get());
+    record.context = reinterpret_cast<std::uintptr_t>(state_.context->get());
     state_.target = detail::device_target(driver);
     char name[256] = {};
     driver.check(driver.cuDeviceGetName(name, sizeof(name) - 1, device), "cuDeviceGetName");
@@ -157,10 +159,7 @@ void Maker::exchange_records() {
   state_.records =
       gather_records(config_.all_gather, mine, known ? index(mine.rank) : kUnknownRank, 0);
   check_records(state_.records);
-  state_.multiprocessors = state_.records[0].multiprocessors;
-  for (const RankRecord& record : state_.records) {
-    state_.multiprocessors = std::min(state_.multiprocessors, int{record.multiprocessors});
-  }
+  state_.multiprocessors = launch_multiprocessors(state_.records);
   plan_workspace();
 }
 
@@ -185,14 +184,15 @@ std::vector<StepReport> Maker::exchange(StepReport& report) {
   return gather_records(config_.all_gather, report, index(config_.rank), index(config_.ranks));
 }
 
-// The ordinal of each peer's device in this process, and whether this device can use its memory.
+// The ordinal of each peer's device in this process, and whether this device can use its memory. Its own it
+// can; to the driver a device is no peer of itself.
 void Maker::look_for_peers(StepReport& report) const {
   const Driver& driver = state_.driver();
   int count = 0;
   driver.check(driver.cuDeviceGetCount(&count), "cuDeviceGetCount");
   for (std::size_t rank = 0; rank < state_.records.size(); ++rank) {
     const RankRecord& peer = state_.records[rank];
-    if (rank == index(config_.rank)) continue;
+    if (same_device(peer, state_.records[index(config_.rank)])) continue;
     std::string why = fmt::format(
         "the device of rank {}, {}, is not among those this process sees "
         "(CUDA_VISIBLE_DEVICES)",
@@ -323,6 +323,13 @@ void Maker::fall_back(const std::string& why) {
 }
 
 void Maker::use_nccl(const std::string& why) {
+  if (const auto pair = ranks_on_one_device(state_.records)) {
+    throw Error(ErrorKind::unsupported,
+                fmt::format("comm::Group: NCCL was to be used, as {}, and takes one rank a device; "
+                            "ranks {} and {} are on one, {}",
+                            why, pair->first, pair->second,
+                            state_.records[pair->first].device_name.view()));
+  }
   state_.transport = Transport::nccl;
   state_.reason = why;
   std::shared_ptr<const NcclLibrary> library;

@@ -66,7 +66,7 @@ struct GroupState {
   std::string reason;
   WorkspaceLayout layout;
   std::int64_t one_shot_rows = 0;  // up to here automatic takes one-shot
-  int multiprocessors = 0;         // the fewest of any rank
+  int multiprocessors = 0;         // that launches are made for
 
   // Destroyed in the reverse order: first what is others', then what is this rank's.
   std::optional<OwnMemory> own;

@@ -183,13 +183,14 @@ void PeerMemory::open(const MemoryHandle& handle) {
 }
 
 void PeerMemory::enable_access() {
+  pointer_ = block_->memory.get();
+  if (block_->context() == context_) return;  // ranks that share a device
   const CUresult result = driver_->cuCtxEnablePeerAccess == nullptr
                               ? CUDA_ERROR_NOT_SUPPORTED
                               : driver_->cuCtxEnablePeerAccess(block_->context(), 0);
   if (result != CUDA_SUCCESS && result != CUDA_ERROR_PEER_ACCESS_ALREADY_ENABLED) {
     driver_->fail(result, "cuCtxEnablePeerAccess", "a peer's workspace");
   }
-  pointer_ = block_->memory.get();
 }
 
 void PeerMemory::close() noexcept {

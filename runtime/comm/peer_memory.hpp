@@ -2,7 +2,7 @@
 //
 // Handles travel through an all-gather of bytes, so it is ordinary device memory: between processes a CUDA
 // IPC handle is 64 bytes that any process of the host can open, and within a process the address itself
-// serves once peer access is enabled. (Memory of the virtual memory API has file descriptors for handles,
+// serves once peer access is enabled, in one context even without. (Memory of the virtual memory API has file descriptors for handles,
 // which need a socket of our own or the right to take them from another process.)
 //
 // A workspace that ranks of one process share is freed when the last of them lets go, so that a rank that

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <fourge/comm.hpp>
 #include <fourge/error.hpp>
 
 namespace fourge::comm {
@@ -46,16 +47,43 @@ void check_parameters(std::span<const RankRecord> records) {
   require_same(records, "nccl_communicator",
                [](const RankRecord& r) { return r.communicator_given != 0 ? "given" : "none"; });
   require_same(records, "one_shot_rows", [](const RankRecord& r) { return r.one_shot_rows; });
+  require_same(records, "allow_shared_devices",
+               [](const RankRecord& r) { return r.shared_devices_allowed != 0; });
+}
+
+int ranks_beside(std::span<const RankRecord> records, const RankRecord& record) noexcept {
+  return static_cast<int>(
+      std::count_if(records.begin(), records.end(),
+                    [&](const RankRecord& other) { return same_device(record, other); }));
 }
 
 void check_devices(std::span<const RankRecord> records) {
-  for (std::size_t b = 1; b < records.size(); ++b) {
+  if (const auto pair = ranks_on_one_device(records);
+      pair && records[0].shared_devices_allowed == 0) {
+    refuse(
+        fmt::format("ranks {} and {} are on one device, {}; each rank needs its own "
+                    "(GroupConfig::allow_shared_devices lets them share it, for tests)",
+                    pair->first, pair->second, records[pair->first].device_name.view()));
+  }
+  for (std::size_t b = 0; b < records.size(); ++b) {
+    const int sharing = ranks_beside(records, records[b]);
+    if (sharing > 1 && launch_bound(records[b].multiprocessors, sharing) == 0) {
+      refuse(
+          fmt::format("{} ranks are on the device of rank {}, {}, with {} multiprocessors: their "
+                      "kernels, which wait for each other, do not fit on it all at once. Put fewer "
+                      "ranks on it (comm::launch_bound)",
+                      sharing, b, records[b].device_name.view(), records[b].multiprocessors));
+    }
     for (std::size_t a = 0; a < b; ++a) {
-      if (records[a].host.view() == records[b].host.view() &&
-          records[a].device_uuid == records[b].device_uuid) {
-        refuse(fmt::format("ranks {} and {} are on one device, {}; each rank needs its own", a, b,
-                           records[a].device_name.view()));
+      if (!same_device(records[a], records[b]) || !same_process(records[a], records[b]) ||
+          records[a].context == records[b].context) {
+        continue;
       }
+      refuse(
+          fmt::format("ranks {} and {} of one process are on one device, {}, in two contexts; "
+                      "kernels of two contexts do not run at once: give both one context "
+                      "(GroupConfig::device takes the primary one)",
+                      a, b, records[b].device_name.view()));
     }
   }
 }
@@ -116,6 +144,28 @@ bool same_host(std::span<const RankRecord> records) noexcept {
 
 bool same_process(const RankRecord& a, const RankRecord& b) noexcept {
   return a.host.view() == b.host.view() && a.process == b.process;
+}
+
+bool same_device(const RankRecord& a, const RankRecord& b) noexcept {
+  return a.host.view() == b.host.view() && a.device_uuid == b.device_uuid;
+}
+
+std::optional<std::pair<std::size_t, std::size_t>> ranks_on_one_device(
+    std::span<const RankRecord> records) noexcept {
+  for (std::size_t b = 1; b < records.size(); ++b) {
+    for (std::size_t a = 0; a < b; ++a) {
+      if (same_device(records[a], records[b])) return std::pair(a, b);
+    }
+  }
+  return std::nullopt;
+}
+
+int launch_multiprocessors(std::span<const RankRecord> records) noexcept {
+  int fewest = std::numeric_limits<int>::max();
+  for (const RankRecord& record : records) {
+    fewest = std::min(fewest, launch_bound(record.multiprocessors, ranks_beside(records, record)));
+  }
+  return fewest;
 }
 
 void check_reports(std::span<const StepReport> reports, std::uint32_t step) {

@@ -13,6 +13,7 @@
 #include <string>
 #include <string_view>
 #include <type_traits>
+#include <utility>
 #include <vector>
 
 #include "runtime/comm/identity.hpp"
@@ -32,7 +33,7 @@ struct Text {
 };
 
 // Raised when the records, the workspace or the protocol change.
-inline constexpr std::uint32_t kRecordVersion = 1;
+inline constexpr std::uint32_t kRecordVersion = 2;
 
 struct RankRecord {
   std::uint32_t magic = 0x6667434f;
@@ -48,10 +49,12 @@ struct RankRecord {
   Text<16> algorithm;
   Text<16> transport;
   std::int32_t communicator_given = 0;
-  std::int32_t multiprocessors = 0;
+  std::int32_t shared_devices_allowed = 0;
   // These tell who it is.
   ProcessIdentity process;
   std::uint64_t context = 0;  // of its device; means something in its process only
+  std::int32_t multiprocessors = 0;
+  std::int32_t unused = 0;
   std::array<unsigned char, 16> device_uuid{};
   Text<64> device_name;
   Text<96> host;
@@ -64,11 +67,18 @@ struct RankRecord {
 static_assert(std::is_trivially_copyable_v<RankRecord>);
 
 // Throws Error(invalid_argument) that names the field, a rank and both values if the ranks disagree, if two
-// have one device, or if bytes are missing; what a rank failed with, if one did.
+// have one device and may not, or do not fit on it, or if bytes are missing; what a rank failed with, if one
+// did.
 void check_records(std::span<const RankRecord> records);
 
 bool same_host(std::span<const RankRecord> records) noexcept;
 bool same_process(const RankRecord& a, const RankRecord& b) noexcept;
+bool same_device(const RankRecord& a, const RankRecord& b) noexcept;
+// Two ranks on one device, the first pair.
+std::optional<std::pair<std::size_t, std::size_t>> ranks_on_one_device(
+    std::span<const RankRecord> records) noexcept;
+// For how many multiprocessors launches are made, on all ranks alike: the least launch_bound().
+int launch_multiprocessors(std::span<const RankRecord> records) noexcept;
 
 // A step of making a group: whether it went well on a rank.
 struct StepReport {

@@ -285,6 +285,10 @@ Graph::Graph(const DeviceContext& context, const Stream& stream, const std::func
   const CUresult result = driver.cuGraphInstantiateWithFlags(&graph_, graph, 0);
   driver.cuGraphDestroy(graph);
   driver.check(result, "cuGraphInstantiateWithFlags");
+  if (driver.cuGraphUpload == nullptr) return;
+  const CUresult uploaded = driver.cuGraphUpload(graph_, stream.get());
+  if (uploaded != CUDA_SUCCESS) driver.cuGraphExecDestroy(graph_);
+  driver.check(uploaded, "cuGraphUpload");
 }
 
 Graph::~Graph() {

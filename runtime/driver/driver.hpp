@@ -80,6 +80,7 @@
   X(cuEventElapsedTime, 2000, required)                 \
   X(cuEventDestroy, 4000, required)                     \
   X(cuGraphInstantiateWithFlags, 11040, required)       \
+  X(cuGraphUpload, 11010, optional)                     \
   X(cuGraphLaunch, 10000, required)                     \
   X(cuGraphExecDestroy, 10000, required)                \
   X(cuGraphDestroy, 10000, required)

@@ -1,4 +1,4 @@
-// Groups whose ranks are threads, on a make-believe libcuda with a device for each.
+// Groups whose ranks are threads, on a make-believe libcuda with a device for each, or with fewer.
 #pragma once
 
 #include <fourge/comm.hpp>
@@ -79,5 +79,13 @@ inline std::vector<Failure> run_group(Runtime& runtime, int ranks, const Changes
 }
 
 inline void nothing(comm::GroupConfig&) {}
+
+// Rank r on device r % devices.
+inline Changes on_devices(int devices) {
+  return [devices](comm::GroupConfig& config) {
+    config.device = config.rank % devices;
+    config.allow_shared_devices = true;
+  };
+}
 
 }  // namespace fourge::tests

@@ -110,7 +110,9 @@ TEST_CASE("groups: ranks that disagree are all told the field, the rank and both
        [](GroupConfig& c) { c.transport = Transport::peers; }},
       {"ranks is 3 on rank 0 and 4 on rank 2", [](GroupConfig& c) { c.ranks = 4; }},
       {"nccl_communicator is none on rank 0 and given on rank 2",
-       [](GroupConfig& c) { c.nccl_communicator = &communicator; }}};
+       [](GroupConfig& c) { c.nccl_communicator = &communicator; }},
+      {"allow_shared_devices is false on rank 0 and true on rank 2",
+       [](GroupConfig& c) { c.allow_shared_devices = true; }}};
   for (const auto& [text, change] : cases) {
     INFO(text);
     const auto failures = run_group(runtime, 3, [&change = change](GroupConfig& config) {
@@ -119,7 +121,9 @@ TEST_CASE("groups: ranks that disagree are all told the field, the rank and both
     check_all_say(failures, ErrorKind::invalid_argument, text);
   }
   check_all_say(run_group(runtime, 3, [](GroupConfig& c) { c.device = c.rank == 2 ? 0 : c.rank; }),
-                ErrorKind::invalid_argument, "ranks 0 and 2 are on one device, Fake GPU A");
+                ErrorKind::invalid_argument,
+                "ranks 0 and 2 are on one device, Fake GPU A; each rank needs its own "
+                "(GroupConfig::allow_shared_devices");
   CHECK(fake.live() == 0);
 }
 

@@ -145,6 +145,7 @@ bool is_possible(const AllreduceLaunch& launch, std::int64_t cols, int multiproc
   const auto lanes = static_cast<unsigned>(std::min<std::int64_t>(512, (cols / 16 + 31) / 32 * 32));
   return launch.threads % 32 == 0 && launch.threads <= static_cast<unsigned>(most) &&
          launch.ctas >= 1 && launch.ctas <= fit * static_cast<unsigned>(multiprocessors) &&
+         launch.ctas <= static_cast<unsigned>(kAllreduceMostCtas * multiprocessors) &&
          launch.ctas <= comm::kMostCtas && launch.shared_bytes >= cols * 2 &&
          launch.shared_bytes <= 32768 && 2 * launch.threads >= lanes;
 }

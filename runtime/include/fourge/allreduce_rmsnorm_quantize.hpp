@@ -17,8 +17,8 @@
 //   control, report  this rank's (<fourge/comm_layout.hpp>)
 //   slot_bytes, input_offset, input_slot_bytes, result_offset, workspace_bytes
 //                 of the group's WorkspaceLayout (bytes)
-//   multiprocessors  the fewest that a device of the group has, at least 1: the launch follows from it and
-//                 from the shape, and must be the same on all ranks
+//   multiprocessors  the fewest that a device of the group has, at least 1, or less: comm::launch_bound(). The
+//                 launch follows from it and from the shape, and must be the same on all ranks
 //   deadline_ns   positive: how long one wait may last, by the device's clock
 //
 // The sum, where a -0.0 of x counts as +0.0, ftz(a + b) is a binary32 addition with subnormals flushed
@@ -42,7 +42,7 @@
 //    such calls may be replayed. Programmatic dependent launch is allowed.
 //  - All CTAs of a launch must run at the same time, which they do on a device with as many multiprocessors
 //    as were given unless another kernel keeps some for ever. So two groups' calls must not overlap on one
-//    device.
+//    device, and ranks of one group may share a device only within comm::launch_bound().
 //  - A wait for another rank that lasts longer than deadline_ns writes the report and lets this kernel and
 //    all later ones on this control run to their ends without waiting. Outputs from the call in the report
 //    on are then undefined. The group is to be taken down; other ranks find out in the same way.
@@ -101,6 +101,8 @@ struct AllreduceLaunch {
 // or 4over6. So many threads are always at work at once on a multiprocessor.
 inline constexpr int kAllreduceThreads = 512;
 inline constexpr int kAllreduceThreadsLarge = 384;  // which needs more registers
+// No launch has more CTAs than this for each of the multiprocessors given.
+inline constexpr int kAllreduceMostCtas = 4;
 FOURGE_API AllreduceLaunch allreduce_launch(std::int64_t rows, std::int64_t padded_rows,
                                             std::int64_t cols, int multiprocessors,
                                             int most_threads = kAllreduceThreads);

@@ -1,5 +1,5 @@
 // Collective calls of the GPUs of one host: 1 to 8 ranks, threads of one process or processes of their own,
-// one device each.
+// one device each (for tests also several on one: GroupConfig::allow_shared_devices).
 //
 //   fourge::comm::GroupConfig config;
 //   config.rank = rank;
@@ -63,6 +63,25 @@ struct GroupConfig {
   // Of calls whose axes do not name one.
   Algorithm algorithm = Algorithm::automatic;
   Transport transport = Transport::automatic;
+  // Lets ranks share a device, so that a machine with fewer devices than ranks can test and develop; nothing
+  // is promised about speed. Such ranks' kernels wait for each other while they run beside each other, so
+  // all of them must be on the device at once:
+  //  - If any device is shared, all launches of the group are so small that they fit: comm::launch_bound().
+  //    A device with too few multiprocessors for its ranks is refused.
+  //  - Ranks of one process that share a device share its context too (give `device`), and each has a stream of
+  //    its own, not the legacy default stream nor one that waits for it. CUDA_DEVICE_MAX_CONNECTIONS must be
+  //    at least the number of such streams in use (the driver's default is 8), or streams wait for one another.
+  //  - prepare() on all of these ranks, and all allocating, freeing, loading of modules and instantiating of
+  //    graphs, comes before the first call of any of them or when no call is on its way: these wait for
+  //    the device, and so for kernels that wait for a call not made yet.
+  //  - A rank has at most some hundred calls on their way: a thread that waits inside the driver for a
+  //    full queue holds up the other ranks.
+  //  - What follows a call on its stream by programmatic dependent launch and is no call of the group must not
+  //    take the places of CTAs that other ranks' calls need.
+  // Whoever breaks these rules meets the deadline. Ranks that are processes take turns on the device, if the driver
+  // slices its time: slow, and tested only on a make-believe driver. NCCL takes one rank a device:
+  // Transport::nccl is refused then, and so is what would fall back to it.
+  bool allow_shared_devices = false;
   std::string nccl_library = "libnccl.so.2";
   // An ncclComm_t of these ranks, which stays the caller's. Null: one is made, where one is needed.
   void* nccl_communicator = nullptr;
@@ -79,6 +98,14 @@ struct GroupStats {
 // (`fourge tune allreduce` does). Depends on its arguments alone.
 FOURGE_API std::int64_t default_one_shot_rows(int ranks, std::int64_t cols) noexcept;
 
+// For how many multiprocessors the launches of a rank are made (AllreduceRmsnormQuantizeArgs) whose device has
+// so many and is shared by so many ranks; the group takes the fewest of its ranks. One rank: all. Several: so
+// few that the CTAs of two launches of each of them (the second of a programmatic dependent launch is there
+// before the first has ended) are together no more than there are multiprocessors: as long as one CTA has no
+// place yet, some multiprocessor is empty, and takes it, whatever kinds of CTAs the others have. 0: they do
+// not fit.
+FOURGE_API int launch_bound(int multiprocessors, int ranks_on_device) noexcept;
+
 // Members may be called by any thread, one at a time for calls that launch: their order counts. The Runtime,
 // and the contexts of all ranks of this process, must outlive the group.
 class FOURGE_API Group {
@@ -86,10 +113,12 @@ class FOURGE_API Group {
   // Collective: returns when all ranks have what they need. What is wrong on one rank, or between two, is
   // thrown on all, with the same text:
   //   Error(invalid_argument)  ranks that disagree on a parameter (field, rank and both values are named),
-  //                            two ranks on one device, a value that cannot be, an all-gather that gives
-  //                            no bytes or not those of all ranks
+  //                            two ranks on one device without allow_shared_devices, or more than fit on it,
+  //                            or in two contexts of one process, a value that cannot be, an all-gather that
+  //                            gives no bytes or not those of all ranks
   //   Error(unsupported)       Transport::peers where a device cannot use another's memory, or ranks are
-  //                            on several hosts; no current context; no target for the device
+  //                            on several hosts; NCCL where ranks share a device; no current context; no
+  //                            target for the device
   //   Error(library_missing)   NCCL is needed and was not found
   //   Error(driver), others    what one rank met
   // An error of the all-gather itself passes on.

@@ -155,7 +155,8 @@ class FOURGE_API DeviceBuffer {
 class FOURGE_API Graph {
  public:
   // Runs body, which launches on the stream, with the stream in (thread-local) capture mode. What
-  // body throws passes on, and the capture ends.
+  // body throws passes on, and the capture ends. Sends the graph to the device, on the stream, so that
+  // the first launch does no more than later ones.
   Graph(const DeviceContext& context, const Stream& stream, const std::function<void()>& body);
   ~Graph();
   Graph(const Graph&) = delete;
