@@ -44,6 +44,12 @@ void RankMeeting::fail() {
   changed_.notify_all();
 }
 
+void RankThread::settle() const {
+  if (!shares_devices) return;
+  stream.synchronize();
+  meeting.wait();
+}
+
 comm::GroupConfig RankThread::config(std::int64_t max_rows, std::int64_t cols,
                                      const std::string& dtype) const {
   comm::GroupConfig config;
@@ -54,7 +60,9 @@ comm::GroupConfig RankThread::config(std::int64_t max_rows, std::int64_t cols,
   config.cols = cols;
   config.dtype = dtype;
   config.transport = comm::Transport::peers;
-  config.deadline = std::chrono::seconds(20);
+  // Of ranks on one device that do not run at once, several tests should say so in the time that there is.
+  config.deadline = std::chrono::seconds(shares_devices ? 5 : 20);
+  config.allow_shared_devices = shares_devices;
   config.all_gather = [this](std::span<const std::byte> mine) {
     return meeting.gather(rank, mine);
   };
@@ -63,14 +71,15 @@ comm::GroupConfig RankThread::config(std::int64_t max_rows, std::int64_t cols,
 
 std::string run_ranks(Runtime& runtime, int ranks, const std::function<void(RankThread&)>& body) {
   RankMeeting meeting(ranks);
+  const int devices = std::max(1, test_devices());
   std::vector<std::string> texts(static_cast<std::size_t>(ranks));
   std::vector<std::thread> threads;
   for (int rank = 0; rank < ranks; ++rank) {
     threads.emplace_back([&, rank] {
       try {
-        const DeviceContext context(rank);
+        const DeviceContext context(rank % devices);
         const Stream stream(context);
-        RankThread self{rank, ranks, context, stream, meeting, runtime};
+        RankThread self{rank, ranks, context, stream, meeting, runtime, ranks > devices};
         body(self);
       } catch (const std::exception& error) {
         texts[static_cast<std::size_t>(rank)] = fmt::format("rank {}: {}", rank, error.what());
@@ -86,13 +95,16 @@ std::string run_ranks(Runtime& runtime, int ranks, const std::function<void(Rank
   return text;
 }
 
+int test_devices() { return static_cast<int>(list_devices().size()); }
+
 int test_ranks() {
-  int ranks = static_cast<int>(std::min<std::size_t>(list_devices().size(), 8));
-  if (const char* wanted = std::getenv("FOURGE_TEST_RANKS")) {
-    ranks = std::min(ranks, std::max(1, std::atoi(wanted)));
-  }
-  return ranks;
+  const int devices = test_devices();
+  const char* const wanted = std::getenv("FOURGE_TEST_RANKS");
+  const int ranks = wanted == nullptr ? devices : std::max(1, std::atoi(wanted));
+  return std::min({ranks, comm::kMostRanks, kMostOnOneDevice * devices});
 }
+
+bool ranks_share_devices() { return test_ranks() > test_devices(); }
 
 Runtime& allreduce_runtime() {
   static Runtime runtime;

@@ -1,12 +1,14 @@
 #!/usr/bin/env bash
-# The tests and the benchmark of all-reduce on a machine with two or more GPUs, within $FOURGE_RUN_SECONDS (100) seconds.
+# The tests and the benchmark of all-reduce on a machine with two or more GPUs, within $FOURGE_RUN_SECONDS (100) seconds; with
+# FOURGE_TEST_RANKS the tests on one, too.
 #
 #   tests/gpu/allreduce_run.sh [DIRECTORY]     DIRECTORY: of a build (build/release), or of the programs
 #                                              allreduce_gpu_tests and fourge themselves; else the bundle of
 #                                              tests/gpu/run_device, else build/device, which is built
 #
-# Logs go to $OUT, or build/device-out. FOURGE_TEST_RANKS: fewer ranks than devices. Everything is run, with
-# the first failure's status at the end.
+# Logs go to $OUT, or build/device-out. FOURGE_TEST_RANKS: fewer ranks than devices, or more, up to four a device, which
+# share devices then: what shows nothing so (tune, benchmark) or needs a device a rank (processes, NCCL) is left
+# out, and said. Everything is run, with the first failure's status at the end.
 set -uo pipefail
 cd "$(dirname "$0")/../.." || exit 1
 out="${OUT:-build/device-out}"
@@ -66,7 +68,8 @@ if ! find_programs "${1:-build/device/bundle}" build/device; then
   begin=$SECONDS
 fi
 
-ranks="${FOURGE_TEST_RANKS:-$(nvidia-smi -L 2>/dev/null | grep -c '^GPU')}"
+devices="$("$tests" --devices)"
+ranks="${FOURGE_TEST_RANKS:-$devices}"
 nvidia-smi --query-gpu=name,driver_version --format=csv,noheader 2>/dev/null | sort | uniq -c
 # NCCL may lie beside PyTorch only.
 nccl="$(ldconfig -p 2>/dev/null | sed -n 's|.*libnccl\.so\.2 .*=> ||p' | head -n 1)"
@@ -86,6 +89,13 @@ run_logged 60 3 allreduce-prewarm.log "$command" prewarm --manifest "$out/allred
 
 note "tests"
 run_logged 75 60 allreduce_tests.log "$tests" --durations yes
+
+if [ "$ranks" -gt "$devices" ]; then
+  note "$ranks ranks on $devices device(s): no tune and no benchmark, which shared devices make meaningless; no memcheck, under" \
+    "which kernels need not run beside each other; the tests said what they skipped"
+  note "done, status $status; logs in $out"
+  exit "$status"
+fi
 
 note "tune"
 run_logged 15 4 allreduce_tune.log "$command" tune allreduce --ranks "$ranks" --samples 5

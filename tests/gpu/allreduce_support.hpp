@@ -101,7 +101,7 @@ class RankMeeting {
   bool failed_ = false;
 };
 
-// A rank: its device's primary context is current.
+// A rank: its device's primary context is current. Rank r has device r % devices.
 struct RankThread {
   int rank;
   int ranks;
@@ -109,7 +109,12 @@ struct RankThread {
   const Stream& stream;
   RankMeeting& meeting;
   Runtime& runtime;
+  bool shares_devices;  // some rank does
 
+  // Where ranks share devices: returns when all ranks have come and their streams are done. Between a call of
+  // one rank and the same call of another nobody may allocate, load or copy, so this comes before and
+  // after such things.
+  void settle() const;
   comm::GroupConfig config(std::int64_t max_rows, std::int64_t cols,
                            const std::string& dtype = "bf16") const;
 };
@@ -120,8 +125,13 @@ std::string run_ranks(Runtime& runtime, int ranks, const std::function<void(Rank
 // The specs (axes without in, ranks, algorithm) that the tests of exactness take, for a type.
 std::vector<std::string> allreduce_axes(const std::string& dtype, int ranks);
 
-// The devices of this machine that count: all that are there, at most 8; FOURGE_TEST_RANKS says fewer.
+// One for each device of this machine, at most 8, or as many as FOURGE_TEST_RANKS says: fewer, or more, which
+// share devices then, at most so many of them one.
+inline constexpr int kMostOnOneDevice = 4;
 int test_ranks();
+int test_devices();
+// More ranks than devices.
+bool ranks_share_devices();
 
 Runtime& allreduce_runtime();
 

@@ -1,5 +1,5 @@
-// allreduce_rmsnorm_quantize on all devices of this machine, one rank each: every rank's bits equal those of
-// the rank-ordered CPU reference. Needs two devices.
+// allreduce_rmsnorm_quantize on all devices of this machine, one rank each, or several that share them: every
+// rank's bits equal those of the rank-ordered CPU reference. Needs two ranks.
 #include <fmt/format.h>
 
 #include <atomic>
@@ -48,6 +48,7 @@ void run_case(RankThread& self, comm::Group& group, AllreduceBuffers& buffers, S
     group.allreduce_rmsnorm_quantize(buffers.args(), axes, self.stream.get(), options);
     self.stream.synchronize();
     group.check();
+    self.settle();
     require_equal(c, algorithm, difference(buffers.results(self.stream), expected));
   }
 }
@@ -72,6 +73,8 @@ TEST_CASE("all-reduce: every token count, width and layout equals the reference 
       comm::Group group(self.runtime, self.config(2048, kWidths[w], dtype));
       AllreduceBuffers buffers(self.context, 2048, kWidths[w]);
       for (const std::int64_t tokens : kTokens) {
+        // More ranks than devices have fewer processors, too, for the reference.
+        if (self.shares_devices && tokens == 2048 && kWidths[w] != 7168) continue;
         const auto run = [&](const std::string& axes) {
           const AllreduceCase c{axes, dtype, ranks, tokens, kWidths[w], ++seed, seed % 3 == 0};
           if (axes.find("mxfp8") != std::string::npos && c.cols % 32 != 0) return;
@@ -133,7 +136,7 @@ TEST_CASE("all-reduce: few tokens added up with barriers, where no slots hold th
 TEST_CASE("all-reduce: ten thousand calls one after another, token counts at random",
           "[allreduce]") {
   const int ranks = test_ranks();
-  constexpr int kCalls = 10'000;
+  const int calls = ranks_share_devices() ? 3'000 : 10'000;
   constexpr int kSets = 8;
   constexpr std::int64_t kMost = 48;
   constexpr std::int64_t kSlotRows = 32;  // two-shot calls of more have barriers
@@ -160,12 +163,16 @@ TEST_CASE("all-reduce: ten thousand calls one after another, token counts at ran
     }
     self.meeting.wait();
     std::minstd_rand random(11);  // the same on all ranks
-    for (int call = 0; call < kCalls; ++call) {
+    for (int call = 0; call < calls; ++call) {
       const auto set = static_cast<std::size_t>(random() % kSets);
       const auto rows = static_cast<std::int64_t>(random() % kMost + 1);
       const std::string& which = with[random() % 2 == 0 || rows > kSlotRows ? 1 : 0];
       const bool looked_at = call % 250 == 249;
-      if (looked_at) buffers[set]->poison(self.stream.get());
+      if (looked_at) {
+        self.settle();
+        buffers[set]->poison(self.stream.get());
+        self.settle();
+      }
       AllreduceRmsnormQuantizeArgs args = buffers[set]->args();
       args.rows = rows;
       group.allreduce_rmsnorm_quantize(args, which, self.stream.get(),
@@ -173,11 +180,13 @@ TEST_CASE("all-reduce: ten thousand calls one after another, token counts at ran
       if (!looked_at) continue;
       self.stream.synchronize();
       group.check();
+      self.settle();
       require_equal(cases[set], fmt::format("call {} of {} rows", call, rows),
                     difference(buffers[set]->results(self.stream), expected[set], rows, kMost));
+      self.settle();
     }
     const comm::GroupStats stats = group.stats();
-    if (stats.one_shot + stats.two_shot != kCalls || stats.nccl != 0) {
+    if (stats.one_shot + stats.two_shot != static_cast<std::uint64_t>(calls) || stats.nccl != 0) {
       throw std::runtime_error("the calls were not counted");
     }
   });
@@ -213,6 +222,7 @@ TEST_CASE("all-reduce: a graph replayed a hundred times with other data", "[allr
     const std::string with[] = {axes + ",algorithm=one_shot", axes + ",algorithm=two_shot",
                                 axes + ",algorithm=one_shot"};
     for (const std::string& one : with) group.prepare(one);
+    self.settle();
     const Graph graph(self.context, self.stream, [&] {
       for (std::size_t i = 0; i < std::size(kRows); ++i) {
         AllreduceRmsnormQuantizeArgs args = buffers[i]->args();
@@ -221,6 +231,7 @@ TEST_CASE("all-reduce: a graph replayed a hundred times with other data", "[allr
                                          {.programmatic_dependent_launch = i == 1});
       }
     });
+    self.stream.synchronize();
     self.meeting.wait();
     for (int replay = 0; replay < 100; ++replay) {
       const auto set = static_cast<std::size_t>(replay % kSets);
@@ -228,9 +239,11 @@ TEST_CASE("all-reduce: a graph replayed a hundred times with other data", "[allr
         one->poison(self.stream.get());
         one->upload_x(inputs[set], self.stream);
       }
+      self.settle();
       graph.launch(self.stream.get());
       self.stream.synchronize();
       group.check();
+      self.settle();
       for (std::size_t i = 0; i < std::size(kRows); ++i) {
         require_equal(base, fmt::format("replay {} of {} rows", replay, kRows[i]),
                       difference(buffers[i]->results(self.stream), expected[set], kRows[i], kMost));
@@ -242,6 +255,11 @@ TEST_CASE("all-reduce: a graph replayed a hundred times with other data", "[allr
 }
 
 TEST_CASE("all-reduce: NCCL in the place of peers", "[allreduce]") {
+  if (ranks_share_devices()) {
+    WARN("skipped: NCCL takes one rank a device; there are " << test_ranks() << " ranks and "
+                                                             << test_devices());
+    return;
+  }
   const int ranks = test_ranks();
   const char* const library = std::getenv("FOURGE_TEST_NCCL");
   Shared shared;
