@@ -53,13 +53,12 @@ struct RankRecord {
   // These tell who it is.
   ProcessIdentity process;
   std::uint64_t context = 0;  // of its device; means something in its process only
-  std::int32_t multiprocessors = 0;
-  std::int32_t unused = 0;
   std::array<unsigned char, 16> device_uuid{};
   Text<64> device_name;
   Text<96> host;
   // Where the algorithms cross on its device, measured or not. What rank 0 has counts, for all.
   std::int64_t crossing_rows = 0;
+  std::int32_t multiprocessors = 0;  // of its device
   // Why it cannot take part; empty if it can.
   std::int32_t failure_kind = 0;
   Text<512> failure;
