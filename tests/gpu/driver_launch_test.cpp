@@ -229,7 +229,14 @@ TEST_CASE("device objects give back what they took", "[driver]") {
             }).text == "in capture");
       CHECK(fake.count("cuStreamBeginCapture") == 2);
       CHECK(fake.count("cuStreamEndCapture") == 2);
+      CHECK(fake.count("cuGraphUpload") == 1);
+      CHECK(fake.count("cuGraphExecDestroy") == 0);
+      fake.failing = "cuGraphUpload";
+      CHECK(failure_of([&] { const Graph bad(context, stream, [] {}); }).says("cuGraphUpload"));
+      fake.failing = "";
+      CHECK(fake.count("cuGraphExecDestroy") == 1);
     }
+    CHECK(fake.count("cuGraphExecDestroy") == 2);
     CHECK(fake.primary_retains == 1);  // the buffer's
   }
   CHECK(fake.primary_retains == 0);
