@@ -2,6 +2,7 @@
 #include <fourge/moe_permute.hpp>
 #include <fourge/moe_swiglu_fp8_block.hpp>
 #include <fourge/nvfp4_quantize_per_token.hpp>
+#include <fourge/rmsnorm_quantize.hpp>
 
 #include <algorithm>
 #include <array>
@@ -64,6 +65,10 @@ bool fits(const Rule& rule, const KernelSpec& spec) {
 
 // Whether calls of so many columns are within what the variant can hold.
 bool takes_columns(const KernelSpec& spec, std::int64_t cols) {
+  if (spec.op().name == RmsnormQuantizeArgs::kOp) {
+    const std::int64_t exact = rmsnorm_quantize_columns(spec);
+    return exact == 0 || cols == exact;
+  }
   if (spec.op().name != Nvfp4QuantizePerTokenArgs::kOp) return true;
   const std::int64_t most = nvfp4_per_token_most_columns(spec);
   return most == 0 || cols <= most;
@@ -83,6 +88,8 @@ KernelSpec choose_launch(const KernelSpec& spec, const CallShape& shape,
   } else if (spec.op().name == Nvfp4QuantizePerTokenArgs::kOp) {
     chosen.set("row", nvfp4_per_token_row(shape.rows, shape.cols, spec.get("layout"),
                                           has_four_over_six(spec), spec.target(), device));
+  } else if (spec.op().name == RmsnormQuantizeArgs::kOp) {
+    chosen.set("row", rmsnorm_quantize_row(spec, shape.rows, shape.cols, device));
   } else {
     const auto* const rule = std::find_if(std::begin(kRules), std::end(kRules),
                                           [&](const Rule& one) { return fits(one, spec); });

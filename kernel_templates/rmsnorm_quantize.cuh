@@ -2,7 +2,7 @@
 // blockDim.x threads take a row; with 32 of them a CTA takes blockDim.y rows, which need no barrier.
 #pragma once
 
-#include "device/norm_quantize.cuh"
+#include "device/norm_registers.cuh"
 
 namespace fourge_device {
 
@@ -31,10 +31,17 @@ FOURGE_INLINE void rmsnorm_quantize_kernel(const void* x, const void* residual, 
       x, residual, weight, residual_out, norm_out, eps, static_cast<int>(cols)};
   const float given = !kToken && scale != nullptr ? load(scale) : scale_value;
   const NormQuantizer<Config> quantize{q, scales, scale_columns};
-  NormRow<Config> row(operands, index * cols);
-  row.start();
-  row.gather(sums);
-  quantize_gathered_row(row, index, given, quantize, token_scales, scratch);
+  if constexpr (Config::kRow.blocks == 0) {
+    NormRow<Config> row(operands, index * cols);
+    row.start();
+    row.gather(sums);
+    quantize_gathered_row(row, index, given, quantize, token_scales, scratch);
+  } else {
+    RegisterRow<Config> row(operands, index);
+    row.start();
+    const float factor = row.gather(sums);
+    row.quantize(factor, given_factors<Config>(given).nvfp4, q, scales);
+  }
 }
 
 }  // namespace fourge_device

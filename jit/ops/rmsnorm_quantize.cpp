@@ -30,6 +30,34 @@ constexpr AxisValue kResidualValues[] = {
     {"none", "fourge_device::Residual::none", "the norm of x"},
     {"add", "fourge_device::Residual::add", "the norm of x + residual, which is stored too"}};
 
+// Rows in registers, which are as long as their threads have blocks. For how many CTAs a multiprocessor shares out
+// registers is found by compiling: the fewest that spill nothing.
+struct RowShape {
+  std::string_view text;
+  std::int64_t threads;
+  std::int64_t blocks;  // a thread
+  int min_ctas;
+
+  constexpr std::int64_t cols() const { return kBlock * threads * blocks; }
+};
+constexpr RowShape kRowShapes[] = {
+    {"shared", kMostLanes, 0, 2}, {"64x4", 64, 4, 10},  {"64x5", 64, 5, 8},
+    {"64x7", 64, 7, 8},           {"64x8", 64, 8, 8},   {"256x1", 256, 1, 6},
+    {"320x1", 320, 1, 4},         {"448x1", 448, 1, 3}, {"512x1", 512, 1, 3}};
+
+constexpr AxisValue kRowValues[] = {
+    {"shared", "fourge_device::RowShape{}", "any number of columns; a row lies in shared memory"},
+    {"64x4", "fourge_device::RowShape{64, 4}", "4096 columns; 64 threads hold 4 blocks each"},
+    {"64x5", "fourge_device::RowShape{64, 5}", "5120 columns; 64 threads hold 5 blocks each"},
+    {"64x7", "fourge_device::RowShape{64, 7}", "7168 columns; 64 threads hold 7 blocks each"},
+    {"64x8", "fourge_device::RowShape{64, 8}", "8192 columns; 64 threads hold 8 blocks each"},
+    {"256x1", "fourge_device::RowShape{256, 1}", "4096 columns; 256 threads hold a block each"},
+    {"320x1", "fourge_device::RowShape{320, 1}", "5120 columns; 320 threads hold a block each"},
+    {"448x1", "fourge_device::RowShape{448, 1}", "7168 columns; 448 threads hold a block each"},
+    {"512x1", "fourge_device::RowShape{512, 1}", "8192 columns; 512 threads hold a block each"}};
+
+constexpr std::size_t kRow = 8;  // of the axes
+
 constexpr Axis kAxes[] = {
     jit::kInput16Axis,
     {"out", "kFormat", "what the norm's output is quantized to",
@@ -40,6 +68,7 @@ constexpr Axis kAxes[] = {
     {"order", "kRounding", "where values are rounded to the type of x", jit::kRoundingValues},
     {"residual", "kResidual", "what is added before the norm", kResidualValues},
     jit::kNormWeightAxis,
+    {"row", "kRow", "where a row stays until its sum is known; same bits", kRowValues, "shared"},
     jit::kExactMathAxis};
 
 using Args = RmsnormQuantizeArgs;
@@ -67,6 +96,9 @@ bool is_plain_nvfp4(const KernelSpec& spec) {
          spec.get("order") == "rounded" && !adds(spec);
 }
 
+const RowShape& row_shape(const KernelSpec& spec) { return kRowShapes[spec.index(kRow)]; }
+bool in_registers(const KernelSpec& spec) { return row_shape(spec).blocks != 0; }
+
 std::string refusal(const KernelSpec& spec) {
   const auto out = spec.get("out");
   if (out == "fp8" && spec.get("layout") != "linear") {
@@ -81,13 +113,26 @@ std::string refusal(const KernelSpec& spec) {
   if (spec.get("4over6") != "off" && spec.get("order") == "unrounded") {
     return "4over6 needs values of 16 bits: order must be rounded";
   }
+  if (in_registers(spec) && !is_plain_nvfp4(spec)) {
+    return fmt::format(
+        "row={} is for out=nvfp4 with scale=tensor, 4over6=off, order=rounded and residual=none; "
+        "take row=shared",
+        spec.get("row"));
+  }
   return {};
 }
 
-int block_threads(const KernelSpec&) { return static_cast<int>(kMostLanes); }
+int block_threads(const KernelSpec& spec) { return static_cast<int>(row_shape(spec).threads); }
 
 // At most 64 registers, or 128 where these would spill: a row waits for its sum, so several must take turns.
 int min_ctas(const KernelSpec& spec) {
+  if (in_registers(spec)) {
+    const RowShape& shape = row_shape(spec);
+    if (spec.target().major() >= 10) {
+      return shape.blocks == 1 ? 1024 / static_cast<int>(shape.threads) : shape.blocks == 4 ? 8 : 5;
+    }
+    return shape.blocks == 4 && spec.get("layout") != "linear" ? 8 : shape.min_ctas;
+  }
   return spec.get("4over6") != "off" || spec.get("order") == "unrounded" ? 1 : 2;
 }
 
@@ -114,6 +159,12 @@ void check_args(const KernelSpec& spec, const void* pointer) {
   if (args.cols > kMostColumns) {
     throw Error(ErrorKind::invalid_argument,
                 fmt::format("{}: cols is {}; at most 2^24 are possible", spec.text(), args.cols));
+  }
+  if (in_registers(spec) && args.cols != row_shape(spec).cols()) {
+    throw Error(ErrorKind::invalid_argument,
+                fmt::format("{}: cols is {}; row={} is for {} columns, rmsnorm_quantize_row() says "
+                            "what to take, and row=shared takes any",
+                            spec.text(), args.cols, spec.get("row"), row_shape(spec).cols()));
   }
   if (!(args.eps >= 0x1p-126F) || std::isinf(args.eps)) {
     throw Error(ErrorKind::invalid_argument,
@@ -160,13 +211,16 @@ LaunchShape launch_shape(const KernelSpec& spec, const void* pointer, const Devi
                          lanes < kMostLanes && is_plain_nvfp4(spec);
   const std::int64_t blocks = very_many ? kMostBlocksPerThread : kBlocksPerThread;
   const std::int64_t threads =
-      few ? lanes : std::clamp<std::int64_t>(jit::round_up(lanes / blocks, 32), 32, lanes);
+      in_registers(spec) ? row_shape(spec).threads
+      : few              ? lanes
+                         : std::clamp<std::int64_t>(jit::round_up(lanes / blocks, 32), 32, lanes);
   const bool several = threads == 32 && rows >= kRowsPerCta * device.multiprocessors;
   const std::int64_t rows_per_cta = several ? kRowsPerCta : 1;
   shape.block[0] = static_cast<std::uint32_t>(threads);
   shape.block[1] = static_cast<std::uint32_t>(rows_per_cta);
-  shape.dynamic_shared_bytes =
-      args.cols > kMostHeldColumns ? 0 : static_cast<std::uint32_t>(rows_per_cta * args.cols * 2);
+  shape.dynamic_shared_bytes = args.cols > kMostHeldColumns || in_registers(spec)
+                                   ? 0
+                                   : static_cast<std::uint32_t>(rows_per_cta * args.cols * 2);
   const std::int64_t ctas = (rows + rows_per_cta - 1) / rows_per_cta;
   const std::int64_t in_x = std::min(kMostGridX, ctas);
   shape.grid[0] = static_cast<std::uint32_t>(in_x);
@@ -216,6 +270,28 @@ std::size_t rmsnorm_quantize_scale_bytes(std::string_view out, std::string_view 
   }
   const auto extent = jit::scale_extent(layout, rows, cols / (out == "nvfp4" ? 16 : 32));
   return static_cast<std::size_t>(extent.rows * extent.columns);
+}
+
+std::int64_t rmsnorm_quantize_columns(const KernelSpec& spec) {
+  if (spec.op().name != Args::kOp) {
+    throw Error(ErrorKind::invalid_spec,
+                fmt::format("{} does not name a variant of {}", spec.text(), Args::kOp));
+  }
+  return in_registers(spec) ? row_shape(spec).cols() : 0;
+}
+
+// Measured on an H200. So few rows are done soonest with a block a thread, more with the fewest threads.
+std::string_view rmsnorm_quantize_row(const KernelSpec& spec, std::int64_t rows, std::int64_t cols,
+                                      const DeviceFacts& device) {
+  const bool few = rows < 2 * std::int64_t{std::max(device.multiprocessors, 1)};
+  for (const RowShape& shape : kRowShapes) {
+    KernelSpec chosen = spec;
+    if (shape.blocks != 0 && shape.cols() == cols && (shape.blocks == 1) == few &&
+        refusal(chosen.set("row", shape.text)).empty()) {
+      return shape.text;
+    }
+  }
+  return kRowShapes[0].text;
 }
 
 const OpDefinition& rmsnorm_quantize_op() {

@@ -31,6 +31,22 @@ struct NormPair {
   float high;
 };
 
+// y of two elements, for the factor n of their row.
+template <class Config>
+FOURGE_INLINE NormPair normalised_pair(NormPair v, uint32 weight, float inverse) {
+  using P = Packed16<Config::kInput>;
+  NormPair w = {P::low(weight), P::high(weight)};
+  if constexpr (Config::kWeight == NormWeight::plus_one) {
+    w = {add_rn(w.low, 1.0f), add_rn(w.high, 1.0f)};
+  }
+  return {mul_rn(mul_rn(v.low, inverse), w.low), mul_rn(mul_rn(v.high, inverse), w.high)};
+}
+// n, for the sum of a row's squares.
+FOURGE_INLINE float norm_factor(float sum, int cols, float eps) {
+  const float mean = mul_rn(sum, rcp_rn_normal(static_cast<float>(cols)));
+  return rcp_rn(sqrt_rn(add_rn(mean, eps)));
+}
+
 // Use: start(), gather(), then for_blocks() with load(), normalise() and what quantizes.
 template <class Config, RowSource kSource = RowSource::global>
 struct NormRow {
@@ -126,9 +142,7 @@ struct NormRow {
       lane_sums.set(block, sum);
     }
     row_barrier();
-    const float mean =
-        mul_rn(sum_of_lanes(sums, first, lanes), rcp_rn_normal(static_cast<float>(operands.cols)));
-    inverse = rcp_rn(sqrt_rn(add_rn(mean, operands.eps)));
+    inverse = norm_factor(sum_of_lanes(sums, first, lanes), operands.cols, operands.eps);
   }
 
   // The thread's first block in for_blocks().
@@ -319,13 +333,7 @@ struct NormRow {
     return kHoldsBoth ? total(i) : NormPair{P::low(h.w[i]), P::high(h.w[i])};
   }
   FOURGE_INLINE NormPair normalised(int i) const {
-    using P = Packed16<kType>;
-    const NormPair v = sum_of(i);
-    NormPair w = {P::low(weight.w[i]), P::high(weight.w[i])};
-    if constexpr (Config::kWeight == NormWeight::plus_one) {
-      w = {add_rn(w.low, 1.0f), add_rn(w.high, 1.0f)};
-    }
-    return {mul_rn(mul_rn(v.low, inverse), w.low), mul_rn(mul_rn(v.high, inverse), w.high)};
+    return normalised_pair<Config>(sum_of(i), weight.w[i], inverse);
   }
 
   // Eight pairs, rounded.

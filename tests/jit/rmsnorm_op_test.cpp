@@ -98,6 +98,12 @@ TEST_CASE("rmsnorm: illegal combinations are refused by name", "[rmsnorm]") {
   CHECK(mentions(refusal("out=mxfp8,4over6=mae448"), "4over6 is for out=nvfp4"));
   CHECK(mentions(refusal("order=unrounded,4over6=mae448"), "order must be rounded"));
   CHECK(refusal("order=unrounded") == "accepted");
+  for (const char* axes : {"residual=add", "scale=token", "order=unrounded", "4over6=mae448",
+                           "out=mxfp8", "out=fp8"}) {
+    INFO(axes);
+    CHECK(mentions(refusal(std::string("row=64x7,") + axes), "take row=shared"));
+  }
+  CHECK(refusal("row=64x7,layout=128x4,in=f16,weight=plus_one") == "accepted");
 }
 
 TEST_CASE("rmsnorm: a thread has one block of few rows, several of many", "[rmsnorm]") {
@@ -142,6 +148,71 @@ TEST_CASE("rmsnorm: a thread has one block of few rows, several of many", "[rmsn
   CHECK(launch(spec, args).grid[0] == 128);
   args.rows = 0;
   CHECK(launch(spec, args).empty);
+}
+
+TEST_CASE("rmsnorm: rows in registers have just the columns of their threads' blocks",
+          "[rmsnorm]") {
+  Args args = good_args();
+  struct Form {
+    const char* row;
+    unsigned threads;
+    std::int64_t blocks;
+  };
+  const Form forms[] = {{"64x4", 64, 4},   {"64x5", 64, 5},   {"64x7", 64, 7},   {"64x8", 64, 8},
+                        {"256x1", 256, 1}, {"320x1", 320, 1}, {"448x1", 448, 1}, {"512x1", 512, 1}};
+  CHECK(std::size(forms) + 1 == rmsnorm_quantize_op().axes[8].values.size());
+  for (const Form& form : forms) {
+    const std::string axes = std::string("[row=") + form.row + "]";
+    const std::string text = "rmsnorm_quantize" + axes + "@sm_90a";
+    const auto spec = KernelSpec::parse(text);
+    args.cols = 16 * form.threads * form.blocks;
+    INFO(form.row);
+    CHECK(rmsnorm_quantize_columns(spec) == args.cols);
+    // The generated source has the same numbers.
+    CHECK(rmsnorm_quantize_op().axes[8].values[spec.index(8)].expression ==
+          "fourge_device::RowShape{" + std::to_string(form.threads) + ", " +
+              std::to_string(form.blocks) + "}");
+    for (const std::int64_t rows : {1, 264, 100000}) {
+      args.rows = rows;
+      const LaunchShape shape = launch(text.c_str(), args);
+      CHECK(shape.block[0] == form.threads);
+      CHECK(shape.block[1] == 1);
+      CHECK(shape.grid[0] == rows);
+      CHECK(shape.dynamic_shared_bytes == 0);
+    }
+    CHECK(refused(
+        "accepted", [&](Args& a) { a.cols = args.cols; }, axes));
+    for (const std::int64_t cols : {args.cols - 16, args.cols + 16, std::int64_t{16}}) {
+      CHECK(refused(
+          "row=shared takes any", [&](Args& a) { a.cols = cols; }, axes));
+    }
+  }
+  CHECK(rmsnorm_quantize_columns(KernelSpec::parse("rmsnorm_quantize[]@sm_90a")) == 0);
+  CHECK_THROWS_AS(rmsnorm_quantize_columns(KernelSpec::parse("row_amax[]@sm_90a")), Error);
+}
+
+TEST_CASE("rmsnorm: a block a thread for few rows, the fewest threads for more", "[rmsnorm]") {
+  const auto row = [](std::int64_t rows, std::int64_t cols, const char* axes = "") {
+    const auto spec = KernelSpec::parse(std::string("rmsnorm_quantize[") + axes + "]@sm_90a");
+    return std::string(rmsnorm_quantize_row(spec, rows, cols, DeviceFacts{132}));
+  };
+  CHECK(row(1, 7168) == "448x1");
+  CHECK(row(263, 7168) == "448x1");
+  CHECK(row(264, 7168) == "64x7");
+  CHECK(row(1 << 20, 7168, "layout=8x4,row=448x1") == "64x7");
+  CHECK(row(1, 4096) == "256x1");
+  CHECK(row(4096, 4096) == "64x4");
+  CHECK(row(1, 5120) == "320x1");
+  CHECK(row(4096, 5120) == "64x5");
+  CHECK(row(1, 8192) == "512x1");
+  CHECK(row(4096, 8192) == "64x8");
+  for (const std::int64_t cols : {16, 2880, 7152, 7184, 16384}) {
+    CHECK(row(4096, cols) == "shared");
+  }
+  for (const char* axes : {"residual=add", "scale=token", "order=unrounded", "4over6=mae448",
+                           "out=mxfp8", "out=fp8"}) {
+    CHECK(row(4096, 7168, axes) == "shared");
+  }
 }
 
 TEST_CASE("rmsnorm: the regions are exact", "[rmsnorm]") {

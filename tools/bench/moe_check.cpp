@@ -6,6 +6,7 @@
 #include <cstring>
 #include <fourge/moe_activation_quantize.hpp>
 #include <fourge/moe_expand_quantize.hpp>
+#include <fourge/rmsnorm_quantize.hpp>
 
 #include "reference/ftz.hpp"
 #include "reference/moe_activation.hpp"
@@ -23,7 +24,6 @@ namespace {
 
 using reference::ElementType;
 
-constexpr float kGlobalScale = 896.0F;  // as bench_moe_ops() gives it
 constexpr float kFp8Scale = 0.01F;
 
 std::size_t index(std::int64_t i) { return static_cast<std::size_t>(i); }
@@ -76,7 +76,7 @@ reference::ValueQuantizer quantizer_of(const KernelSpec& spec) {
   quantizer.four_over_six = four_over_six(spec);
   quantizer.scale = quantizer.per_token ? reference::ftz::rcp(448.0F * 6.0F)
                     : out == "fp8"      ? kFp8Scale
-                                        : kGlobalScale;
+                                        : moe_bench_encode_scale(spec);
   return quantizer;
 }
 
@@ -128,6 +128,14 @@ std::size_t expert_of_row(const MoeTables& tables, std::int64_t row) {
 }
 
 }  // namespace
+
+// Inputs are below 2 (their squares below 4), normed rows times a weight below 7, products seldom above 3.
+float moe_bench_encode_scale(const KernelSpec& spec) {
+  if (spec.op().name == RmsnormQuantizeArgs::kOp) return 384.0F;
+  const bool squares =
+      spec.op().name == MoeActivationQuantizeArgs::kOp && spec.get("act") == "relu2";
+  return squares ? 672.0F : 896.0F;
+}
 
 std::string check_moe_swiglu(const KernelSpec& spec, const MatrixShape& shape,
                              const BenchMemory& memory) {
@@ -208,7 +216,7 @@ std::string check_moe_expand(const KernelSpec& spec, const MatrixShape& shape,
     std::vector<std::uint8_t> codes(index(length));
     std::vector<std::uint8_t> scales(one.bytes());
     std::vector<float> token_scales(1);
-    const reference::ExpandedRow expanded{0, 0, 0, kGlobalScale};
+    const reference::ExpandedRow expanded{0, 0, 0, moe_bench_encode_scale(spec)};
     moe_expand(
         {format, type_of(spec), x, shape.cols, spec.get("scale") == "token", four_over_six(spec)},
         {&expanded, 1}, one, {codes, scales, token_scales});

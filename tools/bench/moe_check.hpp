@@ -8,6 +8,10 @@
 
 namespace fourge::tools {
 
+// 448 * 6 over what the spec's outputs, for the inputs of the benchmark, seldom or never exceed, as a calibrated
+// encode scale: saturated blocks take another way, which is slower.
+float moe_bench_encode_scale(const KernelSpec& spec);
+
 std::string check_moe_swiglu(const KernelSpec& spec, const MatrixShape& shape,
                              const BenchMemory& memory);
 std::string check_moe_permute(const KernelSpec& spec, const MatrixShape& shape,

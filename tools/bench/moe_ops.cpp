@@ -21,7 +21,6 @@ namespace {
 
 constexpr std::int64_t kHidden = 7168;
 constexpr std::int64_t kInner = 2048;
-constexpr float kGlobalScale = 896.0F;
 constexpr float kFp8Scale = 0.01F;
 
 std::size_t size(std::int64_t count) { return static_cast<std::size_t>(count); }
@@ -82,7 +81,7 @@ void fill(const KernelSpec& spec, const MatrixShape& shape, void* pointer) {
     const bool token = spec.get("scale") == "token";
     args.scale_value = token                      ? 1.0F / (448 * 6)
                        : spec.get("out") == "fp8" ? kFp8Scale
-                                                  : kGlobalScale;
+                                                  : moe_bench_encode_scale(spec);
   }
   std::memcpy(pointer, &args, sizeof(args));
 }
@@ -98,7 +97,8 @@ std::vector<std::uint8_t> exact(const KernelSpec& spec, const MatrixShape& shape
                                 std::string_view buffer) {
   if (buffer == "global_scale" || buffer == "scale") {
     const bool fp8 = has_axis(spec, "out") && spec.get("out") == "fp8";
-    return bytes_of(std::vector<float>(size(kBenchExperts), fp8 ? kFp8Scale : kGlobalScale));
+    return bytes_of(
+        std::vector<float>(size(kBenchExperts), fp8 ? kFp8Scale : moe_bench_encode_scale(spec)));
   }
   const MoeTables& tables = tables_of(spec, shape);
   const bool inverse = has_axis(spec, "rows") && spec.get("rows") == "inverse";
@@ -220,8 +220,9 @@ std::vector<BenchOp> make_table() {
                    nullptr,
                    check_moe_route_maps});
   table.push_back({RmsnormQuantizeArgs::kOp,
-                   {"out=nvfp4", "out=nvfp4,layout=128x4", "out=nvfp4,scale=token",
-                    "out=nvfp4,residual=add", "out=mxfp8", "out=fp8"},
+                   {"out=nvfp4", "out=nvfp4,row=64x7", "out=nvfp4,row=448x1",
+                    "out=nvfp4,layout=128x4", "out=nvfp4,layout=128x4,row=64x7",
+                    "out=nvfp4,scale=token", "out=nvfp4,residual=add", "out=mxfp8", "out=fp8"},
                    fill<RmsnormQuantizeArgs>,
                    {"norm_out", "scale"},
                    kHidden,

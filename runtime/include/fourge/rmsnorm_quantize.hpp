@@ -37,6 +37,13 @@
 // A NaN is stored as 0x7FFF. FP8: q = E4M3(y * (1 / scale)), saturating, NaN to 0x7F; with scale=token
 // the scale is max(a / 448, 1 / (512 * 448)) for the row's largest magnitude a (NaN skipped).
 //
+// Axis row says where a row stays until its sum is known; same bits:
+//   shared     any number of columns
+//   64x7, ...  threads of a row times blocks of 16 elements that each holds in registers: just so many
+//              columns, here 7168. For out=nvfp4 with scale=tensor, 4over6=off, order=rounded and
+//              residual=none
+// rmsnorm_quantize_row() says which to take.
+//
 // Calls are asynchronous on the caller's stream; the buffers must stay valid until the kernel is done.
 // Outputs must not overlap inputs or each other.
 // Streams, threads and errors: <fourge/kernel.hpp>.
@@ -73,6 +80,14 @@ struct RmsnormQuantizeArgs {
 FOURGE_API std::size_t rmsnorm_quantize_scale_bytes(std::string_view out, std::string_view layout,
                                                     std::int64_t rows, std::int64_t cols);
 
+// The value of axis row for such calls of a variant with otherwise these values, the fastest of those measured.
+FOURGE_API std::string_view rmsnorm_quantize_row(const KernelSpec& spec, std::int64_t rows,
+                                                 std::int64_t cols, const DeviceFacts& device);
+
+// How many columns a variant is for; 0: any number. Throws Error(invalid_spec) for another operation's.
+FOURGE_API std::int64_t rmsnorm_quantize_columns(const KernelSpec& spec);
+
+// The definition behind the spec text "rmsnorm_quantize[...]".
 FOURGE_API const OpDefinition& rmsnorm_quantize_op();
 
 }  // namespace fourge

@@ -85,6 +85,7 @@ constexpr Shape kLarge[] = {{1024, 64},   {129, 80},   {2, 128},    {127, 1024},
 }  // namespace
 
 void visit_rmsnorm_quantize_calls(const KernelSpec& spec, CallSize size, const CallSink& sink) {
+  const std::int64_t exact_cols = rmsnorm_quantize_columns(spec);
   const auto type = value_quantizer_of(spec).type;
   const bool adds = spec.get("residual") == "add";
   std::uint64_t seed = 700;
@@ -108,6 +109,17 @@ void visit_rmsnorm_quantize_calls(const KernelSpec& spec, CallSize size, const C
         spec, input,
         std::to_string(shape.rows) + "x" + std::to_string(shape.cols) + " " + to_string(pattern)));
   };
+  if (exact_cols != 0) {
+    // Rows of one length only. Zeros, NaN and saturated scales take another way than numbers do.
+    for (const Pattern pattern : all_patterns()) {
+      visit({size == CallSize::large ? 129 : 3, exact_cols}, pattern);
+    }
+    visit({1, exact_cols}, Pattern::random);
+    if (size == CallSize::large) {
+      visit({1000, exact_cols}, Pattern::random);
+    }
+    return;
+  }
   if (size == CallSize::large) {
     for (const Shape& shape : kLarge) {
       visit(shape, Pattern::random);

@@ -1,0 +1,170 @@
+// RMSNorm of one row that stays in registers, and its quantization to NVFP4. How many threads a row has and how many
+// blocks of 16 elements each of them are constants, so that all addresses are: the code is straight, with the bits of
+// norm_row.cuh.
+#pragma once
+
+#include "device/norm_quantize.cuh"
+
+namespace fourge_device {
+
+struct RowShape {
+  int threads;
+  int blocks;  // a thread; 0: rows of any length, in shared memory
+};
+
+// Use: start(), gather(), quantize().
+template <class Config>
+struct RegisterRow {
+  static constexpr ElementType kType = Config::kInput;
+  static constexpr int kThreads = Config::kRow.threads;
+  static constexpr int kBlocks = Config::kRow.blocks;
+  static constexpr int kCols = 16 * kThreads * kBlocks;
+  using P = Packed16<kType>;
+  using Factors = Nvfp4Factors<Config, false>;
+
+  const NormOperands& operands;
+  int64 index;
+  uint32 thread;
+  Words8 h[kBlocks];    // x; after normalise() its output
+  Words8 first_weight;  // of a thread that has no other, on its way together with x
+
+  FOURGE_INLINE RegisterRow(const NormOperands& given, int64 of_row)
+      : operands(given), index(of_row), thread(threadIdx.x), h{}, first_weight{} {}
+
+  FOURGE_INLINE void start() {
+    const char* const from = of_thread(operands.x, index);
+#pragma unroll
+    for (int i = 0; i < kBlocks; ++i) {
+      h[i] = load_block(from, i);
+    }
+    if constexpr (kBlocks == 1) {
+      first_weight = load_block(of_thread(operands.weight, 0), 0);
+    }
+  }
+
+  // The row's factor.
+  FOURGE_INLINE float gather(SharedArray<float, kMostLanes>& sums) const {
+    const LaneSums lane_sums(sums, 0);
+#pragma unroll
+    for (int i = 0; i < kBlocks; ++i) {
+      float sum = 0.0f;
+#pragma unroll
+      for (int k = 0; k < 8; ++k) {
+        const float low = P::low(h[i].w[k]);
+        const float high = P::high(h[i].w[k]);
+        sum = fma_rn(high, high, fma_rn(low, low, sum));
+      }
+      lane_sums.set(static_cast<int>(thread) + i * kThreads, sum);
+    }
+    __syncthreads();
+    return norm_factor(sum_of_lanes(sums, 0, kBlocks * kThreads), kCols, operands.eps);
+  }
+
+  FOURGE_INLINE void quantize(float factor, const Factors& factors, uint8* q, uint8* scales) {
+    const char* const weights = of_thread(operands.weight, 0);
+    const Places to(*this, q, scales);
+    bool ordinary = true;
+    uint32 scale_bytes = 0;
+#pragma unroll
+    for (int i = 0; i < kBlocks; ++i) {
+      normalise(i, kBlocks == 1 ? first_weight : load_block(weights, i), factor);
+      const Nvfp4Block block = quantize_nvfp4_block_ordinary<Config>(h[i], factors, ordinary);
+      to.put_codes(i, block);
+      scale_bytes = to.put_scale(i, block.scale, scale_bytes);
+    }
+    if_seldom(operands.norm_out != nullptr, [&] {
+      char* const out = of_thread(operands.norm_out, index);
+#pragma unroll
+      for (int i = 0; i < kBlocks; ++i) {
+        store_words(out + i * kStep, h[i].w);
+      }
+    });
+    // Lanes store each other's scales, so they go together.
+    if (unlikely(__ballot_sync(0xFFFFFFFFu, !ordinary) != 0)) {
+      quantize_again(factors, to);
+    }
+  }
+
+ private:
+  // Four lanes exchange tiled scales, so that each stores four neighbouring columns.
+  static constexpr bool kByWords = Config::kLayout != ScaleLayout::linear && kBlocks >= 4;
+  // Bytes between a thread's blocks.
+  static constexpr int kStep = 32 * kThreads;
+
+  // Where codes and scales of the thread's first block go; those of the others follow at one distance.
+  struct Places {
+    static constexpr int64 kColumns = kThreads * kBlocks;
+    static_assert(kThreads % 32 == 0);
+    // No layout has padding columns for rows of these lengths.
+    static constexpr int kScaleStep = static_cast<int>(BlockPlaces<Config>::kScaleBytes) * kThreads;
+    uint8* codes;
+    uint8* scales;
+
+    FOURGE_INLINE Places(const RegisterRow& row, uint8* q, uint8* all_scales)
+        : codes(advance(q + row.index * (kCols / 2), row.thread, 8)),
+          scales(all_scales + scale_offset<Config::kLayout>(
+                                  row.index, static_cast<int64>(row.thread), kColumns)) {}
+    FOURGE_INLINE void put_codes(int i, const Nvfp4Block& block) const {
+      store(reinterpret_cast<uint64*>(codes + i * (8 * kThreads)),
+            block.codes[0] | (static_cast<uint64>(block.codes[1]) << 32));
+    }
+    // `before`: the scales of those of the four blocks that came before; returns what to hand on.
+    FOURGE_INLINE uint32 put_scale(int i, uint32 scale, uint32 before) const {
+      if constexpr (!kByWords) {
+        store(scales + i * kScaleStep, static_cast<uint8>(scale));
+        return 0;
+      }
+      const uint32 bytes = before | (scale << (8 * (i % 4)));
+      if (i % 4 != 3 && i + 1 != kBlocks) {
+        return bytes;
+      }
+      const uint32 lane = threadIdx.x & 31u;
+      const int quad_lane = static_cast<int>(lane & 3u);
+      const uint32 word = transpose_quad(bytes, lane);
+      if (quad_lane <= i % 4) {
+        store(reinterpret_cast<uint32*>(scales - quad_lane + (i / 4 * 4 + quad_lane) * kScaleStep),
+              word);
+      }
+      return 0;
+    }
+  };
+
+  // The thread's first block.
+  FOURGE_INLINE const char* of_thread(const void* all, int64 row) const {
+    return advance(static_cast<const char*>(all) + row * (2 * kCols), thread, 32);
+  }
+  FOURGE_INLINE char* of_thread(void* all, int64 row) const {
+    return advance(static_cast<char*>(all) + row * (2 * kCols), thread, 32);
+  }
+  static FOURGE_INLINE Words8 load_block(const char* from, int i) {
+    return load_words8<Config::kLoad256>(from + i * kStep);
+  }
+
+  FOURGE_INLINE void normalise(int i, const Words8& weight, float factor) {
+#pragma unroll
+    for (int k = 0; k < 8; ++k) {
+      const NormPair v = {P::low(h[i].w[k]), P::high(h[i].w[k])};
+      const NormPair y = normalised_pair<Config>(v, weight.w[k], factor);
+      h[i].w[k] = pack_pair<kType>(y.low, y.high);
+    }
+  }
+
+  // Blocks that may be out of the ordinary: one copy of the code, to which they move up.
+  FOURGE_INLINE void quantize_again(const Factors& factors, const Places& to) {
+    Factors exact = factors;
+    exact.make_exact();
+    uint32 scale_bytes = 0;
+#pragma unroll 1
+    for (int i = 0; i < kBlocks; ++i) {
+      const Nvfp4Block block = quantize_nvfp4_block_any<Config>(h[0], exact);
+      to.put_codes(i, block);
+      scale_bytes = to.put_scale(i, block.scale, scale_bytes);
+#pragma unroll
+      for (int k = 0; k + 1 < kBlocks; ++k) {
+        h[k] = h[k + 1];
+      }
+    }
+  }
+};
+
+}  // namespace fourge_device
