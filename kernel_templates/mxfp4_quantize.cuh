@@ -1,7 +1,7 @@
 // mxfp4_quantize: see fourge/mx_quantize.hpp for the contract.
 #pragma once
 
-#include "device/e2m1.cuh"
+#include "device/e2m1_value.cuh"
 #include "device/mx_rows.cuh"
 
 namespace fourge_device {
@@ -10,24 +10,66 @@ namespace fourge_device {
 template <class Config>
 struct Mxfp4Format {
   static constexpr int kLanes = 1;
-  static constexpr int kWords = 4;
+  static constexpr int kWords = 4 / kLanes;
+  static constexpr int kParts = 2 / kLanes;
 
   static FOURGE_INLINE uint32 quantize(const Block32<kLanes>& block, uint32 (&codes)[kWords]) {
     const Block32Scale scale = scale_of<Config>(block, 0.16666667163372040f);  // RN(1/6)
 #pragma unroll
-    for (int i = 0; i < block.kParts; ++i) {
-      const auto& w = block.part[i].w;
-      uint32 two[2] = {encode_e2m1x8<Config>(w[0], w[1], w[2], w[3], scale.o),
-                       encode_e2m1x8<Config>(w[4], w[5], w[6], w[7], scale.o)};
-      if constexpr (!Config::kCvtE2m1) {
-        if (unlikely(scale.unusual)) {
-          repair_nan_codes<Config>(two, w, scale.o);
-        }
+    for (int i = 0; i < kWords; ++i) {
+      const uint32* const w = block.part[i / 2].w + 4 * (i % 2);
+      if constexpr (Config::kCvtE2m1) {
+        codes[i] = encode_e2m1x8<Config>(w[0], w[1], w[2], w[3], scale.o);
+      } else {
+        // Below 7: the scale is at least a sixth of the largest magnitude but for one rounding.
+        codes[i] = encode_e2m1x8_below_7<Config>(w[0], w[1], w[2], w[3], scale.o);
       }
-      codes[2 * i] = two[0];
-      codes[2 * i + 1] = two[1];
+    }
+    if constexpr (!Config::kCvtE2m1) {
+      // Scales so far from 1 that a product on the way may underflow; with byte 0 all products are 0.
+      const bool extreme = scale.byte != 0 && scale.byte - 27u > 200u;
+      if (unlikely(scale.unusual || extreme)) {
+        quantize_unusual(block, scale.o, codes);
+      }
     }
     return scale.byte;
+  }
+
+ private:
+  // Any block; one copy of the code, to which the words move up.
+  static FOURGE_INLINE void quantize_unusual(const Block32<kLanes>& block, float o,
+                                             uint32 (&codes)[kWords]) {
+    Block32<kLanes> rest = block;
+#pragma unroll 1
+    for (int i = 0; i < kParts; ++i) {
+      const auto& w = rest.part[0].w;
+      uint32 two[2] = {};
+      encode_general(w, o, two);
+      repair_nan_codes<Config>(two, w, o);
+      if constexpr (kParts == 2) {
+        codes[0] = codes[2];
+        codes[1] = codes[3];
+        rest.part[0] = rest.part[1];
+      }
+      codes[kWords - 2] = two[0];
+      codes[kWords - 1] = two[1];
+    }
+  }
+  static FOURGE_INLINE void encode_general(const uint32 (&w)[8], float o, uint32 (&codes)[2]) {
+    uint32 rest[8];
+#pragma unroll
+    for (int k = 0; k < 8; ++k) {
+      rest[k] = w[k];
+    }
+#pragma unroll 1
+    for (int i = 0; i < 2; ++i) {
+      codes[0] = codes[1];
+      codes[1] = encode_e2m1x8<Config>(rest[0], rest[1], rest[2], rest[3], o);
+#pragma unroll
+      for (int k = 0; k < 4; ++k) {
+        rest[k] = rest[k + 4];
+      }
+    }
   }
 };
 

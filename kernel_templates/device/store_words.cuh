@@ -1,4 +1,4 @@
-// Stores of several 32-bit words, 16 bytes at a time and aligned to them.
+// Stores of several 32-bit words, 16 bytes at a time and aligned to them; two are 8 bytes.
 #pragma once
 
 #include "device/global_memory.cuh"
@@ -28,6 +28,9 @@ FOURGE_INLINE void store_words_once(void* p, const uint32 (&w)[4]) {
                : "l"(p), "r"(w[0]), "r"(w[1]), "r"(w[2]), "r"(w[3])
                : "memory");
 #endif
+}
+FOURGE_INLINE void store_words(void* p, const uint32 (&w)[2]) {
+  store(static_cast<uint64*>(p), w[0] | (static_cast<uint64>(w[1]) << 32));
 }
 FOURGE_INLINE void store_words(void* p, const uint32 (&w)[8]) {
   const uint32 lower[4] = {w[0], w[1], w[2], w[3]};
