@@ -6,6 +6,7 @@
 #pragma once
 
 #include "device/activated_block.cuh"
+#include "device/activation_warp.cuh"
 #include "device/expert_rows.cuh"
 #include "device/reduce.cuh"
 
@@ -71,6 +72,24 @@ FOURGE_INLINE void moe_activation_quantize_kernel(const void* x, const void* bia
   const ActivationFactors activation{limit, alpha, beta};
   const float given = !kToken && !kExpert && scale != nullptr ? load(scale) : scale_value;
   UnitFactors<Config> factors = given_factors<Config>(kToken || kExpert ? 1.0f : given);
+  if constexpr (kToken && !kTiled && Config::kRounding == Rounding::rounded) {
+    const uint32 blocks = static_cast<uint32>(cols >> 4);
+    if (blockDim.x < blocks && blockDim.x == 32) {
+      const WarpRow<Config> warp(blocks);
+      const int64 row = static_cast<int64>(blockIdx.x) * blockDim.y + threadIdx.y;
+      if (row < place.rows) {
+        const uint32 largest = warp_max(warp.activate(
+            static_cast<const char*>(x) + row * cols * (2 * Sizes::kHalves), activation));
+        float decode = 0.0f;
+        factors = token_factors<Config>(float_from_bits(largest), scale_value, decode);
+        if (threadIdx.x == 0) {
+          store(token_scales + row, decode);
+        }
+        warp.quantize(factors, q + row * blocks * Sizes::kBlockBytes, scales + row * blocks);
+      }
+      return;
+    }
+  }
   const int64 each = activation_rows_each<Config>(rows);
   const bool prefetches = rows >= 32768;
   const uint32 blocks = static_cast<uint32>(cols >> 4);

@@ -179,7 +179,7 @@ int min_ctas(const KernelSpec& spec) {
   if (spec.get("scale") == "token") {
     const bool few = spec.get("layout") == "linear" && spec.get("round") == "rounded";
     if (on_90 && !long_act && few) {
-      return spec.get("out") == "nvfp4" ? 5 : 4;
+      return 4;
     }
     return long_act || spec.target().major() >= 10 ? 2 : 3;
   }
@@ -205,6 +205,17 @@ std::int64_t rows_each(const KernelSpec& spec, std::int64_t rows) {
   return rows < (looks_up ? 32768 : 65536) ? 4 : 8;
 }
 
+// Whether a warp takes a whole row with a scale of its own, and keeps it in shared memory.
+bool takes_warp(const KernelSpec& spec, const Args& args, const DeviceFacts& device) {
+  constexpr std::int64_t kMostRows = std::int64_t{1} << 32;
+  constexpr std::int64_t kMostCols = 4096;
+  constexpr std::int64_t kWholeWarp = 32 * kBlock;
+  return spec.get("scale") == "token" && spec.get("layout") == "linear" &&
+         spec.get("round") == "rounded" && args.bias == nullptr && args.cols % kWholeWarp == 0 &&
+         args.cols > kWholeWarp && args.cols <= kMostCols && args.rows < kMostRows &&
+         args.rows >= 16 * std::int64_t{device.multiprocessors};
+}
+
 LaunchShape launch_shape(const KernelSpec& spec, const void* pointer, const DeviceFacts& device) {
   const auto& args = *static_cast<const Args*>(pointer);
   LaunchShape shape;
@@ -212,16 +223,18 @@ LaunchShape launch_shape(const KernelSpec& spec, const void* pointer, const Devi
     shape.empty = true;
     return shape;
   }
+  const bool held = takes_warp(spec, args, device);
   const std::int64_t lanes =
-      std::min(kThreads, jit::round_up((args.cols + kBlock - 1) / kBlock, 32));
+      held ? 32 : std::min(kThreads, jit::round_up((args.cols + kBlock - 1) / kBlock, 32));
   // Several rows of a CTA must not meet at a barrier.
   const bool alone = lanes > 32 && spec.get("scale") == "token";
   const std::int64_t rows_per_cta =
       alone || args.rows < 4 * device.multiprocessors ? 1 : std::max<std::int64_t>(1, 128 / lanes);
-  const std::int64_t each = rows_each(spec, args.rows);
+  const std::int64_t each = held ? 1 : rows_each(spec, args.rows);
   constexpr std::int64_t kMostGridX = 2147483647;
   shape.block[0] = static_cast<std::uint32_t>(lanes);
   shape.block[1] = static_cast<std::uint32_t>(rows_per_cta);
+  shape.dynamic_shared_bytes = held ? static_cast<std::uint32_t>(rows_per_cta * args.cols * 2) : 0;
   // Few rows may have many experts, whose padding takes CTAs as well.
   constexpr std::int64_t kPaddingCtas = 1024;
   const std::int64_t padding = spec.get("layout") == "linear" ? 0 : 4 * experts_of(args);

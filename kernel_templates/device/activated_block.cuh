@@ -153,40 +153,49 @@ template <ActivationKind kKind>
 constexpr int kActivationHalves =
     kKind == ActivationKind::geglu || kKind == ActivationKind::gelu ? 1 : 2;
 
-// Gates outside the range of the bounded forms are rare: then all is done once more.
+// The 16 columns at `from`, whose words are here. Gates outside the range of the bounded forms are rare: then all is
+// done once more.
+template <class Config>
+FOURGE_INLINE void activate_words(const ActivationSource& from, const ActivationFactors& factors,
+                                  Words8 g, Words8 l, ActivatedBlock<Config>& block) {
+  constexpr ActivationKind kKind = Config::kActivation;
+  constexpr bool kBounded = kHasBoundedForm<kKind>;
+  using P = Packed16<Config::kInput>;
+  bool bounded = true;
+  if constexpr (kBounded) {
+    bounded = is_bounded<kKind>(
+        value_of_packed_nan<Config::kInput>(block_max_packed<Config::kInput>(g.w)), factors);
+  }
+  // What takes the place of a half that is done is the next one.
+#pragma unroll(kActivationHalves <kKind>)
+  for (int half = 0; half < 2; ++half) {
+    block.make_room();
+#pragma unroll
+    for (int i = 0; i < 4; ++i) {
+      block.put(4 + i, activate<kKind, kBounded>(P::low(g.w[i]), P::low(l.w[i]), factors),
+                activate<kKind, kBounded>(P::high(g.w[i]), P::high(l.w[i]), factors));
+      g.w[i] = g.w[i + 4];
+      l.w[i] = l.w[i + 4];
+    }
+  }
+  if (kBounded && unlikely(!bounded)) {
+    activate_pairs<Config, false>(from, factors, block);
+  }
+}
+
 template <class Config>
 FOURGE_INLINE void activate_block(const ActivationSource& from, const ActivationFactors& factors,
                                   ActivatedBlock<Config>& block) {
   constexpr ActivationKind kKind = Config::kActivation;
   constexpr bool kBounded = kHasBoundedForm<kKind>;
-  using P = Packed16<Config::kInput>;
-  bool bounded = true;
   if (from.bias == nullptr) {
-    Words8 g = load_words8<Config::kLoad256>(from.row + from.gate<Config>());
+    const Words8 g = load_words8<Config::kLoad256>(from.row + from.gate<Config>());
     Words8 l = {};
     if constexpr (kIsGated<kKind>) {
       l = load_words8<Config::kLoad256>(from.row + from.linear<Config>());
     }
-    if constexpr (kBounded) {
-      bounded = is_bounded<kKind>(
-          value_of_packed_nan<Config::kInput>(block_max_packed<Config::kInput>(g.w)), factors);
-    }
-    // What takes the place of a half that is done is the next one.
-#pragma unroll(kActivationHalves <kKind>)
-    for (int half = 0; half < 2; ++half) {
-      block.make_room();
-#pragma unroll
-      for (int i = 0; i < 4; ++i) {
-        block.put(4 + i, activate<kKind, kBounded>(P::low(g.w[i]), P::low(l.w[i]), factors),
-                  activate<kKind, kBounded>(P::high(g.w[i]), P::high(l.w[i]), factors));
-        g.w[i] = g.w[i + 4];
-        l.w[i] = l.w[i + 4];
-      }
-    }
-  } else {
-    bounded = activate_pairs<Config, kBounded>(from, factors, block);
-  }
-  if (kBounded && unlikely(!bounded)) {
+    activate_words<Config>(from, factors, g, l, block);
+  } else if (!activate_pairs<Config, kBounded>(from, factors, block)) {
     activate_pairs<Config, false>(from, factors, block);
   }
 }

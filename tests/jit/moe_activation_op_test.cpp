@@ -91,6 +91,37 @@ TEST_CASE("moe activation: illegal combinations are refused by name", "[moe-acti
   CHECK(mentions(refusal("round=unrounded,4over6=mae448"), "4over6"));
 }
 
+TEST_CASE("moe activation: a warp takes a row with a scale of its own, of many",
+          "[moe-activation]") {
+  const auto by_warp = [](std::int64_t rows, std::int64_t cols, const char* axes, bool bias) {
+    Args args = good_args();
+    args.rows = rows;
+    args.cols = cols;
+    args.bias = bias ? at<void>(0x9000) : nullptr;
+    const std::string text = std::string("moe_activation_quantize[") + axes + "]@sm_90a";
+    const LaunchShape shape = launch(text.c_str(), args);
+    const bool held = shape.dynamic_shared_bytes != 0;
+    CHECK((shape.block[0] == 32) == (held || cols <= 512));
+    if (held) {
+      CHECK(shape.block[1] == 4);
+      CHECK(shape.dynamic_shared_bytes == 8 * cols);
+      CHECK(shape.grid[0] == (rows + 3) / 4);
+    }
+    return held;
+  };
+  CHECK(by_warp(16 * 132, 2048, "scale=token", false));
+  CHECK(by_warp(131072, 1024, "scale=token,out=fp8", false));
+  CHECK(by_warp(131072, 4096, "scale=token,4over6=mae448,act=relu2", false));
+  CHECK_FALSE(by_warp(16 * 132 - 1, 2048, "scale=token", false));
+  CHECK_FALSE(by_warp(131072, 2048, "scale=token", true));
+  CHECK_FALSE(by_warp(131072, 2048, "scale=token,layout=128x4", false));
+  CHECK_FALSE(by_warp(131072, 2048, "scale=token,round=unrounded", false));
+  CHECK_FALSE(by_warp(131072, 2048, "scale=tensor", false));
+  for (const std::int64_t cols : {512, 1008, 2064, 4608}) {
+    CHECK_FALSE(by_warp(131072, cols, "scale=token", false));
+  }
+}
+
 TEST_CASE("moe activation: launches and regions", "[moe-activation]") {
   Args args = good_args();
   const char* spec = "moe_activation_quantize[layout=128x4]@sm_90a";

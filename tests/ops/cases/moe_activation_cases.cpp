@@ -301,6 +301,15 @@ void visit_moe_activation_quantize_calls(const KernelSpec& spec, CallSize size,
                    std::to_string(shape.rows) + "x" + std::to_string(shape.cols) + " of " +
                        std::to_string(shape.counts.size()) + " experts, " + to_string(pattern)));
   };
+  // A warp takes a whole row, if there is no bias, as every other call has. 16 rows for each multiprocessor.
+  const bool by_warps = spec.get("scale") == "token" && spec.get("layout") == "linear";
+  if (size == CallSize::large && by_warps) {
+    for (const std::int64_t cols : {1024, 1536, 2048, 4096}) {
+      visit({2200, cols, {}}, Pattern::random);
+      visit({2200, cols, {2000, 100}}, Pattern::specials);
+      visit({2201, cols, {2000, 100}}, Pattern::random);
+    }
+  }
   if (size == CallSize::large) {
     visit({1100, 2048, {}}, Pattern::random);
     visit({700, 2048, {250, 0, 127, 128, 129, 1, 60}}, Pattern::random);
@@ -322,6 +331,13 @@ void visit_moe_activation_quantize_calls(const KernelSpec& spec, CallSize size,
   }
   visit({2, 8288, {}}, Pattern::random);  // computed twice
   visit({9, 32, sparse_counts(70)}, Pattern::random);
+  if (by_warps) {
+    for (const Pattern pattern : all_patterns()) {
+      visit({17, 1024, {}}, pattern);
+      visit({19, 1024, {5, 0, 11}}, pattern);
+      visit({17, 1536, {}}, pattern);
+    }
+  }
   if (spec.get("act") == "relu2" && spec.get("in") == "bf16") {
     visit({8197, 32, {2047, 0, 3001, 1, 3148}}, Pattern::random);  // several rows a thread
   }
