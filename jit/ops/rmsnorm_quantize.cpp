@@ -129,7 +129,10 @@ int min_ctas(const KernelSpec& spec) {
   if (in_registers(spec)) {
     const RowShape& shape = row_shape(spec);
     if (spec.target().major() >= 10) {
-      return shape.blocks == 1 ? 1024 / static_cast<int>(shape.threads) : shape.blocks == 4 ? 8 : shape.blocks == 8 ? 4 : 5;
+      return shape.blocks == 1   ? 1024 / static_cast<int>(shape.threads)
+             : shape.blocks == 4 ? 8
+             : shape.blocks == 8 ? 4
+                                 : 5;
     }
     return shape.blocks == 4 && spec.get("layout") != "linear" ? 8 : shape.min_ctas;
   }
