@@ -1,6 +1,7 @@
 // What `fourge bench moe` measures, on the host: each variant's buffers are what the operation takes,
 // and the comparison with the CPU reference passes, and fails where a result was changed.
 #include <fourge/moe_swiglu_fp8_block.hpp>
+#include <fourge/rmsnorm_quantize.hpp>
 #include <fourge/runtime.hpp>
 
 #include "tests/support/aligned_buffer.hpp"
@@ -88,9 +89,12 @@ TEST_CASE("what the benchmark of a mixture of experts runs is right", "[bench]")
     for (const std::string& axes : op.variants) {
       for (const std::int64_t tokens : {1, 3}) {
         // A few columns show as much; routing needs its experts.
-        const MatrixShape shape{tokens, std::min<std::int64_t>(op.cols, 256)};
+        MatrixShape shape{tokens, std::min<std::int64_t>(op.cols, 256)};
         CAPTURE(op.op, axes, tokens);
         const KernelSpec spec = spec_of(op, axes, shape);
+        if (op.op == RmsnormQuantizeArgs::kOp && rmsnorm_quantize_columns(spec) != 0) {
+          shape.cols = rmsnorm_quantize_columns(spec);
+        }
         const HostMemory memory = run(runtime, op, spec, shape);
         REQUIRE(op.check != nullptr);
         CHECK(op.check(spec, shape, memory) == "");
