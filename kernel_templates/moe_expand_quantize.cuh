@@ -8,221 +8,15 @@
 //
 // Four neighbouring columns' scales are one word in tiled layouts: the lanes that have them store it for a
 // row each. A sector of tiled scales holds 8 rows, which tokens far apart fill. So all tokens pass before
-// the next columns come: what is written meanwhile stays in L2 until the sector is whole.
+// the next columns come: what is written meanwhile stays in L2 until the sector is whole. With staging=on a
+// token's scales go to the workspace instead, and from there to the rows (staged_scales.cuh).
 #pragma once
 
-#include "device/e4m3_words.cuh"
-#include "device/expert_padding.cuh"
-#include "device/magnitude.cuh"
-#include "device/moe_rows.cuh"
-#include "device/nvfp4_block.cuh"
+#include "device/expand_rows.cuh"
 #include "device/reduce.cuh"
-#include "device/store_words.cuh"
-#include "device/token_scale.cuh"
-#include "device/ue8m0.cuh"
+#include "device/staged_scales.cuh"
 
 namespace fourge_device {
-
-enum class ExpandFormat { nvfp4, mxfp8, fp8 };
-enum class ExpandScale { tensor, expert, token, none };
-
-template <class Config>
-struct ExpandConfig : Config {
-  static constexpr MathMode kMath = MathMode::exact;
-};
-
-// A format: what a lane does with its 16 columns. kLanes neighbours share a block scale; all lanes of a warp
-// quantize together.
-template <class Config, ExpandFormat kFormat = Config::kFormat>
-struct ExpandBlock;
-
-template <class Config>
-struct ExpandBlock<Config, ExpandFormat::nvfp4> {
-  using Factors = Nvfp4Factors<ExpandConfig<Config>, Config::kScale == ExpandScale::token>;
-  static constexpr bool kBlockScales = true;
-  static constexpr int kLanes = 1;
-  static constexpr int kCodeBytes = 8;
-  static constexpr float kInverse =
-      uses_256(Config::kFourOverSix) ? 6.5104168606922030e-04f : 3.7202381645329297e-04f;
-
-  Words8 x;
-  Nvfp4Block result;
-
-  static FOURGE_INLINE Factors of_tensor(float scale) { return Factors(scale); }
-  static FOURGE_INLINE Factors of_token(float maximum, float& decode) {
-    const TokenScale scale = token_scale<ExpandConfig<Config>>(maximum, kInverse);
-    decode = scale.decode;
-    return Factors(scale.encode, maximum);
-  }
-  FOURGE_INLINE void read(const void* p) { x = load_words8<Config::kLoad256>(p); }
-  FOURGE_INLINE uint32 quantize(const Factors& factors) {
-    result = quantize_nvfp4_block<ExpandConfig<Config>>(x, factors);
-    return result.scale;
-  }
-  FOURGE_INLINE void write(uint8* to) const {
-    store(reinterpret_cast<uint64*>(to),
-          result.codes[0] | (static_cast<uint64>(result.codes[1]) << 32));
-  }
-};
-
-struct NoFactors {};
-
-template <class Config>
-struct ExpandBlock<Config, ExpandFormat::mxfp8> {
-  using Factors = NoFactors;
-  static constexpr bool kBlockScales = true;
-  static constexpr int kLanes = 2;
-  static constexpr int kCodeBytes = 16;
-
-  Words8 x[1];
-  uint32 result[4];
-
-  static FOURGE_INLINE Factors of_tensor(float) { return {}; }
-  FOURGE_INLINE void read(const void* p) { x[0] = load_words8<Config::kLoad256>(p); }
-  // Two neighbouring lanes share a scale.
-  FOURGE_INLINE uint32 quantize(const Factors&) {
-    const uint32 own = maximum_of<Config::kInput>(x).bits;
-    const uint32 bits = max_u32(own, __shfl_xor_sync(0xFFFFFFFFu, own, 1));
-    const float amax = value_of_bits<Config::kInput>(bits);
-    const uint32 byte = encode_ue8m0_up<Config>(mul_rn(amax, 0.0022321429569274187f));  // RN(1/448)
-    encode_e4m3x16<Config, E4m3Nan::largest>(x[0], byte == 0 ? 0.0f : ue8m0_reciprocal(byte),
-                                             result);
-    return byte;
-  }
-  FOURGE_INLINE void write(uint8* to) const { store_words(to, result); }
-};
-
-template <class Config>
-struct ExpandBlock<Config, ExpandFormat::fp8> {
-  using Factors = float;  // the encode scale
-  static constexpr bool kBlockScales = false;
-  static constexpr int kLanes = 1;
-  static constexpr int kCodeBytes = 16;
-
-  Words8 x;
-  uint32 result[4];
-
-  static FOURGE_INLINE Factors of_tensor(float scale) { return scale; }
-  static FOURGE_INLINE Factors of_token(float maximum, float& decode) {
-    float encode = min_num(div_rn(448.0f, maximum), kFloatMax);
-    encode = is_zero(maximum) || is_zero(encode) ? 1.0f : encode;
-    decode = rcp_rn(encode);
-    return encode;
-  }
-  FOURGE_INLINE void read(const void* p) { x = load_words8<Config::kLoad256>(p); }
-  FOURGE_INLINE uint32 quantize(const Factors& encode) {
-    encode_e4m3x16<Config, E4m3Nan::nan>(x, encode, result);
-    return 0;
-  }
-  FOURGE_INLINE void write(uint8* to) const { store_words(to, result); }
-};
-
-// What one of a token's experts needs: its row, -1 for none, where that row's scales are (in tiled layouts
-// the row of tiles, and the first column's place in a tile), and its factor.
-struct ExpandPlace {
-  int row;
-  uint32 tiles;
-  uint32 inner;
-  float scale;
-};
-
-// Where rows lie, and their scales.
-template <class Config>
-struct ExpandRows {
-  static constexpr ScaleLayout kLayout = Config::kLayout;
-  static constexpr int64 kTile = kTileRows<kLayout>;
-  static constexpr bool kPerExpert = Config::kScale == ExpandScale::expert;
-  // With rows that are not padded, the tiles of each expert's scales are.
-  static constexpr bool kRegions = Config::kIndex == MoeIndex::compact && kTile > 1;
-  static constexpr bool kNeedsExpert = kPerExpert || kRegions;
-
-  const int* rows;
-  const int* expert_ids;
-  const int64* expert_rows;
-  const float* scales;  // of experts
-  int64 tokens;
-  int64 top_k;
-  int64 capacity;
-  int64 experts;
-  int64 first_expert;
-
-  // Of the j-th expert of a token; j may be beyond the last.
-  FOURGE_INLINE ExpandPlace place(int64 token, int64 j) const {
-    ExpandPlace place{-1, 0, 0, 1.0f};
-    if (j >= top_k) {
-      return place;
-    }
-    const int row = load(rows + entry_of_token<Config::kIndex>(token, j, tokens, top_k));
-    int64 expert = 0;
-    if constexpr (kNeedsExpert) {
-      expert = load(expert_ids + token * top_k + j) - first_expert;
-    }
-    if (row < 0 || row >= capacity || expert < 0 || (kNeedsExpert && expert >= experts)) {
-      return place;
-    }
-    int64 scale_row = row;
-    if constexpr (kPerExpert) {
-      place.scale = load(scales + expert);
-    }
-    if constexpr (kRegions) {
-      const int64 first = load(expert_rows + expert);
-      scale_row = expert_region<kLayout>(expert, first) + row - first;
-    }
-    place.row = row;
-    place.tiles = static_cast<uint32>(scale_row / kTile);
-    place.inner = static_cast<uint32>(scale_offset<kLayout>(scale_row % kTile, 0, 4));
-    return place;
-  }
-};
-
-// Which tokens and columns are this CTA's. x is the dimension that the hardware runs through first.
-template <class Config>
-struct ExpandGrid {
-  static constexpr bool kTokensFirst =
-      Config::kLayout != ScaleLayout::linear && Config::kScale != ExpandScale::token;
-  static FOURGE_INLINE int64 first_token() { return kTokensFirst ? blockIdx.x : blockIdx.y; }
-  static FOURGE_INLINE int64 token_step() { return kTokensFirst ? gridDim.x : gridDim.y; }
-  static FOURGE_INLINE int64 column_cta() { return kTokensFirst ? blockIdx.y : blockIdx.x; }
-  static FOURGE_INLINE int64 column_ctas() { return kTokensFirst ? gridDim.y : gridDim.x; }
-};
-
-// Zero scales in the rows that hold no token; columns: with padding.
-template <class Config>
-FOURGE_INLINE void store_padding_scales(const ExpandRows<Config>& places, const int* row_entries,
-                                        uint8* scales, int64 columns) {
-  constexpr ScaleLayout kLayout = Config::kLayout;
-  using Grid = ExpandGrid<Config>;
-  const int64 thread = Grid::column_cta() * blockDim.x + threadIdx.x;
-  const int64 threads = Grid::column_ctas() * blockDim.x;
-  if constexpr (ExpandRows<Config>::kRegions) {
-    store_expert_padding<kLayout>(scales, places.expert_rows, places.experts, columns,
-                                  Grid::first_token(), Grid::token_step(), thread, threads);
-  } else if (row_entries != nullptr) {
-    // A lane looks at a row, then the warp stores what is to be.
-    constexpr int64 kBytes = kLayout == ScaleLayout::linear ? 1 : 4;
-    const int64 lane = threadIdx.x & 31u;
-#pragma unroll 1
-    for (int64 first = Grid::first_token() * 32; first < places.capacity;
-         first += Grid::token_step() * 32) {
-      const int64 own = first + lane;
-      const bool empty = own < places.capacity && load(row_entries + own) < 0;
-      uint32 rest = __ballot_sync(0xFFFFFFFFu, empty);
-#pragma unroll 1
-      for (; rest != 0; rest &= rest - 1) {
-        const int64 row = first + __ffs(static_cast<int>(rest)) - 1;
-#pragma unroll 1
-        for (int64 column = thread * kBytes; column < columns; column += threads * kBytes) {
-          uint8* const to = scales + scale_offset<kLayout>(row, column, columns);
-          if constexpr (kBytes == 1) {
-            store(to, static_cast<uint8>(0));
-          } else {
-            store(reinterpret_cast<uint32*>(to), 0u);
-          }
-        }
-      }
-    }
-  }
-}
 
 // What a lane has of a token goes to the rows of up to 32 of its experts, of which it knows one. block: its
 // 16 columns; without an expert's own scale they are quantized, and `byte` is their scale.
@@ -232,6 +26,7 @@ struct ExpandTarget {
   static constexpr ScaleLayout kLayout = Config::kLayout;
   static constexpr bool kPerExpert = Config::kScale == ExpandScale::expert;
   static constexpr bool kTiled = kLayout != ScaleLayout::linear;
+  static constexpr bool kStaged = ExpandRows<Config>::kStaged;
   // The lanes whose scales are one word of a tiled layout.
   static constexpr uint32 kGroup = 4 * Block::kLanes;
 
@@ -286,7 +81,7 @@ struct ExpandTarget {
         }
       }
     }
-    if constexpr (Block::kBlockScales && kTiled && !kPerExpert) {
+    if constexpr (Block::kBlockScales && kTiled && !kPerExpert && !kStaged) {
       write_words(byte, place, top_k_left);
     }
   }
@@ -313,52 +108,54 @@ struct ExpandTarget {
   }
 };
 
-template <class Config>
-FOURGE_INLINE void moe_expand_quantize_kernel(const void* x, uint8* out, uint8* scales,
-                                              float* token_scales, const float* global_scale,
-                                              const int* rows, const int* expert_ids,
-                                              const int64* expert_rows, const int* row_entries,
-                                              int64 tokens, int64 top_k, int64 cols, int64 capacity,
-                                              int64 experts, int64 first_expert) {
+// Memory of a call, as the tokens' CTAs use it.
+struct ExpandBuffers {
+  const void* x;
+  uint8* out;
+  uint8* scales;
+  float* token_scales;
+  const float* global_scale;
+  uint8* staged;  // scales by tokens, rows of staged_pitch()
+};
+
+template <class Config, class Grid>
+FOURGE_INLINE void expand_tokens(const Grid& grid, const ExpandRows<Config>& places,
+                                 const ExpandBuffers& at, int64 cols, int64 scale_columns) {
   using Block = ExpandBlock<Config>;
   using Factors = typename Block::Factors;
-  using Grid = ExpandGrid<Config>;
   constexpr bool kPerToken = Config::kScale == ExpandScale::token;
   constexpr bool kPerExpert = Config::kScale == ExpandScale::expert;
   __shared__ SharedArray<uint32, 32> scratch;
-  const ExpandRows<Config> places{rows,  expert_ids, expert_rows, global_scale, tokens,
-                                  top_k, capacity,   experts,     first_expert};
   const int64 columns = cols / 16;
-  const int64 scale_columns = padded_columns<Config::kLayout>(columns / Block::kLanes);
   const int64 lane = threadIdx.x & 31u;
   ExpandTarget<Config> target{columns, scale_columns, 0, nullptr, nullptr};
-
-  wait_for_predecessor<Config>();
 #pragma unroll 1
-  for (int64 token = Grid::first_token(); token < tokens; token += Grid::token_step()) {
-    const char* const from = static_cast<const char*>(x) + token * cols * 2;
+  for (typename Grid::Token token = grid.first_token(); token < grid.end_token(places.tokens);
+       token += grid.token_step()) {
+    const char* const from = static_cast<const char*>(at.x) + static_cast<int64>(token) * cols * 2;
     float decode = 0.0f;
     Factors factors = [&] {
       if constexpr (kPerToken) {
         const uint32 own = largest_magnitude<Config>(from, threadIdx.x, blockDim.x, columns);
         return Block::of_token(value_of_bits<Config::kInput>(cta_max(own, scratch)), decode);
       } else {
-        return Block::of_tensor(Config::kScale == ExpandScale::tensor ? load(global_scale) : 1.0f);
+        return Block::of_tensor(Config::kScale == ExpandScale::tensor ? load(at.global_scale)
+                                                                      : 1.0f);
       }
     }();
     if (kPerToken && threadIdx.x < 32) {
-      for (int64 j = lane; j < top_k; j += 32) {
+      for (int64 j = lane; j < places.top_k; j += 32) {
         const int row = places.place(token, j).row;
         if (row >= 0) {
-          store(token_scales + row, decode);
+          store(at.token_scales + row, decode);
         }
       }
     }
     // All lanes of a warp stay together.
 #pragma unroll 1
-    for (int64 first = Grid::column_cta() * blockDim.x; first < scale_columns * Block::kLanes;
-         first += Grid::column_ctas() * blockDim.x) {
-      target.move_to(first + threadIdx.x, out, scales);
+    for (int64 first = grid.column_cta() * blockDim.x; first < scale_columns * Block::kLanes;
+         first += grid.column_ctas() * blockDim.x) {
+      target.move_to(first + threadIdx.x, at.out, at.scales);
       Block block = {};
       if (target.real()) {
         block.read(from + target.column * 32);
@@ -369,17 +166,128 @@ FOURGE_INLINE void moe_expand_quantize_kernel(const void* x, uint8* out, uint8* 
         byte = block.quantize(factors);
         byte = target.real() ? byte : 0;
       }
+      if constexpr (ExpandRows<Config>::kStaged) {
+        if (target.has_scale() && target.column % Block::kLanes == 0) {
+          store(at.staged + static_cast<int64>(token) * staged_pitch(scale_columns) +
+                    target.column / Block::kLanes,
+                static_cast<uint8>(byte));
+        }
+      }
 #pragma unroll 1
-      for (int64 left = top_k; left > 0; left -= 32) {
-        if (left != top_k) {
-          place = places.place(token, top_k - left + lane);
+      for (int64 left = places.top_k; left > 0; left -= 32) {
+        if (left != places.top_k) {
+          place = places.place(token, places.top_k - left + lane);
         }
         target.write(block, byte, place, left);
       }
+      if constexpr (Grid::kOneColumn) {
+        break;
+      }
     }
   }
-  if constexpr (Block::kBlockScales) {
-    store_padding_scales(places, row_entries, scales, scale_columns);
+}
+
+// The tokens of staging=on as items: of each some tokens and a part of the columns. Parts are taken in two
+// stages, so that the scales of the first need not wait for the last tokens.
+template <class Config>
+struct ExpandItems {
+  static constexpr int kLanes = ExpandBlock<Config>::kLanes;
+  // So many items a CTA has at least before an item has several tokens, of which fewer are to be drawn.
+  static constexpr int64 kItemsOfCta = 4;
+  static constexpr int64 kMostTokens = 2;
+  static constexpr int64 kMostItems = int64{1} << 30;
+
+  uint32 parts;
+  uint32 each;    // tokens of an item
+  uint32 groups;  // of tokens
+
+  FOURGE_INLINE ExpandItems(int64 tokens, uint32 scale_columns) {
+    parts = Config::kScale == ExpandScale::token
+                ? 1
+                : (scale_columns * kLanes + blockDim.x - 1) / blockDim.x;
+    const int64 wanted = tokens * parts / (kItemsOfCta * gridDim.x);
+    const int64 least = tokens * parts / kMostItems + 1;
+    const int64 most = wanted < kMostTokens ? wanted : kMostTokens;
+    each = static_cast<uint32>(most < least ? least : most);
+    groups = static_cast<uint32>((tokens + each - 1) / each);
+  }
+  FOURGE_INLINE uint32 of_stage(int stage) const {
+    return groups * (stage == 0 ? parts / 2 : parts - parts / 2);
+  }
+  // Columns of scales in the first stage.
+  FOURGE_INLINE uint32 middle_column() const { return parts / 2 * blockDim.x / kLanes; }
+};
+
+// CTAs draw items of work: tokens, then rows of scales.
+template <class Config>
+FOURGE_INLINE void expand_staged(const ExpandRows<Config>& places, ExpandBuffers at,
+                                 const int* row_entries, int64 cols, int64 scale_columns,
+                                 uint8* workspace) {
+  __shared__ SharedArray<uint32, 2> drawn;
+  at.staged = workspace + kStagedHeader;
+  const uint32 columns = static_cast<uint32>(scale_columns);
+  const ExpandItems<Config> items(places.tokens, columns);
+  WorkOrder order(workspace, drawn);
+  uint32 item = order.next();
+  uint32 end = 0;
+#pragma unroll 1
+  for (int stage = 0; stage < kWorkStages; ++stage) {
+    end += items.of_stage(stage);
+    uint32 count = 0;
+#pragma unroll 1
+    for (; item < end; item = order.next(), ++count) {
+      order.ask();
+      expand_tokens(ItemGrid<Config>(item, items.groups, items.each, items.parts), places, at, cols,
+                    scale_columns);
+    }
+    order.report(stage, count);
+  }
+  const StagedScales<Config> copies{at.staged,          at.scales,      row_entries,
+                                    places.expert_rows, places.tokens,  places.top_k,
+                                    places.capacity,    places.experts, columns};
+#pragma unroll 1
+  for (int stage = 0; stage < kWorkStages; ++stage) {
+    const uint32 first_column = stage == 0 ? 0 : items.middle_column();
+    const uint32 end_column = stage == 0 ? items.middle_column() : columns;
+    const uint32 begin = end;
+    end += copies.items(first_column, end_column);
+    bool waited = false;
+#pragma unroll 1
+    for (; item < end; item = order.next()) {
+      // What does not depend on the tokens comes before the wait.
+      const auto part = copies.part_of(item - begin, first_column, end_column);
+      if (!waited) {
+        order.wait(stage, items.of_stage(stage));
+        waited = true;
+      }
+      order.ask();
+      copies.copy(part, end_column);
+    }
+  }
+  order.leave();
+}
+
+template <class Config>
+FOURGE_INLINE void moe_expand_quantize_kernel(const void* x, uint8* out, uint8* scales,
+                                              float* token_scales, const float* global_scale,
+                                              const int* rows, const int* expert_ids,
+                                              const int64* expert_rows, const int* row_entries,
+                                              int64 tokens, int64 top_k, int64 cols, int64 capacity,
+                                              int64 experts, int64 first_expert, uint8* workspace) {
+  using Block = ExpandBlock<Config>;
+  const ExpandRows<Config> places{rows,  expert_ids, expert_rows, global_scale, tokens,
+                                  top_k, capacity,   experts,     first_expert};
+  const ExpandBuffers at{x, out, scales, token_scales, global_scale, nullptr};
+  const int64 scale_columns = padded_columns<Config::kLayout>(cols / 16 / Block::kLanes);
+
+  wait_for_predecessor<Config>();
+  if constexpr (ExpandRows<Config>::kStaged) {
+    expand_staged(places, at, row_entries, cols, scale_columns, workspace);
+  } else {
+    expand_tokens(LaunchGrid<Config>(), places, at, cols, scale_columns);
+    if constexpr (Block::kBlockScales) {
+      store_padding_scales(places, row_entries, scales, scale_columns);
+    }
   }
 }
 

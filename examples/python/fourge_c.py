@@ -12,7 +12,7 @@ plain integers.
 import ctypes
 from ctypes import POINTER, byref, c_char_p, c_int32, c_size_t, c_uint32, c_uint64, c_void_p
 
-ABI_VERSION = 1
+ABI_VERSION = 2
 
 
 class FourgeError(Exception):

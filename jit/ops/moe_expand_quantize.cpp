@@ -4,6 +4,7 @@
 
 #include "jit/ops/arguments.hpp"
 #include "jit/ops/common_axes.hpp"
+#include "jit/ops/expand_staging.hpp"
 #include "jit/ops/moe_axes.hpp"
 #include "jit/ops/row_launch.hpp"
 
@@ -17,7 +18,7 @@ using Args = MoeExpandQuantizeArgs;
 
 constexpr int kTokenThreads = 256;
 
-enum AxisIndex : std::size_t { kIn, kFormat, kScale, kLayout, kFourOverSix, kIndex };
+enum AxisIndex : std::size_t { kIn, kFormat, kScale, kLayout, kFourOverSix, kIndex, kStaging };
 enum FormatIndex : std::size_t { kNvfp4, kMxfp8, kFp8 };
 enum ScaleIndex : std::size_t { kTensor, kExpert, kToken, kNone };
 
@@ -31,13 +32,19 @@ constexpr AxisValue kScaleValues[] = {
     {"token", "fourge_device::ExpandScale::token", "one for each token, computed"},
     {"none", "fourge_device::ExpandScale::none", "block scales only"}};
 
+constexpr AxisValue kStagingValues[] = {
+    {"off", "fourge_device::ExpandStaging::off", "each row gets them with its codes"},
+    {"on", "fourge_device::ExpandStaging::on",
+     "through a workspace, by tiles; tiled layouts without a scale an expert"}};
+
 constexpr Axis kAxes[] = {
     jit::kInput16Axis,
     {"format", "kFormat", "what rows become", kFormatValues},
     {"scale", "kScale", "what the scale beside block scales covers", kScaleValues},
     jit::kScaleLayoutAxis,
     jit::kFourOverSixAxis,
-    jit::kMoeIndexAxis};
+    jit::kMoeIndexAxis,
+    {"staging", "kStaging", "how block scales come to rows; same bits", kStagingValues}};
 
 constexpr Param kParams[] = {
     {"x", "const void*", offsetof(Args, x), sizeof(Args::x)},
@@ -54,7 +61,8 @@ constexpr Param kParams[] = {
     {"cols", "long long", offsetof(Args, cols), sizeof(Args::cols)},
     {"capacity", "long long", offsetof(Args, capacity), sizeof(Args::capacity)},
     {"experts", "long long", offsetof(Args, experts), sizeof(Args::experts)},
-    {"first_expert", "long long", offsetof(Args, first_expert), sizeof(Args::first_expert)}};
+    {"first_expert", "long long", offsetof(Args, first_expert), sizeof(Args::first_expert)},
+    {"workspace", "unsigned char*", offsetof(Args, workspace), sizeof(Args::workspace)}};
 
 std::int64_t block_columns(const KernelSpec& spec) {
   return spec.index(kFormat) == kMxfp8 ? 32 : 16;
@@ -64,8 +72,9 @@ bool has_block_scales(const KernelSpec& spec) { return spec.index(kFormat) != kF
 bool has_regions(const KernelSpec& spec) {
   return has_block_scales(spec) && spec.index(kIndex) == 1 && spec.index(kLayout) != 0;
 }
+bool is_staged(const KernelSpec& spec) { return spec.index(kStaging) != 0; }
 bool needs_experts(const KernelSpec& spec) {
-  return spec.index(kScale) == kExpert || has_regions(spec);
+  return spec.index(kScale) == kExpert || (has_regions(spec) && !is_staged(spec));
 }
 
 std::string refusal(const KernelSpec& spec) {
@@ -85,6 +94,13 @@ std::string refusal(const KernelSpec& spec) {
   if (format == kFp8 && spec.index(kLayout) != 0) {
     return "format=fp8 has no block scales; layout must be linear";
   }
+  if (is_staged(spec) && (spec.index(kLayout) == 0 || scale == kExpert)) {
+    return fmt::format(
+        "staging=on is for block scales in tiles that are the same for all experts: it needs "
+        "layout=128x4 "
+        "or 8x4, not {}, and scale=tensor, token or none, not {}; staging=off has all",
+        spec.get("layout"), spec.get("scale"));
+  }
   return {};
 }
 
@@ -103,6 +119,11 @@ void check_scale_pointers(const KernelSpec& spec, const Args& args) {
   }
   if (has_regions(spec)) {
     jit::check_pointer(spec, "expert_rows", args.expert_rows, alignof(std::int64_t));
+  }
+  if (is_staged(spec)) {
+    jit::check_pointer(spec, "row_entries", args.row_entries, alignof(std::int32_t));
+    jit::check_pointer(spec, "workspace", args.workspace, 32);
+  } else if (has_regions(spec)) {
     if (args.row_entries != nullptr) {
       throw Error(
           ErrorKind::invalid_argument,
@@ -114,12 +135,30 @@ void check_scale_pointers(const KernelSpec& spec, const Args& args) {
   }
 }
 
+// So that items of work are fewer than 2^32. Rows have 32 bits anyway.
+void check_staged_sizes(const KernelSpec& spec, const Args& args) {
+  const auto check = [&](std::string_view name, std::int64_t value, std::int64_t most) {
+    if (value > most) {
+      throw Error(
+          ErrorKind::invalid_argument,
+          fmt::format("{}: {} is {}; staging=on takes at most {}", spec.text(), name, value, most));
+    }
+  };
+  check("cols", args.cols, jit::kMostStagedColumns);
+  check("tokens", args.tokens, jit::kMostStagedRows);
+  check("capacity", args.capacity, jit::kMostStagedRows);
+  check("experts", args.experts, jit::kMostStagedExperts);
+}
+
 void check_args(const KernelSpec& spec, const void* pointer) {
   const auto& args = *static_cast<const Args*>(pointer);
   jit::check_expanded_tokens(spec, args.tokens, args.top_k);
   jit::check_count(spec, "capacity", args.capacity);
   jit::check_count(spec, "experts", args.experts);
   jit::check_columns(spec, args.cols, block_columns(spec));
+  if (is_staged(spec)) {
+    check_staged_sizes(spec, args);
+  }
   jit::check_extent(spec, args.tokens, args.cols);
   jit::check_extent(spec, args.capacity, args.cols);
   jit::check_extent(spec, args.experts, 128 * args.cols);
@@ -139,11 +178,19 @@ void check_args(const KernelSpec& spec, const void* pointer) {
 }
 
 int block_threads(const KernelSpec& spec) {
+  if (is_staged(spec)) {
+    return jit::kExpandStagingThreads;
+  }
   return spec.index(kScale) == kToken ? kTokenThreads : jit::kRowLaunchThreads;
 }
 
 // More registers than those at which the compiler, left alone, would stop and spill. Found by compiling.
 int min_ctas(const KernelSpec& spec) {
+  if (is_staged(spec)) {
+    const bool chooses = spec.get("4over6") != "off";
+    const bool older_per_token = spec.target().major() < 9 && spec.index(kScale) == kToken;
+    return older_per_token ? (chooses ? 2 : 3) : (chooses ? 3 : 5);
+  }
   const bool four_over_six = spec.get("4over6") != "off";
   const bool late = spec.target().major() >= 12;
   if (spec.index(kScale) == kToken) {
@@ -177,12 +224,31 @@ LaunchShape tokens_first(std::int64_t columns, std::int64_t groups) {
   return shape;
 }
 
-LaunchShape launch_shape(const KernelSpec& spec, const void* pointer, const DeviceFacts&) {
+std::int64_t scale_rows(const KernelSpec& spec, const Args& args) {
+  return moe::expand_scale_rows(spec.get("layout"), spec.get("index"), args.capacity, args.experts);
+}
+
+LaunchShape staged_launch(const KernelSpec& spec, const Args& args, const DeviceFacts& device) {
+  const std::int64_t columns = scale_columns(spec, args);
+  const jit::ExpandStagingGrid grid = jit::expand_staging_grid(
+      {args.tokens, columns * (block_columns(spec) / 16), scale_rows(spec, args), columns,
+       spec.index(kScale) == kToken,
+       std::int64_t{std::max(1, device.multiprocessors)} * min_ctas(spec)});
+  LaunchShape shape;
+  shape.block[0] = static_cast<std::uint32_t>(grid.threads);
+  shape.grid[0] = static_cast<std::uint32_t>(grid.ctas);
+  return shape;
+}
+
+LaunchShape launch_shape(const KernelSpec& spec, const void* pointer, const DeviceFacts& device) {
   const auto& args = *static_cast<const Args*>(pointer);
   if (args.capacity == 0) {
     LaunchShape shape;
     shape.empty = true;
     return shape;
+  }
+  if (is_staged(spec)) {
+    return staged_launch(spec, args, device);
   }
   // Beside the tokens there is padding to be zeroed.
   constexpr std::int64_t kPaddingCtas = 1024;
@@ -211,9 +277,8 @@ std::vector<BufferRegion> regions(const KernelSpec& spec, const void* pointer) {
                                  {"out", args.out, size(args.capacity) * row_bytes, Access::write},
                                  {"rows", args.rows, entries, Access::read}};
   if (has_block_scales(spec)) {
-    const std::int64_t rows =
-        moe::expand_scale_rows(spec.get("layout"), spec.get("index"), args.capacity, args.experts);
-    list.push_back({"scales", args.scales, size(rows * scale_columns(spec, args)), Access::write});
+    list.push_back({"scales", args.scales, size(scale_rows(spec, args) * scale_columns(spec, args)),
+                    Access::write});
   }
   if (spec.index(kScale) == kToken) {
     list.push_back(
@@ -228,9 +293,15 @@ std::vector<BufferRegion> regions(const KernelSpec& spec, const void* pointer) {
   if (has_regions(spec)) {
     list.push_back({"expert_rows", args.expert_rows, size(args.experts + 1) * sizeof(std::int64_t),
                     Access::read});
-  } else if (args.row_entries != nullptr) {
+  }
+  if (args.row_entries != nullptr && (is_staged(spec) || !has_regions(spec))) {
     list.push_back({"row_entries", args.row_entries, size(args.capacity) * sizeof(std::int32_t),
                     Access::read});
+  }
+  if (is_staged(spec)) {
+    list.push_back({"workspace", args.workspace,
+                    moe::expand_workspace_bytes(spec.get("format"), args.tokens, args.cols),
+                    Access::read_write});
   }
   return list;
 }
@@ -266,6 +337,26 @@ std::int64_t expand_scale_rows(std::string_view layout, std::string_view index,
   const std::int64_t tile = jit::scale_extent(layout, 1, 1).rows;
   const std::int64_t between = index == "compact" ? (tile - 1) * experts : 0;
   return jit::round_up(capacity + between, tile);
+}
+
+std::size_t expand_workspace_bytes(std::string_view format, std::int64_t tokens,
+                                   std::int64_t cols) {
+  if (format != "nvfp4" && format != "mxfp8") {
+    throw Error(
+        ErrorKind::invalid_spec,
+        fmt::format("no workspace is known for format \"{}\"; known: nvfp4, mxfp8", format));
+  }
+  const std::int64_t block = format == "nvfp4" ? 16 : 32;
+  if (tokens < 0 || cols <= 0 || cols % block != 0 || !jit::fits(tokens, cols, 1)) {
+    throw Error(
+        ErrorKind::invalid_argument,
+        fmt::format(
+            "workspace of moe_expand_quantize: tokens is {} and cols {}; cols must be "
+            "a positive multiple of {}, tokens not negative, and their product at most 2^47",
+            tokens, cols, block));
+  }
+  return static_cast<std::size_t>(jit::kExpandWorkspaceHeader +
+                                  tokens * jit::round_up(cols / block, jit::kExpandWorkspacePitch));
 }
 
 }  // namespace moe

@@ -3,7 +3,7 @@
 // compiles fast. Not for inclusion by the library.
 //
 // Limits: a thread that spins on memory waits for ever (threads switch only at barriers and warp
-// operations), but for system_load() among several ranks; shared variables must be of trivial type;
+// operations), but for system_load() among several ranks, or of what blocks that have begun store; shared variables must be of trivial type;
 // __shared__ stands alone, without static or extern (dynamic shared memory is fourge_host::dynamic_shared()).
 #pragma once
 

@@ -8,7 +8,7 @@
 
 #include "tests/capi/check.h"
 
-_Static_assert(FOURGE_ABI_VERSION == 1, "ABI version");
+_Static_assert(FOURGE_ABI_VERSION == 2, "ABI version");
 
 _Static_assert(FOURGE_OK == 0 && FOURGE_INVALID_SPEC == 1 && FOURGE_INVALID_ARGUMENT == 2 &&
                    FOURGE_UNSUPPORTED == 3 && FOURGE_LIBRARY_MISSING == 4 &&

@@ -43,9 +43,7 @@ HostMemory run(Runtime& runtime, const BenchOp& op, const KernelSpec& spec,
   op.fill(spec, shape, args.data());
   std::vector<std::size_t> offsets;
   for (const Param& param : definition.params) {
-    const bool unused =
-        std::find(op.unused.begin(), op.unused.end(), param.name) != op.unused.end();
-    if (param.type.ends_with('*') && !unused) {
+    if (param.type.ends_with('*') && op.gives(spec, param.name)) {
       const std::uintptr_t mark = (offsets.size() + 1) << 40;
       std::memcpy(args.data() + param.offset, &mark, sizeof(mark));
       offsets.push_back(param.offset);

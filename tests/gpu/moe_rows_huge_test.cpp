@@ -28,7 +28,18 @@ void check_expand(const ExpandForm& form) {
   const DeviceRows scales(stream, index(kCols / form.block));
   const DeviceRows token_scales(stream, sizeof(float));
   const auto map = upload(stream, turned_map());
+  const Kernel kernel = prepare(std::string("moe_expand_quantize[index=padded,") + form.axes + "]");
+  const bool staged = kernel.spec().get("staging") == "on";
+  std::vector<std::int32_t> row_entries;
+  for (std::int64_t row = 0; row < kRows; ++row) {
+    row_entries.push_back(skipped(turned(row)) ? -1 : static_cast<std::int32_t>(turned(row)));
+  }
+  const auto entries = upload(stream, row_entries);
+  const auto workspace =
+      upload(stream, Bytes(moe::expand_workspace_bytes(nvfp4 ? "nvfp4" : "mxfp8", kRows, kCols)));
   MoeExpandQuantizeArgs args;
+  args.row_entries = staged ? reinterpret_cast<const std::int32_t*>(entries.data()) : nullptr;
+  args.workspace = workspace.data();
   args.x = x.data();
   args.out = out.data();
   args.scales = scales.data();
@@ -38,7 +49,6 @@ void check_expand(const ExpandForm& form) {
   args.top_k = 1;
   args.cols = kCols;
   args.capacity = kRows;
-  const Kernel kernel = prepare(std::string("moe_expand_quantize[index=padded,") + form.axes + "]");
   kernel.launch(args, stream.get());
   stream.synchronize();
   const auto layout = reference::parse_scale_layout(kernel.spec().get("layout"));
@@ -48,6 +58,7 @@ void check_expand(const ExpandForm& form) {
     INFO("row " << row);
     if (skipped(turned(row))) {
       CHECK(out.untouched(row));
+      if (staged) CHECK(scale_row(scales, matrix, row) == Bytes(index(kCols / form.block)));
       continue;
     }
     Bytes codes(index(kCols / (nvfp4 ? 2 : 1)));
@@ -183,6 +194,10 @@ TEST_CASE("moe_expand_quantize on more than 2^31 elements", "[moe][large][huge]"
   if (!has_memory()) return;
   check_expand({"format=nvfp4,scale=token,layout=linear", reference::ExpandFormat::nvfp4, 16});
   check_expand({"format=mxfp8,scale=none,layout=128x4", reference::ExpandFormat::mxfp8, 32});
+  check_expand(
+      {"format=nvfp4,scale=token,layout=128x4,staging=on", reference::ExpandFormat::nvfp4, 16});
+  check_expand(
+      {"format=mxfp8,scale=none,layout=8x4,staging=on", reference::ExpandFormat::mxfp8, 32});
 }
 
 }  // namespace fourge::tests::huge

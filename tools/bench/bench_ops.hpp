@@ -6,6 +6,7 @@
 #include <fourge/launch_choice.hpp>
 #include <fourge/op_definition.hpp>
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <span>
@@ -65,6 +66,14 @@ struct BenchOp {
   std::string (*automatic)(const MatrixShape& shape, int multiprocessors) = nullptr;
   // Rows that a call has for each row of the shape, as choose_launch() counts them: top_k of expanded tokens.
   std::int64_t rows_each = 1;
+  // Whether this variant needs a buffer that is among `unused`; null: none does.
+  bool (*needs)(const KernelSpec& spec, std::string_view buffer) = nullptr;
+
+  // Whether a call of this variant is given the buffer.
+  bool gives(const KernelSpec& spec, std::string_view buffer) const {
+    return std::find(unused.begin(), unused.end(), buffer) == unused.end() ||
+           (needs != nullptr && needs(spec, buffer));
+  }
 
   CallShape call_shape(const MatrixShape& shape) const {
     return {shape.rows * rows_each, shape.cols};

@@ -79,9 +79,7 @@ std::shared_ptr<const BufferPool> GpuBench::pool_for(const BenchOp& op, const Ke
   // Addresses that are only recognised, never used.
   std::vector<std::size_t> offsets;
   for (const Param& param : definition.params) {
-    const bool unused =
-        std::find(op.unused.begin(), op.unused.end(), param.name) != op.unused.end();
-    if (param.type.ends_with('*') && !unused) {
+    if (param.type.ends_with('*') && op.gives(spec, param.name)) {
       const std::uintptr_t mark = (offsets.size() + 1) << 40;
       std::memcpy(pool->args.data() + param.offset, &mark, sizeof(mark));
       offsets.push_back(param.offset);

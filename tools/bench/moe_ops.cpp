@@ -100,6 +100,10 @@ std::vector<std::uint8_t> exact(const KernelSpec& spec, const MatrixShape& shape
     return bytes_of(
         std::vector<float>(size(kBenchExperts), fp8 ? kFp8Scale : moe_bench_encode_scale(spec)));
   }
+  if (buffer == "workspace") {
+    return std::vector<std::uint8_t>(
+        moe::expand_workspace_bytes(spec.get("format"), shape.rows, shape.cols));
+  }
   const MoeTables& tables = tables_of(spec, shape);
   const bool inverse = has_axis(spec, "rows") && spec.get("rows") == "inverse";
   if (buffer == "ids" || buffer == "expert_ids") return bytes_of(tables.ids);
@@ -176,14 +180,20 @@ std::vector<BenchOp> make_table() {
                    nullptr,
                    kBenchTopK});
   table.push_back({MoeExpandQuantizeArgs::kOp,
-                   {"", "layout=128x4", "layout=128x4,index=compact", "scale=expert", "scale=token",
+                   {"", "layout=128x4", "layout=128x4,staging=on", "layout=128x4,index=compact",
+                    "layout=128x4,index=compact,staging=on", "scale=expert", "scale=token",
                     "4over6=mae448", "format=mxfp8,scale=none", "format=fp8,scale=token"},
                    fill<MoeExpandQuantizeArgs>,
                    {"row_entries"},
                    kHidden,
                    exact,
                    expand_bytes,
-                   check_moe_expand});
+                   check_moe_expand,
+                   nullptr,
+                   1,
+                   [](const KernelSpec& spec, std::string_view buffer) {
+                     return buffer == "row_entries" && spec.get("staging") == "on";
+                   }});
   table.push_back({MoeActivationQuantizeArgs::kOp,
                    {"out=nvfp4", "out=nvfp4,layout=128x4,scale=expert", "out=nvfp4,scale=token",
                     "out=nvfp4,4over6=mae448", "out=mxfp8", "out=fp8", "out=fp8,scale=token",

@@ -256,8 +256,9 @@ typedef struct fourge_moe_expand_quantize_args {
   int64_t capacity; /* 96 */
   int64_t experts; /* 104 */
   int64_t first_expert; /* 112 */
+  uint8_t* workspace; /* 120 */
 } fourge_moe_expand_quantize_args;
-FOURGE_C_ARGS_SIZE(fourge_moe_expand_quantize_args, 120);
+FOURGE_C_ARGS_SIZE(fourge_moe_expand_quantize_args, 128);
 
 /* RMSNorm, with the addition of a residual, quantized to NVFP4, MXFP8 or FP8 */
 typedef struct fourge_rmsnorm_quantize_args {
@@ -516,6 +517,7 @@ FOURGE_C_ARGS_SIZE(fourge_allreduce_rmsnorm_quantize_args, 240);
   X(moe_expand_quantize, capacity) \
   X(moe_expand_quantize, experts) \
   X(moe_expand_quantize, first_expert) \
+  X(moe_expand_quantize, workspace) \
   X(rmsnorm_quantize, x) \
   X(rmsnorm_quantize, residual) \
   X(rmsnorm_quantize, weight) \

@@ -40,7 +40,7 @@ extern "C" {
 
 /* ---- Version ---- */
 
-#define FOURGE_ABI_VERSION 1
+#define FOURGE_ABI_VERSION 2
 
 /* Of the library that runs: compare it with FOURGE_ABI_VERSION. */
 FOURGE_C_API uint32_t fourge_abi_version(void);

@@ -7,6 +7,7 @@
 #include "tests/support/moe_maps.hpp"
 #include "tests/support/patterns.hpp"
 
+#include <algorithm>
 #include <bit>
 #include <memory>
 
@@ -28,6 +29,7 @@ struct Variant {
         padded(spec.get("index") == "padded"),
         per_token(spec.get("scale") == "token"),
         per_expert(spec.get("scale") == "expert"),
+        staged(spec.get("staging") == "on"),
         type(spec.get("in") == "bf16" ? ElementType::bf16 : ElementType::f16) {}
 
   std::int64_t tile() const { return ScaleMatrix(layout, 1, 1).padded_rows(); }
@@ -39,6 +41,7 @@ struct Variant {
   bool padded;
   bool per_token;
   bool per_expert;
+  bool staged;
   ElementType type;
 };
 
@@ -97,7 +100,8 @@ void zero_padding(const Variant& variant, Problem& problem, const ScaleMatrix& m
     }
   } else if (problem.with_entries) {
     for (std::int64_t row = 0; row < problem.maps.capacity; ++row) {
-      if (problem.maps.entries[index(row)] < 0) {
+      const std::int64_t entry = problem.maps.entries[index(row)];
+      if (entry < 0 || entry >= std::ssize(problem.maps.rows)) {
         zero_scale_row(matrix, row, problem.scales);
       }
     }
@@ -128,6 +132,29 @@ void fill_expected(const KernelSpec& spec, const Variant& variant, Problem& prob
   }
 }
 
+// Entries that are none, of several kinds.
+void spoil_padding(Problem& problem) {
+  const std::int32_t none[] = {-1, static_cast<std::int32_t>(problem.maps.rows.size()), 0x7FFFFFFF,
+                               -0x7FFFFFFF - 1};
+  std::size_t next = 0;
+  for (std::int32_t& entry : problem.maps.entries) {
+    entry = entry < 0 ? none[next++ % 4] : entry;
+  }
+}
+
+// Counters that are zero, and what earlier calls left.
+std::vector<std::uint8_t> workspace_of(const KernelSpec& spec, const Problem& problem) {
+  if (spec.get("staging") == "off") {
+    return {};
+  }
+  std::vector<std::uint8_t> bytes(
+      moe::expand_workspace_bytes(spec.get("format"), problem.routing.tokens, problem.cols),
+      kPoison);
+  const std::size_t counters = moe::expand_workspace_bytes(spec.get("format"), 0, problem.cols);
+  std::fill_n(bytes.begin(), counters, std::uint8_t{0});
+  return bytes;
+}
+
 OpCall make_call(const KernelSpec& spec, const Routing& routing, std::int64_t cols, Pattern pattern,
                  std::uint64_t seed) {
   const Variant variant(spec);
@@ -137,7 +164,10 @@ OpCall make_call(const KernelSpec& spec, const Routing& routing, std::int64_t co
       make_row_maps(routing, variant.padded ? IndexConvention::padded : IndexConvention::compact,
                     variant.padded ? 8 : 1);
   problem->cols = cols;
-  problem->with_entries = !variant.regions() && seed % 2 == 0;
+  problem->with_entries = variant.staged || (!variant.regions() && seed % 2 == 0);
+  if (variant.staged && seed % 2 == 0) {
+    spoil_padding(*problem);
+  }
   problem->x = make_input(pattern, variant.type, routing.tokens, cols, seed);
   const float g = te_global_scale(problem->x, variant.type);
   for (std::int64_t e = 0; e <= routing.locals; ++e) {
@@ -148,18 +178,20 @@ OpCall make_call(const KernelSpec& spec, const Routing& routing, std::int64_t co
     problem->expert_ids.push_back(static_cast<std::int32_t>(id));
   }
   fill_expected(spec, variant, *problem);
-  OpCall call{
-      spec,
-      routing.label + ", cols " + std::to_string(cols) + " " + to_string(pattern),
-      {input_buffer("x", problem->x), output_buffer("out", problem->codes),
-       output_buffer("scales", problem->scales),
-       output_buffer("token_scales", problem->token_scales),
-       input_buffer("global_scale", problem->global_scales),
-       input_buffer("rows", problem->maps.rows), input_buffer("expert_ids", problem->expert_ids),
-       input_buffer("expert_rows", problem->maps.expert_rows),
-       input_buffer("row_entries", problem->maps.entries)},
-      {},
-      {}};
+  OpCall call{spec,
+              routing.label + ", cols " + std::to_string(cols) + " " + to_string(pattern),
+              {input_buffer("x", problem->x),
+               output_buffer("out", problem->codes),
+               output_buffer("scales", problem->scales),
+               output_buffer("token_scales", problem->token_scales),
+               input_buffer("global_scale", problem->global_scales),
+               input_buffer("rows", problem->maps.rows),
+               input_buffer("expert_ids", problem->expert_ids),
+               input_buffer("expert_rows", problem->maps.expert_rows),
+               input_buffer("row_entries", problem->maps.entries),
+               {"workspace", OpBuffer::Role::scratch, workspace_of(spec, *problem)}},
+              {},
+              {}};
   call.args = [problem](std::span<std::uint8_t* const> at) {
     MoeExpandQuantizeArgs args;
     args.x = at[0];
@@ -172,6 +204,7 @@ OpCall make_call(const KernelSpec& spec, const Routing& routing, std::int64_t co
     args.expert_rows = reinterpret_cast<const std::int64_t*>(at[7]);
     args.row_entries =
         problem->with_entries ? reinterpret_cast<const std::int32_t*>(at[8]) : nullptr;
+    args.workspace = at[9];
     args.tokens = problem->routing.tokens;
     args.top_k = problem->routing.top_k;
     args.cols = problem->cols;
@@ -190,6 +223,9 @@ void visit_moe_expand_calls(const KernelSpec& spec, CallSize size, const CallSin
   const auto visit = [&](const Routing& routing, std::int64_t cols, Pattern pattern) {
     sink(make_call(spec, routing, cols, pattern, ++seed));
   };
+  if (spec.get("staging") == "on") {
+    visit(random_routing(5, 40, 48, 3, 44, 9), 96, Pattern::random);  // more experts than lanes
+  }
   if (size == CallSize::large) {
     visit(random_routing(257, 8, 64, 16, 32, 6), 7168, Pattern::random);
     // More tokens than the grid has in y.
