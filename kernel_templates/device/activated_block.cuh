@@ -153,11 +153,10 @@ template <ActivationKind kKind>
 constexpr int kActivationHalves =
     kKind == ActivationKind::geglu || kKind == ActivationKind::gelu ? 1 : 2;
 
-// The 16 columns at `from`, whose words are here. Gates outside the range of the bounded forms are rare: then all is
-// done once more.
+// The same of 16 columns without a bias, of which these are the words.
 template <class Config>
-FOURGE_INLINE void activate_words(const ActivationSource& from, const ActivationFactors& factors,
-                                  Words8 g, Words8 l, ActivatedBlock<Config>& block) {
+FOURGE_INLINE bool activate_words(Words8 g, Words8 l, const ActivationFactors& factors,
+                                  ActivatedBlock<Config>& block) {
   constexpr ActivationKind kKind = Config::kActivation;
   constexpr bool kBounded = kHasBoundedForm<kKind>;
   using P = Packed16<Config::kInput>;
@@ -178,24 +177,27 @@ FOURGE_INLINE void activate_words(const ActivationSource& from, const Activation
       l.w[i] = l.w[i + 4];
     }
   }
-  if (kBounded && unlikely(!bounded)) {
-    activate_pairs<Config, false>(from, factors, block);
-  }
+  return bounded;
 }
 
+// Gates outside the range of the bounded forms are rare: then all is done once more.
 template <class Config>
 FOURGE_INLINE void activate_block(const ActivationSource& from, const ActivationFactors& factors,
                                   ActivatedBlock<Config>& block) {
   constexpr ActivationKind kKind = Config::kActivation;
   constexpr bool kBounded = kHasBoundedForm<kKind>;
+  bool bounded = true;
   if (from.bias == nullptr) {
     const Words8 g = load_words8<Config::kLoad256>(from.row + from.gate<Config>());
     Words8 l = {};
     if constexpr (kIsGated<kKind>) {
       l = load_words8<Config::kLoad256>(from.row + from.linear<Config>());
     }
-    activate_words<Config>(from, factors, g, l, block);
-  } else if (!activate_pairs<Config, kBounded>(from, factors, block)) {
+    bounded = activate_words<Config>(g, l, factors, block);
+  } else {
+    bounded = activate_pairs<Config, kBounded>(from, factors, block);
+  }
+  if (kBounded && unlikely(!bounded)) {
     activate_pairs<Config, false>(from, factors, block);
   }
 }
