@@ -144,7 +144,7 @@ std::size_t total_bytes(const OpCall& call) {
 // At most so many of a variant's small calls that are small indeed; how many there were.
 std::size_t run_small_calls(const DeviceContext& context, const OpCases& cases,
                             const Kernel& kernel, std::size_t most) {
-  constexpr std::size_t kMostBytes = 65536;
+  constexpr std::size_t kMostBytes = 131072;  // a row of 8192, for some variants
   std::size_t calls = 0;
   cases.visit(kernel.spec(), CallSize::small, [&](const OpCall& call) {
     if (calls == most || total_bytes(call) > kMostBytes) {
