@@ -72,7 +72,7 @@ FOURGE_INLINE void moe_activation_quantize_kernel(const void* x, const void* bia
   const ActivationFactors activation{limit, alpha, beta};
   const float given = !kToken && !kExpert && scale != nullptr ? load(scale) : scale_value;
   UnitFactors<Config> factors = given_factors<Config>(kToken || kExpert ? 1.0f : given);
-  if constexpr (kMayTakeWarps<Config>) {
+  if constexpr (kToken && !kTiled && Config::kRounding == Rounding::rounded) {
     const uint32 blocks = static_cast<uint32>(cols >> 4);
     if (blockDim.x < blocks && blockDim.x == 32) {
       const WarpRow<Config> warp(blocks);

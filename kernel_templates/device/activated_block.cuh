@@ -92,11 +92,6 @@ struct ActivatedBlock<Config, Rounding::unrounded> {
   }
 };
 
-// Variants of which many rows are taken by a warp each: see the launch rule.
-template <class Config>
-constexpr bool kMayTakeWarps = Config::kScaling == Scaling::token&& Config::kLayout ==
-                               ScaleLayout::linear&& Config::kRounding == Rounding::rounded;
-
 enum class GateOrder { linear_first, gate_first };
 
 // Where a block's inputs are: in a row, and in its bias. The second half of a row is `blocks` behind the
@@ -185,24 +180,12 @@ FOURGE_INLINE bool activate_words(Words8 g, Words8 l, const ActivationFactors& f
   return bounded;
 }
 
-// The same with the general forms, if the bounded ones were not good for all.
-template <class Config>
-FOURGE_INLINE void activate_again_if(bool unbounded, const ActivationSource& from,
-                                     const ActivationFactors& factors,
-                                     ActivatedBlock<Config>& block) {
-  if (kHasBoundedForm<Config::kActivation> && unlikely(unbounded)) {
-    activate_pairs<Config, false>(from, factors, block);
-  }
-}
-
-// Gates outside the range of the bounded forms are rare: then all is done once more. By one copy of that code, but for
-// the variants that take rows by warps, too (activation_warp.cuh): with theirs beside it one copy spilled a register.
+// Gates outside the range of the bounded forms are rare: then all is done once more.
 template <class Config>
 FOURGE_INLINE void activate_block(const ActivationSource& from, const ActivationFactors& factors,
                                   ActivatedBlock<Config>& block) {
   constexpr ActivationKind kKind = Config::kActivation;
   constexpr bool kBounded = kHasBoundedForm<kKind>;
-  constexpr bool kSeveralCopies = kMayTakeWarps<Config>;
   bool bounded = true;
   if (from.bias == nullptr) {
     const Words8 g = load_words8<Config::kLoad256>(from.row + from.gate<Config>());
@@ -211,17 +194,11 @@ FOURGE_INLINE void activate_block(const ActivationSource& from, const Activation
       l = load_words8<Config::kLoad256>(from.row + from.linear<Config>());
     }
     bounded = activate_words<Config>(g, l, factors, block);
-    if constexpr (kSeveralCopies) {
-      activate_again_if(!bounded, from, factors, block);
-    }
   } else {
     bounded = activate_pairs<Config, kBounded>(from, factors, block);
-    if constexpr (kSeveralCopies) {
-      activate_again_if(!bounded, from, factors, block);
-    }
   }
-  if constexpr (!kSeveralCopies) {
-    activate_again_if(!bounded, from, factors, block);
+  if (kBounded && unlikely(!bounded)) {
+    activate_pairs<Config, false>(from, factors, block);
   }
 }
 

@@ -41,8 +41,9 @@ struct WarpRow {
       gates += kStep;
       linears += kStep;
       ActivatedBlock<Config> block = {};
-      const bool bounded = activate_words<Config>(gate, linear, factors, block);
-      activate_again_if(!bounded, from, factors, block);
+      if (unlikely(!activate_words<Config>(gate, linear, factors, block))) {
+        activate_pairs<Config, false>(from, factors, block);
+      }
       largest = max_packed<kType>(largest, block_max_packed<kType>(block.words.w));
       results.put(static_cast<int>(from.block), block.words);
     }
