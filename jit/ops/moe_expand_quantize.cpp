@@ -44,7 +44,7 @@ constexpr Axis kAxes[] = {
     jit::kScaleLayoutAxis,
     jit::kFourOverSixAxis,
     jit::kMoeIndexAxis,
-    {"staging", "kStaging", "how block scales come to rows; same bits", kStagingValues}};
+    {"staging", "kStaging", "how block scales come to rows", kStagingValues}};
 
 constexpr Param kParams[] = {
     {"x", "const void*", offsetof(Args, x), sizeof(Args::x)},
