@@ -10,8 +10,7 @@ namespace fourge_device {
 template <class Config>
 struct Mxfp4Format {
   static constexpr int kLanes = 1;
-  static constexpr int kWords = 4 / kLanes;
-  static constexpr int kParts = 2 / kLanes;
+  static constexpr int kWords = 4;
 
   static FOURGE_INLINE uint32 quantize(const Block32<kLanes>& block, uint32 (&codes)[kWords]) {
     const Block32Scale scale = scale_of<Config>(block, 0.16666667163372040f);  // RN(1/6)
@@ -41,18 +40,16 @@ struct Mxfp4Format {
                                              uint32 (&codes)[kWords]) {
     Block32<kLanes> rest = block;
 #pragma unroll 1
-    for (int i = 0; i < kParts; ++i) {
+    for (int i = 0; i < block.kParts; ++i) {
       const auto& w = rest.part[0].w;
       uint32 two[2] = {};
       encode_general(w, o, two);
       repair_nan_codes<Config>(two, w, o);
-      if constexpr (kParts == 2) {
-        codes[0] = codes[2];
-        codes[1] = codes[3];
-        rest.part[0] = rest.part[1];
-      }
-      codes[kWords - 2] = two[0];
-      codes[kWords - 1] = two[1];
+      codes[0] = codes[2];
+      codes[1] = codes[3];
+      codes[2] = two[0];
+      codes[3] = two[1];
+      rest.part[0] = rest.part[1];
     }
   }
   static FOURGE_INLINE void encode_general(const uint32 (&w)[8], float o, uint32 (&codes)[2]) {

@@ -213,10 +213,11 @@ bool takes_warp(const KernelSpec& spec, const Args& args, const DeviceFacts& dev
   constexpr std::int64_t kMostRows = std::int64_t{1} << 32;
   constexpr std::int64_t kMostCols = 4096;
   constexpr std::int64_t kWholeWarp = 32 * kBlock;
-  return spec.get("scale") == "token" && spec.get("layout") == "linear" &&
-         spec.get("round") == "rounded" && args.bias == nullptr && args.cols % kWholeWarp == 0 &&
-         args.cols > kWholeWarp && args.cols <= kMostCols && args.rows < kMostRows &&
-         args.rows >= 16 * std::int64_t{device.multiprocessors};
+  const bool sizes = args.cols % kWholeWarp == 0 && args.cols > kWholeWarp &&
+                     args.cols <= kMostCols && args.rows < kMostRows &&
+                     args.rows >= 16 * std::int64_t{device.multiprocessors};
+  return sizes && args.bias == nullptr && spec.get("scale") == "token" &&
+         spec.get("layout") == "linear" && spec.get("round") == "rounded";
 }
 
 LaunchShape launch_shape(const KernelSpec& spec, const void* pointer, const DeviceFacts& device) {

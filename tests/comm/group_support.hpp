@@ -3,6 +3,9 @@
 
 #include <fourge/comm.hpp>
 
+#include <sys/wait.h>
+#include <unistd.h>
+
 #include <functional>
 #include <memory>
 #include <string>
@@ -86,6 +89,32 @@ inline Changes on_devices(int devices) {
     config.device = config.rank % devices;
     config.allow_shared_devices = true;
   };
+}
+
+// Calls the function in a process for each rank; their exit codes, what it returned, or 9 after an exception, -1 for
+// a process that did not exit.
+template <class F>
+std::vector<int> exit_codes_of_ranks(int ranks, const F& rank_of_process) {
+  std::vector<pid_t> children;
+  for (int rank = 0; rank < ranks; ++rank) {
+    const pid_t child = ::fork();
+    if (child == 0) {
+      int code = 9;
+      try {
+        code = rank_of_process(rank);
+      } catch (...) {
+      }
+      ::_exit(code);
+    }
+    children.push_back(child);
+  }
+  std::vector<int> codes;
+  for (const pid_t child : children) {
+    int status = 0;
+    const bool exited = ::waitpid(child, &status, 0) == child && WIFEXITED(status);
+    codes.push_back(exited ? WEXITSTATUS(status) : -1);
+  }
+  return codes;
 }
 
 }  // namespace fourge::tests

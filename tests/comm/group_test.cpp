@@ -1,9 +1,6 @@
 // Making groups, on a make-believe libcuda: what is shared, what is refused and how, and that nothing is left.
 #include "tests/comm/group_support.hpp"
 
-#include <sys/wait.h>
-#include <unistd.h>
-
 #include <cstring>
 #include <map>
 
@@ -290,43 +287,28 @@ TEST_CASE("groups: processes open one another's memory by IPC, and close it", "[
   std::string path = (std::filesystem::temp_directory_path() / "fourge-group-XXXXXX").string();
   REQUIRE(mkdtemp(path.data()) != nullptr);
   for (const bool fails : {false, true}) {
-    std::vector<pid_t> children;
-    for (int rank = 0; rank < 3; ++rank) {
-      const pid_t child = ::fork();
-      if (child == 0) {
-        int code = 9;
-        try {
-          FakeCuda& fake = reset_for_groups();
-          fake.foreign_handles = true;
-          const Scratch scratch;
-          {
-            Runtime runtime(group_options(scratch));
-            const comm::UnixRendezvous meeting(
-                {path + "/s", rank, 3, std::chrono::seconds(20), std::nullopt});
-            GroupConfig config = small_config(rank, 3);
-            config.transport = Transport::peers;
-            config.all_gather = meeting.all_gather();
-            if (fails && rank == 1) fake.failing = "cuIpcOpenMemHandle";
-            const Failure failure = failure_of([&] { const comm::Group group(runtime, config); });
-            code = failure.thrown == fails && (!fails || failure.says("rank 1: cuIpcOpen")) ? 0 : 1;
-          }
-          if (fake.count("cuIpcOpenMemHandle") != 2) code = 2;
-          if (fake.count("cuIpcGetMemHandle") != 1 || fake.count("cuCtxEnablePeerAccess") != 0) {
-            code = 3;
-          }
-          if (fake.live() != 0) code = 4;
-        } catch (...) {
-        }
-        ::_exit(code);
+    const auto codes = exit_codes_of_ranks(3, [&](int rank) {
+      FakeCuda& fake = reset_for_groups();
+      fake.foreign_handles = true;
+      const Scratch scratch;
+      {
+        Runtime runtime(group_options(scratch));
+        const comm::UnixRendezvous meeting(
+            {path + "/s", rank, 3, std::chrono::seconds(20), std::nullopt});
+        GroupConfig config = small_config(rank, 3);
+        config.transport = Transport::peers;
+        config.all_gather = meeting.all_gather();
+        if (fails && rank == 1) fake.failing = "cuIpcOpenMemHandle";
+        const Failure failure = failure_of([&] { const comm::Group group(runtime, config); });
+        if (failure.thrown != fails || (fails && !failure.says("rank 1: cuIpcOpen"))) return 1;
       }
-      children.push_back(child);
-    }
-    for (const pid_t child : children) {
-      int status = 0;
-      REQUIRE(::waitpid(child, &status, 0) == child);
-      CHECK(WIFEXITED(status));
-      CHECK(WEXITSTATUS(status) == 0);
-    }
+      if (fake.count("cuIpcOpenMemHandle") != 2) return 2;
+      if (fake.count("cuIpcGetMemHandle") != 1 || fake.count("cuCtxEnablePeerAccess") != 0) {
+        return 3;
+      }
+      return fake.live() == 0 ? 0 : 4;
+    });
+    CHECK(codes == std::vector<int>{0, 0, 0});
   }
   std::filesystem::remove_all(path);
 }

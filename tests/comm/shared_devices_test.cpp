@@ -1,8 +1,5 @@
 // Ranks that share devices (GroupConfig::allow_shared_devices), on a make-believe libcuda: what the driver is
 // asked for, how large launches are, and what is refused.
-#include <sys/wait.h>
-#include <unistd.h>
-
 #include <filesystem>
 #include <optional>
 
@@ -202,25 +199,8 @@ TEST_CASE("shared devices: what cannot be is refused on all ranks", "[comm]") {
 TEST_CASE("shared devices: processes on one device open one another's memory by IPC", "[comm]") {
   std::string path = (std::filesystem::temp_directory_path() / "fourge-shared-XXXXXX").string();
   REQUIRE(mkdtemp(path.data()) != nullptr);
-  std::vector<pid_t> children;
-  for (int rank = 0; rank < 3; ++rank) {
-    const pid_t child = ::fork();
-    if (child == 0) {
-      int code = 9;
-      try {
-        code = rank_of_process(rank, 3, path + "/s");
-      } catch (...) {
-      }
-      ::_exit(code);
-    }
-    children.push_back(child);
-  }
-  for (const pid_t child : children) {
-    int status = 0;
-    REQUIRE(::waitpid(child, &status, 0) == child);
-    CHECK(WIFEXITED(status));
-    CHECK(WEXITSTATUS(status) == 0);
-  }
+  CHECK(exit_codes_of_ranks(3, [&](int rank) { return rank_of_process(rank, 3, path + "/s"); }) ==
+        std::vector<int>{0, 0, 0});
   std::filesystem::remove_all(path);
 }
 

@@ -1,21 +1,14 @@
 // Defects that such kernels have had, each planted into the source once: calls on emulated ranks must show
 // every one of them, and show nothing without.
+#include "tests/ops/planted_defect.hpp"
 #include "tests/ops/rank_group.hpp"
 #include "tests/support/catch.hpp"
 
 #include <random>
-#include <stdexcept>
 #include <string_view>
 
 namespace fourge::tests {
 namespace {
-
-struct Defect {
-  std::string_view name;
-  std::string_view from;  // is in the generated source once
-  std::string_view to;
-  std::int64_t cols = 1024;
-};
 
 constexpr Defect kOneShot[] = {
     {"none", "", ""},
@@ -116,18 +109,6 @@ constexpr Defect kTwoShotMixed[] = {
      "state.generation, state.used_bytes, state.result_bytes", "state.generation, 0, 0"},
     {"a call with barriers takes a generation", "(arrived, state.generation, state.used_bytes",
      "(arrived, (state.generation + 1) % kGenerations, state.used_bytes"}};
-
-std::string with_defect(const Defect& defect, std::string source) {
-  const auto at = source.find(defect.from);
-  if (defect.from.empty()) {
-    return source;
-  }
-  if (at == std::string::npos || source.find(defect.from, at + 1) != std::string::npos) {
-    throw std::runtime_error(std::string(defect.name) +
-                             ": not once in the source: " + std::string(defect.from));
-  }
-  return source.replace(at, defect.from.size(), defect.to);
-}
 
 // slot_rows: that the slots hold.
 std::string run_calls(const KernelSpec& spec, const host::HostFunction* function, std::int64_t cols,

@@ -6,12 +6,12 @@
 
 #include "runtime/host/ranks.hpp"
 #include "tests/ops/cases/moe_expand_cases.hpp"
+#include "tests/ops/planted_defect.hpp"
 #include "tests/ops/rank_group.hpp"
 #include "tests/support/aligned_buffer.hpp"
 #include "tests/support/catch.hpp"
 
 #include <algorithm>
-#include <stdexcept>
 #include <string>
 #include <string_view>
 
@@ -110,12 +110,6 @@ std::string run_in_turns(const host::HostFunction* function, std::span<const OpC
   return memory.difference();
 }
 
-struct Defect {
-  std::string_view name;
-  std::string_view from;  // is in the generated source once
-  std::string_view to;
-};
-
 // A block's threads run without a change between two of its barriers, so that what a barrier less would do
 // does not show here.
 constexpr Defect kDefects[] = {
@@ -130,18 +124,6 @@ constexpr Defect kDefects[] = {
     {"a CTA that leaves is not counted", "atomicAdd(counter(1), uint64{1}) + 1 == gridDim.x",
      "false"},
     {"a token's scales are another's", "from * staged_pitch", "(from ^ 1) * staged_pitch"}};
-
-std::string with_defect(const Defect& defect, std::string source) {
-  const auto at = source.find(defect.from);
-  if (defect.from.empty()) {
-    return source;
-  }
-  if (at == std::string::npos || source.find(defect.from, at + 1) != std::string::npos) {
-    throw std::runtime_error(std::string(defect.name) +
-                             ": not once in the source: " + std::string(defect.from));
-  }
-  return source.replace(at, defect.from.size(), defect.to);
-}
 
 }  // namespace
 
