@@ -74,6 +74,7 @@ FOURGE_INLINE void moe_activation_quantize_kernel(const void* x, const void* bia
   UnitFactors<Config> factors = given_factors<Config>(kToken || kExpert ? 1.0f : given);
   if constexpr (kToken && !kTiled && Config::kRounding == Rounding::rounded) {
     const uint32 blocks = static_cast<uint32>(cols >> 4);
+    // A warp for each of many rows: the launch rule gives so few threads then only.
     if (blockDim.x < blocks && blockDim.x == 32) {
       const WarpRow<Config> warp(blocks);
       const int64 row = static_cast<int64>(blockIdx.x) * blockDim.y + threadIdx.y;

@@ -187,19 +187,17 @@ int block_threads(const KernelSpec& spec) {
 // More registers than those at which the compiler, left alone, would stop and spill. Found by compiling.
 int min_ctas(const KernelSpec& spec) {
   if (is_staged(spec)) {
-    const bool chooses = spec.get("4over6") != "off";
+    const bool chooses = spec.index(kFourOverSix) != 0;
     const bool older_per_token = spec.target().major() < 9 && spec.index(kScale) == kToken;
     return older_per_token ? (chooses ? 2 : 3) : (chooses ? 3 : 5);
   }
-  const bool four_over_six = spec.get("4over6") != "off";
+  const bool four_over_six = spec.index(kFourOverSix) != 0;
   const bool late = spec.target().major() >= 12;
   if (spec.index(kScale) == kToken) {
     if (late) {
       return four_over_six ? 2 : 3;
     }
-    return spec.index(kFormat) != kNvfp4 || spec.get("layout") == "linear" ? 0
-           : four_over_six                                                 ? 3
-                                                                           : 4;
+    return spec.index(kFormat) != kNvfp4 || spec.index(kLayout) == 0 ? 0 : four_over_six ? 3 : 4;
   }
   if (spec.target().major() < 10 || !four_over_six) {
     return 0;
