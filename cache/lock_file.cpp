@@ -6,6 +6,7 @@
 #include <signal.h>
 #include <sys/file.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <cerrno>
@@ -41,6 +42,9 @@ int flock_retrying(int file, int operation) {
   while (result != 0 && errno == EINTR) result = ::flock(file, operation);
   return result;
 }
+
+// Of an open lock file. Where it fails others wait for longer, or do work twice; nothing is wrong then.
+void set_length(int file, off_t length) { [[maybe_unused]] const int result = ::ftruncate(file, length); }
 
 bool has_name(int file, int directory, const char* name) {
   struct stat held {};
@@ -150,7 +154,7 @@ void LockFile::release() noexcept {
 
 void LockFile::abandon() noexcept {
   // Whoever waits has this file open, and sees that it is not empty any more.
-  if (file_.valid()) static_cast<void>(::ftruncate(file_.get(), 1));
+  if (file_.valid()) set_length(file_.get(), 1);
   release();
 }
 
@@ -219,7 +223,7 @@ LockFileWait::Step LockFileWait::step() {
 
 LockFile LockFileWait::take() {
   // A dead holder may have abandoned this file before; that was about its own work.
-  static_cast<void>(::ftruncate(file_.get(), 0));
+  set_length(file_.get(), 0);
   return {std::move(directory_), std::move(file_), name_, timing_};
 }
 

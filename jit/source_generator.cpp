@@ -84,7 +84,8 @@ class Paster {
 };
 
 std::string config_struct(const KernelSpec& spec) {
-  const TargetFeatures& has = spec.target().features();
+  const Target target = spec.target();
+  const TargetFeatures& has = target.features();
   std::string text = "namespace fourge_generated {\nstruct Config {\n";
   const auto constant = [&text](std::string_view name, std::string_view value) {
     text += fmt::format("  static constexpr auto {} = {};\n", name, value);

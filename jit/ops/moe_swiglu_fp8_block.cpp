@@ -135,8 +135,9 @@ int min_ctas(const KernelSpec& spec) {
   constexpr int kOfMax3[] = {9, 8, 7};
   constexpr int kOf12[] = {9, 8, 6};
   constexpr int kOfOlder[] = {8, 5, 4};
-  const auto& has = spec.target().features();
-  const int* const newer = spec.target().major() >= 12 ? kOf12 : kOfMax3;
+  const Target target = spec.target();
+  const auto& has = target.features();
+  const int* const newer = target.major() >= 12 ? kOf12 : kOfMax3;
   const int* const ctas = !has.cvt_e4m3 ? kOfOlder : has.max3_f32 ? newer : kOfCvt;
   return ctas[spec.index(kTokensPerCta)];
 }

@@ -82,7 +82,8 @@ bool encodes_e2m1(const KernelSpec& spec) {
 }
 
 void check_ptx(const KernelSpec& spec) {
-  const auto& features = spec.target().features();
+  const fourge::Target target = spec.target();
+  const auto& features = target.features();
   const auto ptx = fourge::tests::compile(spec, true);
   REQUIRE(ptx.ok);
   CHECK(has(ptx.ptx, kCvtE2m1) == (features.cvt_e2m1 && encodes_e2m1(spec)));
