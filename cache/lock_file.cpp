@@ -44,7 +44,9 @@ int flock_retrying(int file, int operation) {
 }
 
 // Of an open lock file. Where it fails others wait for longer, or do work twice; nothing is wrong then.
-void set_length(int file, off_t length) { [[maybe_unused]] const int result = ::ftruncate(file, length); }
+void set_length(int file, off_t length) {
+  [[maybe_unused]] const int result = ::ftruncate(file, length);
+}
 
 bool has_name(int file, int directory, const char* name) {
   struct stat held {};

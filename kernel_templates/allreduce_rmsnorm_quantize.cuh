@@ -116,6 +116,9 @@ struct AllreduceCall {
     RowCursor<Config> cursor = {x, rows, vectors, share, 0, 0, {}};
     cursor.start();
     const ControlState state = load_state(group.control, group.control_words);
+    if (group.gave_up()) {
+      return;
+    }
     const uint32 arrived = group.arrive();
     const PeerSlots<Config> slots{group, state, slot_bytes};
     const OneShot<Config> exchange{slots, group, x, rows, vectors};
@@ -132,6 +135,9 @@ struct AllreduceCall {
     const TwoShotSentinels<Config> exchange{slots, share, x, rows, vectors};
     typename TwoShotSentinels<Config>::Inputs inputs = exchange.first_inputs();
     state = load_state(group.control, group.control_words);
+    if (group.gave_up()) {
+      return;
+    }
     const uint32 arrived = group.arrive();
     exchange.send_inputs(inputs);
     pad(tail);
@@ -146,6 +152,9 @@ struct AllreduceCall {
 
   FOURGE_INLINE void two_shot(const RowTail<Config>& tail) const {
     const ControlState state = load_state(group.control, group.control_words);
+    if (group.gave_up()) {
+      return;
+    }
     const uint32 arrived = group.arrive();
     const TwoShot<Config> exchange{
         group, state, x, rows, vectors, input_offset, input_slot_bytes, result_offset};

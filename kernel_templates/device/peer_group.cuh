@@ -23,6 +23,8 @@ inline constexpr uint32 kReportMagic = 0x466F7267u;
 inline constexpr int64 kFlagLineBytes = 128;
 inline constexpr int64 kOneShotOffset = 1024 * kFlagLineBytes;
 inline constexpr uint32 kGenerations = 3;
+// comm::kSecondHandGraceNs.
+inline constexpr uint64 kSecondHandGraceNs = 100000000;
 
 // Control as this launch found it; all CTAs read it before the last of them to arrive changes it.
 struct ControlState {
@@ -32,15 +34,25 @@ struct ControlState {
   uint64 result_bytes;
 };
 
-using ControlWords = SharedArray<uint64, 4>;
+// Those four, and whether this rank gave up in an earlier launch.
+using ControlWords = SharedArray<uint64, 5>;
+inline constexpr int kGaveUpWord = 4;
+
+// What a launch with so many before it leaves when it gives up.
+FOURGE_INLINE uint32 gave_up_mark(uint64 calls) {
+  return (static_cast<uint32>(calls) & 0x7FFFFFFFu) + 1;
+}
 
 // By all threads of a CTA, of which one asks: one place that all threads of a device ask at once answers slowly.
 FOURGE_INLINE ControlState load_state(const Control* control, ControlWords& words) {
   if (threadIdx.x == 0) {
+    const uint64 calls = load_control(&control->calls);
+    const uint32 gave_up = load_control(&control->gave_up);
     words.set(0, load_control(&control->generation));
-    words.set(1, load_control(&control->calls));
+    words.set(1, calls);
     words.set(2, load_control(&control->used_bytes));
     words.set(3, load_control(&control->result_bytes));
+    words.set(kGaveUpWord, gave_up != 0 && gave_up != gave_up_mark(calls) ? 1 : 0);
   }
   __syncthreads();
   return {static_cast<uint32>(words.get(0)), words.get(1), words.get(2), words.get(3)};
@@ -70,6 +82,9 @@ struct PeerGroup {
     }
     return p;
   }
+  // Whether this rank gave up in an earlier launch: then it must not tell others anything any more, who would take it for
+  // data of the call that they are in.
+  FOURGE_INLINE bool gave_up() const { return control_words.get(kGaveUpWord) != 0; }
   // Whether rank r's data comes through memory.
   FOURGE_INLINE bool is_remote(int r) const { return kAlone || r != rank; }
 
@@ -114,16 +129,23 @@ struct PeerWait {
       began = now;
       return false;
     }
-    if (now - began <= group.deadline_ns) {
+    if (now - began <= limit()) {
       return false;
     }
-    if (atomicAdd(&group.control->gave_up, 1u) == 0) {
+    const uint32 mark = gave_up_mark(group.control_words.get(1));
+    if (atomicMax(&group.control->gave_up, mark) == 0) {
       write_report(r, now - began);
     }
     return true;
   }
 
  private:
+  // A rank's sums may be late because what it waits for is: its wait, or this rank's own for the same, is to be over
+  // first, so that the report names who is the cause.
+  FOURGE_INLINE uint64 limit() const {
+    return kind == WaitKind::result_barrier ? group.deadline_ns + kSecondHandGraceNs
+                                            : group.deadline_ns;
+  }
   FOURGE_INLINE void write_report(int r, uint64 waited) const {
     const uint64 calls = group.control_words.get(1);
     store_peer(group.report + 16,

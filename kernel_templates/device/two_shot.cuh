@@ -47,7 +47,9 @@ struct TwoShot {
       return;
     }
     send_inputs();
-    meet(2 * state.calls + 1, WaitKind::input_barrier);
+    if (!meet(2 * state.calls + 1, WaitKind::input_barrier)) {
+      return;  // nobody is to take what are not the sums for them
+    }
     send_sums();
     meet(2 * state.calls + 2, WaitKind::result_barrier);
   }
@@ -159,18 +161,24 @@ struct TwoShot {
 
   // A barrier of the CTAs of this number on all ranks: what they stored before is there after it. Each
   // barrier of a group has a number of its own, and a flag that is past it will do: its rank may already
-  // wait at the next one.
-  FOURGE_INLINE void meet(uint64 number, WaitKind kind) const {
+  // wait at the next one. False if this rank has given up.
+  FOURGE_INLINE bool meet(uint64 number, WaitKind kind) const {
     __syncthreads();
+    bool over = false;
     const int r = static_cast<int>(threadIdx.x);
-    if (r < kRanks && group.is_remote(r)) {
+    if (r < 32) {
+      const bool meets = r < kRanks && group.is_remote(r);
       const int64 line = static_cast<int64>(blockIdx.x) * kFlagLineBytes;
-      store_peer_release(group.at(r) + line + group.rank * 8, number);
+      if (meets) {
+        store_peer_release(group.at(r) + line + group.rank * 8, number);
+      }
+      __syncwarp();  // all ranks are told before any is waited for
       PeerWait<Config> wait{group, kind, 0, 0};
-      while (load_peer_acquire(group.own() + line + r * 8) < number && !wait.is_over(r)) {
+      while (meets && load_peer_acquire(group.own() + line + r * 8) < number && !over) {
+        over = wait.is_over(r);
       }
     }
-    __syncthreads();
+    return __syncthreads_or(over ? 1 : 0) == 0;
   }
 };
 

@@ -174,6 +174,9 @@ struct TwoShotSentinels {
         }
       }
     } while (absent >= 0 && !wait.is_over(absent));
+    if (absent >= 0) {
+      return;  // nobody is to take what is not the sum for it
+    }
     const PeerVector mine = as_input<Config::kInput>(own);
 #pragma unroll
     for (int r = 0; r < kRanks; ++r) {

@@ -128,7 +128,8 @@ void Maker::fill_record(RankRecord& record) {
   record.host.set(host_identity());
   guarded(record, [&] {
     check_config(config_);
-    state_.context.emplace(Driver::load(state_.runtime->options().driver_library), config_.device);
+    state_.context = std::make_shared<const GroupContext>(
+        Driver::load(state_.runtime->options().driver_library), config_.device);
     const Driver& driver = state_.driver();
     const CUdevice device = state_.context->device();
     const ContextScope scope(driver, state_.context->get());
@@ -235,7 +236,7 @@ void Maker::make_own_memory(StepReport& report) {
   const bool exported = local_peers() + 1 < config_.ranks;
   state_.control = DeviceMemory(driver, context, kControlBytes);
   state_.report = MappedHostMemory(driver, context, kReportBytes);
-  state_.own.emplace(driver, context, static_cast<std::size_t>(layout.bytes), local_peers(),
+  state_.own.emplace(state_.context, static_cast<std::size_t>(layout.bytes), local_peers(),
                      exported);
   try {
     const CUdeviceptr own = state_.own->get();

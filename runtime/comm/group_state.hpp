@@ -16,32 +16,13 @@
 #include <string_view>
 #include <vector>
 
+#include "runtime/comm/group_context.hpp"
 #include "runtime/comm/nccl_reduce.hpp"
 #include "runtime/comm/peer_memory.hpp"
 #include "runtime/comm/rank_record.hpp"
 #include "runtime/driver/driver.hpp"
 
 namespace fourge::comm {
-
-// A device's primary context, retained; or the context that is current, which is somebody else's.
-class GroupContext {
- public:
-  // device < 0: the current one. Throws Error(unsupported) if there is none, or no such device.
-  GroupContext(std::shared_ptr<const Driver> driver, int device);
-  ~GroupContext();
-  GroupContext(const GroupContext&) = delete;
-  GroupContext& operator=(const GroupContext&) = delete;
-
-  CUcontext get() const noexcept { return context_; }
-  CUdevice device() const noexcept { return device_; }
-  const std::shared_ptr<const Driver>& driver() const noexcept { return driver_; }
-
- private:
-  std::shared_ptr<const Driver> driver_;
-  CUcontext context_ = nullptr;
-  CUdevice device_ = 0;
-  bool retained_ = false;
-};
 
 // The kernels of calls with some axes.
 struct CallKernels {
@@ -59,7 +40,7 @@ struct GroupState {
 
   Runtime* runtime;
   const GroupConfig config;
-  std::optional<GroupContext> context;
+  std::shared_ptr<const GroupContext> context;
   std::optional<Target> target;
   std::vector<RankRecord> records;
   Transport transport = Transport::peers;

@@ -109,13 +109,14 @@ MappedHostMemory& MappedHostMemory::operator=(MappedHostMemory&& other) noexcept
   return *this;
 }
 
-OwnMemory::OwnMemory(const std::shared_ptr<const Driver>& driver, CUcontext context,
-                     std::size_t bytes, int local_peers, bool exported) {
+OwnMemory::OwnMemory(const std::shared_ptr<const GroupContext>& context, std::size_t bytes,
+                     int local_peers, bool exported) {
   const std::size_t allocated = workspace_allocation(bytes);
-  block_ = new SharedBlock(driver, context, allocated, 1 + local_peers);
+  block_ = new SharedBlock(context, allocated, 1 + local_peers);
   handle_.block = reinterpret_cast<std::uintptr_t>(block_);
   handle_.bytes = allocated;
   if (!exported) return;
+  const std::shared_ptr<const Driver>& driver = context->driver();
   try {
     if (driver->cuIpcGetMemHandle == nullptr) {
       throw Error(ErrorKind::unsupported,
@@ -123,9 +124,9 @@ OwnMemory::OwnMemory(const std::shared_ptr<const Driver>& driver, CUcontext cont
                               "processes need",
                               driver->path()));
     }
-    const ContextScope scope(*driver, context);
+    const ContextScope scope(*driver, context->get());
     CUipcMemHandle ipc{};
-    driver->check(driver->cuIpcGetMemHandle(&ipc, block_->memory.get()), "cuIpcGetMemHandle");
+    driver->check(driver->cuIpcGetMemHandle(&ipc, block_->memory().get()), "cuIpcGetMemHandle");
     static_assert(sizeof(ipc) == sizeof(handle_.ipc));
     std::memcpy(handle_.ipc.data(), &ipc, sizeof(ipc));
   } catch (...) {
@@ -183,7 +184,7 @@ void PeerMemory::open(const MemoryHandle& handle) {
 }
 
 void PeerMemory::enable_access() {
-  pointer_ = block_->memory.get();
+  pointer_ = block_->memory().get();
   if (block_->context() == context_) return;  // ranks that share a device
   const CUresult result = driver_->cuCtxEnablePeerAccess == nullptr
                               ? CUDA_ERROR_NOT_SUPPORTED

@@ -5,8 +5,8 @@
 // serves once peer access is enabled, in one context even without. (Memory of the virtual memory API has file descriptors for handles,
 // which need a socket of our own or the right to take them from another process.)
 //
-// A workspace that ranks of one process share is freed when the last of them lets go, so that a rank that
-// ends while a peer still writes takes nothing away from it. Between processes the driver keeps memory
+// A workspace that ranks of one process share is freed when the last of them lets go, and its context stays until
+// then, so that a rank that ends while a peer still writes takes nothing away from it. Between processes the driver keeps memory
 // that another process has open. Nothing here waits for another rank.
 #pragma once
 
@@ -18,6 +18,7 @@
 #include <string>
 #include <type_traits>
 
+#include "runtime/comm/group_context.hpp"
 #include "runtime/driver/driver.hpp"
 
 namespace fourge::comm {
@@ -90,24 +91,25 @@ struct MemoryHandle {
 };
 static_assert(std::is_trivially_copyable_v<MemoryHandle>);
 
-// Device memory with a count of the ranks of this process that use it.
+// Device memory with a count of the ranks of this process that use it. Its context goes after it.
 class SharedBlock {
  public:
-  SharedBlock(std::shared_ptr<const Driver> driver, CUcontext context, std::size_t bytes,
-              int references)
-      : memory(std::move(driver), context, bytes), references_(references), context_(context) {}
+  SharedBlock(std::shared_ptr<const GroupContext> context, std::size_t bytes, int references)
+      : context_(std::move(context)),
+        memory_(context_->driver(), context_->get(), bytes),
+        references_(references) {}
   void release() noexcept {
     if (references_.fetch_sub(1, std::memory_order_acq_rel) == 1) delete this;
   }
-  CUcontext context() const noexcept { return context_; }
-
-  const DeviceMemory memory;
+  CUcontext context() const noexcept { return context_->get(); }
+  const DeviceMemory& memory() const noexcept { return memory_; }
 
  private:
   ~SharedBlock() = default;
 
+  std::shared_ptr<const GroupContext> context_;
+  DeviceMemory memory_;
   std::atomic<int> references_;
-  CUcontext context_;
 };
 
 // This rank's own workspace.
@@ -116,8 +118,8 @@ class OwnMemory {
   OwnMemory() = default;
   // `local_peers`: other ranks of this process, each of which gets one reference. exported: for others,
   // too. Throws DriverError, Error(unsupported) if the driver has no IPC.
-  OwnMemory(const std::shared_ptr<const Driver>& driver, CUcontext context, std::size_t bytes,
-            int local_peers, bool exported);
+  OwnMemory(const std::shared_ptr<const GroupContext>& context, std::size_t bytes, int local_peers,
+            bool exported);
   ~OwnMemory();
   OwnMemory(OwnMemory&& other) noexcept;
   OwnMemory& operator=(OwnMemory&& other) noexcept;
@@ -125,7 +127,7 @@ class OwnMemory {
   OwnMemory& operator=(const OwnMemory&) = delete;
 
   const MemoryHandle& handle() const noexcept { return handle_; }
-  CUdeviceptr get() const noexcept { return block_->memory.get(); }
+  CUdeviceptr get() const noexcept { return block_->memory().get(); }
   // The references of local peers that never got the handle, as everybody knows.
   void drop_references(int count) noexcept;
 

@@ -29,6 +29,7 @@
   X(cuDeviceCanAccessPeer, 4000, optional)              \
   X(cuCtxEnablePeerAccess, 4000, optional)              \
   X(cuDevicePrimaryCtxRetain, 7000, required)           \
+  X(cuDevicePrimaryCtxGetState, 7000, required)         \
   X(cuDevicePrimaryCtxRelease, 11000, required)         \
   X(cuCtxCreate, 3020, required)                        \
   X(cuCtxDestroy, 4000, required)                       \

@@ -283,6 +283,64 @@ TEST_CASE("groups: an end in order frees a workspace when all have let go of it"
   CHECK(fake.live() == 0);
 }
 
+TEST_CASE("groups: a rank's memory and its context stay while a peer has it", "[comm]") {
+  FakeCuda& fake = reset_for_groups();
+  const Scratch scratch;
+  Runtime runtime(group_options(scratch));
+  for (const bool current : {true, false}) {
+    INFO("the context is " << (current ? "the current one" : "named"));
+    ThreadGather gather(2);
+    ThreadGather meeting(2);
+    int retains_seen = -1;
+    const auto rank_body = [&](int rank) {
+      const std::byte token{0};
+      const auto meet = [&] { meeting.of_rank(rank)(std::span(&token, 1)); };
+      {
+        std::optional<DeviceContext> context;
+        if (current) context.emplace(rank, ContextKind::primary, FOURGE_FAKE_CUDA);
+        GroupConfig config = small_config(rank, 2);
+        if (current) config.device = -1;
+        config.all_gather = gather.of_rank(rank);
+        const comm::Group group(runtime, config);
+        if (rank == 1) {
+          meet();  // rank 0 is gone
+          retains_seen = fake.primary_retains_of[0];
+        }
+      }
+      if (rank == 0) meet();
+    };
+    Failure failures[2];
+    std::thread other([&] { failures[1] = failure_of([&] { rank_body(1); }); });
+    failures[0] = failure_of([&] { rank_body(0); });
+    other.join();
+    CHECK(failures[0].text == "");
+    CHECK(failures[1].text == "");
+    CHECK(retains_seen == 1);
+    CHECK(fake.live() == 0);
+    CHECK(fake.primary_retains == 0);
+  }
+}
+
+TEST_CASE("groups: a context that is not a primary one is not retained", "[comm]") {
+  FakeCuda& fake = reset_for_groups();
+  const Scratch scratch;
+  Runtime runtime(group_options(scratch));
+  for (const bool active : {false, true}) {
+    std::optional<DeviceContext> primary;
+    if (active) primary.emplace(0, ContextKind::primary, FOURGE_FAKE_CUDA);
+    const DeviceContext context(0, ContextKind::separate, FOURGE_FAKE_CUDA);
+    const CurrentContext current(context);
+    const int before = fake.primary_retains;
+    ThreadGather gather(1);
+    GroupConfig config = small_config(0, 1);
+    config.device = -1;
+    config.all_gather = gather.of_rank(0);
+    const comm::Group group(runtime, config);
+    CHECK(fake.primary_retains == before);
+  }
+  CHECK(fake.live() == 0);
+}
+
 TEST_CASE("groups: processes open one another's memory by IPC, and close it", "[comm]") {
   std::string path = (std::filesystem::temp_directory_path() / "fourge-group-XXXXXX").string();
   REQUIRE(mkdtemp(path.data()) != nullptr);

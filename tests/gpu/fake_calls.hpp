@@ -9,6 +9,8 @@ namespace fourge::tests::fake {
 
 FakeCuda& state();
 CUcontext current();
+// The device whose primary context is current; -1: none.
+int current_primary();
 // Notes the call; what it returns instead of doing anything, if that is not CUDA_SUCCESS.
 CUresult record(const char* name);
 

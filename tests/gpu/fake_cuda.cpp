@@ -36,6 +36,13 @@ FakeCuda& state() {
 
 CUcontext current() { return depth == 0 ? nullptr : stack[depth - 1]; }
 
+int current_primary() {
+  for (std::size_t device = 0; device < 4; ++device) {
+    if (current() == context_at(device)) return static_cast<int>(device);
+  }
+  return -1;
+}
+
 CUresult record(const char* name) {
   FakeCuda& fake = state();
   const std::size_t at = fake.call_count++;
@@ -137,13 +144,22 @@ CUresult device_get_uuid(CUuuid* uuid, CUdevice device) {
 CUresult primary_retain(CUcontext* context, CUdevice device) {
   RECORD("cuDevicePrimaryCtxRetain");
   ++state().primary_retains;
+  ++state().primary_retains_of[static_cast<std::size_t>(device)];
   *context = context_at(static_cast<std::size_t>(device));
   return CUDA_SUCCESS;
 }
 
-CUresult primary_release(CUdevice) {
+CUresult primary_release(CUdevice device) {
   RECORD("cuDevicePrimaryCtxRelease");
   --state().primary_retains;
+  --state().primary_retains_of[static_cast<std::size_t>(device)];
+  return CUDA_SUCCESS;
+}
+
+CUresult primary_state(CUdevice device, unsigned* flags, int* active) {
+  RECORD("cuDevicePrimaryCtxGetState");
+  *flags = 0;
+  *active = state().primary_retains_of[static_cast<std::size_t>(device)] > 0 ? 1 : 0;
   return CUDA_SUCCESS;
 }
 
@@ -320,6 +336,7 @@ void* find_own(const char* name) {
       {"cuDeviceGetUuid", address(device_get_uuid)},
       {"cuDevicePrimaryCtxRetain", address(primary_retain)},
       {"cuDevicePrimaryCtxRelease", address(primary_release)},
+      {"cuDevicePrimaryCtxGetState", address(primary_state)},
       {"cuCtxPushCurrent", address(push)},
       {"cuCtxPopCurrent", address(pop)},
       {"cuCtxCreate", address(context_create)},

@@ -54,6 +54,7 @@ struct FakeAllocation {
   bool host = false;
   int opened = 0;        // by IPC, and not closed
   bool foreign = false;  // another process's, opened here
+  int primary = -1;      // the device whose primary context it is in
 };
 
 struct FakeCuda {
@@ -75,8 +76,9 @@ struct FakeCuda {
   std::atomic<std::size_t> call_count{0};
   std::array<FakeLaunch, 64> launches{};
   std::atomic<std::size_t> launch_count{0};
-  std::atomic<int> libraries{0};             // loaded and not unloaded
-  std::atomic<int> primary_retains{0};       // retained and not released
+  std::atomic<int> libraries{0};        // loaded and not unloaded
+  std::atomic<int> primary_retains{0};  // retained and not released, of all devices
+  std::array<std::atomic<int>, 4> primary_retains_of{};
   std::array<int, 4> shared_limit{};         // per device, as set
   std::atomic<const char*> kernel_name{""};  // as asked for
   std::array<FakeStream, 64> streams{};

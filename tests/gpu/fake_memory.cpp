@@ -32,7 +32,11 @@ CUresult add(FakeCuda& fake, bool host, std::size_t bytes, void** pointer) {
   FakeAllocation* const place = free_place(fake);
   if (place == nullptr) return CUDA_ERROR_OUT_OF_MEMORY;
   const std::size_t size = (bytes + kAlignment - 1) / kAlignment * kAlignment;
-  *place = {std::aligned_alloc(kAlignment, size), bytes, host, 0};
+  *place = {};
+  place->pointer = std::aligned_alloc(kAlignment, size);
+  place->bytes = bytes;
+  place->host = host;
+  place->primary = current_primary();
   if (place->pointer == nullptr) return CUDA_ERROR_OUT_OF_MEMORY;
   std::memset(place->pointer, 0xA5, bytes);
   *pointer = place->pointer;
@@ -45,6 +49,11 @@ CUresult remove(FakeCuda& fake, bool host, CUdeviceptr pointer) {
   if (found == nullptr || reinterpret_cast<std::uintptr_t>(found->pointer) != pointer ||
       found->host != host) {
     return CUDA_ERROR_INVALID_VALUE;
+  }
+  // The driver has freed it with its context; here it stays, and live() tells.
+  if (found->primary >= 0 &&
+      fake.primary_retains_of[static_cast<std::size_t>(found->primary)] == 0) {
+    return CUDA_ERROR_CONTEXT_IS_DESTROYED;
   }
   std::free(found->pointer);
   *found = {};

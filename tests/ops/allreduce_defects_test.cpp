@@ -77,12 +77,9 @@ constexpr Defect kSentinels[] = {
     {"the arrival counter stays", "store_control(&control->arrived, 0u);", ""},
     {"the control changes before all have read it", "arrived == gridDim.x - 1", "blockIdx.x == 0"}};
 
-constexpr std::string_view kFlagWait =
-    "< number && !wait.is_over(r)) {\n      }\n    }\n    __syncthreads();";
-
 constexpr Defect kTwoShot[] = {
     {"none", "", ""},
-    {"no first barrier", "meet(2 * state.calls + 1, WaitKind::input_barrier);", ""},
+    {"no first barrier", "!meet(2 * state.calls + 1, WaitKind::input_barrier)", "false"},
     {"no second barrier", "meet(2 * state.calls + 2, WaitKind::result_barrier);",
      "__syncthreads();"},
     {"both barriers have one number", "2 * state.calls + 2", "2 * state.calls + 1"},
@@ -91,8 +88,8 @@ constexpr Defect kTwoShot[] = {
      "fourge_host::system_store(p, &value, sizeof(value), 0);"},
     {"flags are released before all threads have stored",
      "WaitKind kind) const {\n    __syncthreads();", "WaitKind kind) const {"},
-    {"the other threads do not wait", kFlagWait,
-     "< number && !wait.is_over(r)) {\n      }\n    }\n"},
+    {"the other threads do not wait", "return __syncthreads_or(over ? 1 : 0) == 0;",
+     "return true;"},
     {"reads a peer's input area", "load_peer(group.own() + input_place(r, row, in_part))",
      "load_peer(group.at(r) + input_place(group.rank, row, in_part))"},
     {"the sum begins with the own part", "const PeerVector sum = add_up<Config>(v[b]);",

@@ -107,42 +107,4 @@ TEST_CASE("allreduce: calls back to back, random rows, both algorithms", "[allre
   }
 }
 
-TEST_CASE("allreduce: a rank that never comes is reported, and nobody waits for ever",
-          "[allreduce]") {
-  struct Way {
-    const char* algorithm;
-    std::int64_t slot_rows;
-  };
-  for (const Way& way : {Way{"one_shot", 8}, Way{"two_shot", 8}, Way{"two_shot", 0}}) {
-    const std::string algorithm = way.algorithm;
-    const KernelSpec spec = parse("in=bf16,ranks=3,algorithm=" + algorithm + ",out=norm");
-    const auto function = kernels().load({&spec, 1})[0];
-    RankGroup group({3, 8, way.slot_rows, 1024}, 2);
-    group.set_deadline(2'000'000);
-    group.add(spec, function, make_allreduce_case(spec, 5, 1024, false, 1));
-    for (int i = 0; i < 3; ++i) {
-      group.add(spec, function, make_allreduce_case(spec, 8, 1024, false, 2), true, 1);
-    }
-    const std::string problem = group.run({7});
-    INFO(problem);
-    CHECK(problem.find("gave up") != std::string::npos);
-    // Either waits for rank 1, or for the other, which no longer sends because it has given up: the first
-    // to give up waited for rank 1.
-    CHECK((group.report(0).rank == 1 || group.report(2).rank == 1));
-    for (const int rank : {0, 2}) {
-      const comm::Report& report = group.report(rank);
-      CHECK(report.magic == comm::kReportMagic);
-      CHECK(report.call == 1);
-      CHECK(report.waited_ns > 2'000'000);
-      CHECK(report.cta < 8);
-      CHECK((report.kind == comm::WaitKind::one_shot_data) == (algorithm == "one_shot"));
-      CHECK(group.control(rank).gave_up != 0);
-      CHECK(group.control(rank).calls == 4);
-      CHECK(group.control(rank).arrived == 0);
-    }
-    CHECK(group.report(1).magic == 0);
-    CHECK(group.control(1).calls == 1);
-  }
-}
-
 }  // namespace fourge::tests

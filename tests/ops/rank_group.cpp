@@ -33,6 +33,7 @@ RankGroup::RankGroup(const comm::WorkspaceShape& shape, int multiprocessors)
     : shape_(shape),
       layout_(comm::workspace_layout(shape)),
       multiprocessors_(multiprocessors),
+      deadlines_(static_cast<std::size_t>(shape.ranks), 1'000'000'000),
       launches_(static_cast<std::size_t>(shape.ranks)) {
   for (int r = 0; r < shape.ranks; ++r) {
     workspaces_.push_back(memory(static_cast<std::size_t>(layout_.bytes)));
@@ -94,7 +95,7 @@ AllreduceRmsnormQuantizeArgs RankGroup::arguments(int rank) {
   args.input_slot_bytes = layout_.input_slot_bytes;
   args.result_offset = layout_.result_offset;
   args.workspace_bytes = layout_.bytes;
-  args.deadline_ns = deadline_ns_;
+  args.deadline_ns = deadlines_[static_cast<std::size_t>(rank)];
   return args;
 }
 
@@ -141,7 +142,7 @@ void RankGroup::add(const KernelSpec& spec, const host::HostFunction* function,
   }
 }
 
-std::string RankGroup::difference() const {
+std::string RankGroup::first_report() const {
   for (int rank = 0; rank < shape_.ranks; ++rank) {
     if (report(rank).magic != 0) {
       return "rank " + std::to_string(rank) + " gave up waiting for rank " +
@@ -149,7 +150,15 @@ std::string RankGroup::difference() const {
              ", wait " + std::to_string(static_cast<unsigned>(report(rank).kind));
     }
   }
+  return {};
+}
+
+std::string RankGroup::difference(bool until_reports) const {
+  std::vector<std::uint64_t> calls_of(static_cast<std::size_t>(shape_.ranks), 0);
   for (std::size_t i = 0; i < calls_.size(); ++i) {
+    const comm::Report& end = report(calls_[i].rank);
+    const std::uint64_t number = calls_of[static_cast<std::size_t>(calls_[i].rank)]++;
+    if (until_reports && end.magic != 0 && number >= end.call) continue;
     for (const Output& output : calls_[i].outputs) {
       const unsigned char* const found = output.found.data()->bytes;
       const auto at = std::mismatch(output.expected.begin(), output.expected.end(), found);
@@ -169,7 +178,17 @@ std::string RankGroup::run(const host::RankSchedule& schedule) {
   } catch (const Error& error) {
     return error.what();
   }
-  return difference();
+  const std::string text = first_report();
+  return text.empty() ? difference(false) : text;
+}
+
+std::string RankGroup::run_until_reports(const host::RankSchedule& schedule) {
+  try {
+    host::run_ranks(launches_, schedule);
+  } catch (const Error& error) {
+    return error.what();
+  }
+  return difference(true);
 }
 
 }  // namespace fourge::tests

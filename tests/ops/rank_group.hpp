@@ -52,8 +52,14 @@ class RankGroup {
            bool optional_outputs = true, int absent = -1);
   // "", or the first thing that is wrong: an error of host execution, a report, a rank's wrong result.
   std::string run(const host::RankSchedule& schedule);
+  // The same, where ranks may give up: what a rank reported is no error, nor what it got in that call and later.
+  std::string run_until_reports(const host::RankSchedule& schedule);
 
-  void set_deadline(std::int64_t nanoseconds) { deadline_ns_ = nanoseconds; }
+  // Of calls added from now on; of all ranks or of one.
+  void set_deadline(std::int64_t nanoseconds) { deadlines_.assign(deadlines_.size(), nanoseconds); }
+  void set_deadline(int rank, std::int64_t nanoseconds) {
+    deadlines_[static_cast<std::size_t>(rank)] = nanoseconds;
+  }
   const comm::Report& report(int rank) const;
   const comm::Control& control(int rank) const;
 
@@ -82,12 +88,13 @@ class RankGroup {
   AllreduceRmsnormQuantizeArgs arguments(int rank);
   void add_for(int rank, const KernelSpec& spec, const host::HostFunction* function,
                const AllreduceCase& c, bool optional_outputs);
-  std::string difference() const;
+  std::string first_report() const;
+  std::string difference(bool until_reports) const;
 
   comm::WorkspaceShape shape_;
   comm::WorkspaceLayout layout_;
   int multiprocessors_;
-  std::int64_t deadline_ns_ = 1'000'000'000;
+  std::vector<std::int64_t> deadlines_;
   std::vector<Memory> workspaces_;
   std::vector<Memory> controls_;
   std::vector<Memory> reports_;

@@ -43,9 +43,11 @@
 //  - All CTAs of a launch must run at the same time, which they do on a device with as many multiprocessors
 //    as were given unless another kernel keeps some for ever. So two groups' calls must not overlap on one
 //    device, and ranks of one group may share a device only within comm::launch_bound().
-//  - A wait for another rank that lasts longer than deadline_ns writes the report and lets this kernel and
-//    all later ones on this control run to their ends without waiting. Outputs from the call in the report
-//    on are then undefined. The group is to be taken down; other ranks find out in the same way.
+//  - A wait for another rank that lasts longer than deadline_ns (for sums that it makes: and
+//    comm::kSecondHandGraceNs) writes the report and lets this kernel run to its end without waiting; later ones on
+//    this control do nothing. Outputs from the call in the report on are then undefined, those before are
+//    right: a rank that gave up sends nothing that another could take for a sum. The group is to be taken
+//    down; other ranks find out in the same way.
 //  - Calls are asynchronous on the caller's stream. Outputs must not overlap inputs or each other.
 // Streams, threads and errors: <fourge/kernel.hpp>. Arithmetic: docs/numerics.md.
 #pragma once

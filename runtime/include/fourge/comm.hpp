@@ -58,7 +58,8 @@ struct GroupConfig {
   std::string dtype = "bf16";  // or "f16"
   // Called several times while the group is made, and by close().
   AllGather all_gather;
-  // A kernel that waits for a peer longer than this gives up: Group::check().
+  // A kernel that waits for a peer longer than this gives up: Group::check(). For a peer's sums 100 ms more, so that
+  // who is named is the one that is missing and not one that waits for it.
   std::chrono::milliseconds deadline{30'000};
   // Of calls whose axes do not name one.
   Algorithm algorithm = Algorithm::automatic;
@@ -152,7 +153,7 @@ class FOURGE_API Group {
 
   // Throws Error(peer) if a kernel of this group gave up, naming the rank that it waited for, the deadline
   // and the call; and from then on always: a group does not recover, since nobody knows what the others
-  // did. Every call begins with this; after a graph's replay or a synchronisation it is the caller's to
+  // did. What this rank got from the calls before the one named is right, what others do notwithstanding. Every call begins with this; after a graph's replay or a synchronisation it is the caller's to
   // make. Costs one read of host memory.
   void check() const;
 

@@ -30,6 +30,9 @@ inline constexpr std::uint32_t kSentinelWord = 0x80008000U;
 // A two-shot call of at most so many bytes of x goes without barriers, if they are no more than slot_bytes and
 // there are two ranks or more.
 inline constexpr std::int64_t kMostSentinelBytes = std::int64_t{8} << 20;
+// Who waits for another rank's sums waits longer than the deadline by this: what those wait for is to be reported
+// first.
+inline constexpr std::int64_t kSecondHandGraceNs = 100'000'000;
 inline constexpr std::size_t kControlBytes = 256;
 inline constexpr std::size_t kReportBytes = 64;
 
@@ -68,8 +71,9 @@ FOURGE_API std::int64_t two_shot_slot_bytes(int ranks, std::int64_t rows, std::i
 // The device's own records; all zero at creation. For diagnosis: nothing need read it.
 struct Control {
   std::uint32_t generation;  // of the one-shot area, for the next call that uses it
-  std::uint32_t gave_up;     // 1: a wait lasted too long; no later call waits
-  std::uint64_t calls;       // launches so far
+  // Not 0: in the launch after gave_up - 1 others (modulo 2^31) a wait lasted too long. Later ones do nothing.
+  std::uint32_t gave_up;
+  std::uint64_t calls;  // launches so far, but such
   // By the last call that used slots: of those of other ranks, and of this rank's own.
   std::uint64_t used_bytes;
   std::uint64_t result_bytes;
@@ -88,7 +92,7 @@ enum class WaitKind : std::uint32_t {
 
 inline constexpr std::uint32_t kReportMagic = 0x466F7267U;
 
-// Written once, by the first wait of a rank that lasts longer than deadline_ns; magic is written last,
+// Written once, by the first wait of a rank that lasts longer than deadline_ns (for sums: and the grace); magic is written last,
 // when the rest can be read.
 struct Report {
   std::uint32_t magic;  // 0 until then

@@ -1,4 +1,4 @@
-#include "runtime/comm/group_state.hpp"
+#include "runtime/comm/group_context.hpp"
 
 #include <fmt/format.h>
 
@@ -14,6 +14,7 @@ GroupContext::GroupContext(std::shared_ptr<const Driver> driver, int device)
   if (device < 0) {
     device_ = detail::current_device(*driver_, "comm::Group");
     driver_->check(driver_->cuCtxGetCurrent(&context_), "cuCtxGetCurrent", "comm::Group");
+    retain_if_primary();
     return;
   }
   int count = 0;
@@ -26,6 +27,19 @@ GroupContext::GroupContext(std::shared_ptr<const Driver> driver, int device)
   driver_->check(driver_->cuDevicePrimaryCtxRetain(&context_, device_), "cuDevicePrimaryCtxRetain",
                  "comm::Group");
   retained_ = true;
+}
+
+void GroupContext::retain_if_primary() {
+  unsigned flags = 0;
+  int active = 0;
+  driver_->check(driver_->cuDevicePrimaryCtxGetState(device_, &flags, &active),
+                 "cuDevicePrimaryCtxGetState", "comm::Group");
+  if (active == 0) return;  // retaining it would create it
+  CUcontext primary = nullptr;
+  driver_->check(driver_->cuDevicePrimaryCtxRetain(&primary, device_), "cuDevicePrimaryCtxRetain",
+                 "comm::Group");
+  retained_ = primary == context_;
+  if (!retained_) driver_->cuDevicePrimaryCtxRelease(device_);
 }
 
 GroupContext::~GroupContext() {
