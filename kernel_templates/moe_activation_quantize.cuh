@@ -24,6 +24,14 @@ FOURGE_INLINE uint32 activation_rows_each(int64 rows) {
   return rows < (kLooksUp ? 32768 : 65536) ? 4 : 8;
 }
 
+// Whether a warp takes each of many rows: with a scale of the row's own, and where that was measured to be faster
+// though the next row is not asked for ahead. The launch rule is the same, and gives a row 32 threads then only.
+template <class Config>
+constexpr bool kTakesWarps =
+    Config::kLayout == ScaleLayout::linear && Config::kRounding == Rounding::rounded &&
+    (Config::kScaling == Scaling::token ||
+     (Config::kScaling == Scaling::tensor && Config::kFormat == QuantizedFormat::nvfp4));
+
 template <class Config>
 struct ActivationSizes {
   static constexpr int64 kHalves = kIsGated<Config::kActivation> ? 2 : 1;
@@ -72,21 +80,26 @@ FOURGE_INLINE void moe_activation_quantize_kernel(const void* x, const void* bia
   const ActivationFactors activation{limit, alpha, beta};
   const float given = !kToken && !kExpert && scale != nullptr ? load(scale) : scale_value;
   UnitFactors<Config> factors = given_factors<Config>(kToken || kExpert ? 1.0f : given);
-  if constexpr (kToken && !kTiled && Config::kRounding == Rounding::rounded) {
+  if constexpr (kTakesWarps<Config>) {
     const uint32 blocks = static_cast<uint32>(cols >> 4);
-    // A warp for each of many rows: the launch rule gives so few threads then only.
     if (blockDim.x < blocks && blockDim.x == 32) {
       const WarpRow<Config> warp(blocks);
       const int64 row = static_cast<int64>(blockIdx.x) * blockDim.y + threadIdx.y;
-      if (row < place.rows) {
-        const uint32 largest = warp_max(warp.activate(
-            static_cast<const char*>(x) + row * cols * (2 * Sizes::kHalves), activation));
+      if (row >= place.rows) {
+        return;
+      }
+      const char* const x_row = static_cast<const char*>(x) + row * cols * (2 * Sizes::kHalves);
+      uint8* const q_row = q + row * blocks * Sizes::kBlockBytes;
+      if constexpr (kToken) {
+        const uint32 largest = warp_max(warp.activate(x_row, activation));
         float decode = 0.0f;
         factors = token_factors<Config>(float_from_bits(largest), scale_value, decode);
         if (threadIdx.x == 0) {
           store(token_scales + row, decode);
         }
-        warp.quantize(factors, q + row * blocks * Sizes::kBlockBytes, scales + row * blocks);
+        warp.quantize(factors, q_row, scales + row * blocks);
+      } else {
+        warp.activate_and_quantize(x_row, activation, factors, q_row, scales + row * blocks);
       }
       return;
     }

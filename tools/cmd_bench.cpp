@@ -19,6 +19,7 @@ constexpr const char* kShapes = "1x7168,16x7168,128x7168,1024x7168,4096x7168,163
 struct BenchOptions {
   GpuSessionOptions session;
   std::string tokens = "1,32,256,1024,4096,16384";
+  bool dependent_launch = false;
 };
 
 struct WantedSpec {
@@ -148,9 +149,11 @@ class Bench {
   Bench(const BenchOptions& options, const CommonOptions& common, const DeviceInfo& device)
       : samples_(std::max<std::size_t>(options.session.samples, 5)),
         json_(common.json),
+        dependent_launch_(options.dependent_launch),
         calls_(calls_of(options, device)),
         runtime_(session_options(common)),
         gpu_(runtime_, device) {
+    gpu_.set_launch_options({dependent_launch_});
     try {
       gpu_.measure_copies(session_options(common));
     } catch (const Error& error) {
@@ -169,6 +172,7 @@ class Bench {
                     {"l2_bytes", device.l2_bytes},
                     {"driver_version", driver_version()},
                     {"copy_gb_per_s", gpu_.copy_gigabytes_per_second()},
+                    {"dependent_launch", dependent_launch_},
                     {"calls", calls_.size()},
                     {"results", results_}};
       end.add_to(document);
@@ -181,10 +185,11 @@ class Bench {
   std::string heading() const {
     const DeviceInfo& device = gpu_.device();
     return fmt::format(
-        "{}: {} multiprocessors, L2 {} MiB, driver {}; copy {:.0f} GB/s\n\n"
+        "{}: {} multiprocessors, L2 {} MiB, driver {}; copy {:.0f} GB/s{}\n\n"
         "{:<78} {:>12} {:>10} {:>12} {:>8} {:>7} {:>10}\n",
         device.name, device.multiprocessors, device.l2_bytes >> 20, driver_version(),
-        gpu_.copy_gigabytes_per_second(), "spec", "shape", "us", "bytes", "GB/s", "of copy",
+        gpu_.copy_gigabytes_per_second(),
+        dependent_launch_ ? "; calls by programmatic dependent launch, copies not" : "", "spec", "shape", "us", "bytes", "GB/s", "of copy",
         "copied us");
   }
 
@@ -224,6 +229,7 @@ class Bench {
 
   const std::size_t samples_;
   const bool json_;
+  const bool dependent_launch_;
   const std::vector<Call> calls_;
   Runtime runtime_;
   GpuBench gpu_;
@@ -267,6 +273,8 @@ void add_bench(CLI::App& app, CommandLine& line) {
                           "Replays that are timed");
   command.add_option("--tokens", options->tokens, "Tokens of the operations of \"moe\": N,...")
       ->capture_default_str();
+  command.add_flag("--dependent-launch", options->dependent_launch,
+                   "Calls follow one another by programmatic dependent launch (sm_90 and later)");
   add_bench_jit(command, line);
   add_bench_allreduce(command, line);
   command.callback([options, &command, &line] {

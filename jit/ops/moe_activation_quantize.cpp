@@ -208,7 +208,7 @@ std::int64_t rows_each(const KernelSpec& spec, std::int64_t rows) {
   return rows < (looks_up ? 32768 : 65536) ? 4 : 8;
 }
 
-// Whether a warp takes a whole row with a scale of its own, and keeps it in shared memory.
+// Whether a warp takes a whole row; the template has the same rule for variants.
 bool takes_warp(const KernelSpec& spec, const Args& args, const DeviceFacts& device) {
   constexpr std::int64_t kMostRows = std::int64_t{1} << 32;
   constexpr std::int64_t kMostCols = 4096;
@@ -216,8 +216,10 @@ bool takes_warp(const KernelSpec& spec, const Args& args, const DeviceFacts& dev
   const bool sizes = args.cols % kWholeWarp == 0 && args.cols > kWholeWarp &&
                      args.cols <= kMostCols && args.rows < kMostRows &&
                      args.rows >= 16 * std::int64_t{device.multiprocessors};
-  return sizes && args.bias == nullptr && spec.get("scale") == "token" &&
-         spec.get("layout") == "linear" && spec.get("round") == "rounded";
+  const bool variant = spec.get("scale") == "token" ||
+                       (spec.get("scale") == "tensor" && spec.get("out") == "nvfp4");
+  return sizes && args.bias == nullptr && variant && spec.get("layout") == "linear" &&
+         spec.get("round") == "rounded";
 }
 
 LaunchShape launch_shape(const KernelSpec& spec, const void* pointer, const DeviceFacts& device) {
@@ -238,7 +240,10 @@ LaunchShape launch_shape(const KernelSpec& spec, const void* pointer, const Devi
   constexpr std::int64_t kMostGridX = 2147483647;
   shape.block[0] = static_cast<std::uint32_t>(lanes);
   shape.block[1] = static_cast<std::uint32_t>(rows_per_cta);
-  shape.dynamic_shared_bytes = held ? static_cast<std::uint32_t>(rows_per_cta * args.cols * 2) : 0;
+  // With a scale of its own the row waits in shared memory.
+  shape.dynamic_shared_bytes = held && spec.get("scale") == "token"
+                                   ? static_cast<std::uint32_t>(rows_per_cta * args.cols * 2)
+                                   : 0;
   // Few rows may have many experts, whose padding takes CTAs as well.
   constexpr std::int64_t kPaddingCtas = 1024;
   const std::int64_t padding = spec.get("layout") == "linear" ? 0 : 4 * experts_of(args);

@@ -1,4 +1,4 @@
-// A row of activations by one warp, with a scale of the row's own: what the activation gives waits in shared memory
+// A row of activations by one warp. With a scale of the row's own what the activation gives waits in shared memory
 // until the row's largest magnitude is known. Rows without a bias, of whole warps of blocks.
 #pragma once
 
@@ -27,10 +27,49 @@ struct WarpRow {
 
   // Activates the row; returns the largest magnitude, NaN skipped, as bits of a float.
   FOURGE_INLINE uint32 activate(const char* row, const ActivationFactors& factors) const {
+    uint32 largest = 0;
+    for_blocks(row, factors, [&](uint32 own, const ActivatedBlock<Config>& block) {
+      largest = max_packed<kType>(largest, block_max_packed<kType>(block.words.w));
+      results.put(static_cast<int>(own), block.words);
+    });
+    uint32 bits = bits_of_packed(largest);
+    if (unlikely(bits > Packed16<kType>::kInfinity)) {
+      bits = largest_number();
+    }
+    return float_bits(value_of_bits<kType>(bits));
+  }
+
+  // q, scales: of the row.
+  FOURGE_INLINE void quantize(const UnitFactors<Config>& factors, uint8* q, uint8* scales) const {
+    q += lane * kCodeBytes;
+    scales += lane;
+#pragma unroll 1
+    for (uint32 own = lane; own < blocks; own += 32) {
+      quantize_next(ActivatedBlock<Config>{results.get(static_cast<int>(own))}, factors, q, scales);
+    }
+  }
+
+  // Both, block after block, where the scale is known.
+  FOURGE_INLINE void activate_and_quantize(const char* row, const ActivationFactors& activation,
+                                           const UnitFactors<Config>& factors, uint8* q,
+                                           uint8* scales) const {
+    q += lane * kCodeBytes;
+    scales += lane;
+    for_blocks(row, activation, [&](uint32, const ActivatedBlock<Config>& block) {
+      quantize_next(block, factors, q, scales);
+    });
+  }
+
+ private:
+  static constexpr uint32 kCodeBytes = kNvfp4 ? 8 : 16;
+
+  // One tight loop over this lane's blocks: f(block's number, block).
+  template <class F>
+  FOURGE_INLINE void for_blocks(const char* row, const ActivationFactors& factors,
+                                const F& f) const {
     ActivationSource from{row, nullptr, lane, blocks};
     const char* gates = row + from.gate<Config>();
     const char* linears = row + from.linear<Config>();
-    uint32 largest = 0;
 #pragma unroll 1
     for (; from.block < blocks; from.block += 32) {
       const Words8 gate = load_words8<Config::kLoad256>(gates);
@@ -44,34 +83,21 @@ struct WarpRow {
       if (unlikely(!activate_words<Config>(gate, linear, factors, block))) {
         activate_pairs<Config, false>(from, factors, block);
       }
-      largest = max_packed<kType>(largest, block_max_packed<kType>(block.words.w));
-      results.put(static_cast<int>(from.block), block.words);
-    }
-    uint32 bits = bits_of_packed(largest);
-    if (unlikely(bits > Packed16<kType>::kInfinity)) {
-      bits = largest_number();
-    }
-    return float_bits(value_of_bits<kType>(bits));
-  }
-
-  // q, scales: of the row.
-  FOURGE_INLINE void quantize(const UnitFactors<Config>& factors, uint8* q, uint8* scales) const {
-    constexpr uint32 kCodeBytes = kNvfp4 ? 8 : 16;
-    q += lane * kCodeBytes;
-    scales += lane;
-#pragma unroll 1
-    for (uint32 own = lane; own < blocks; own += 32) {
-      const ActivatedBlock<Config> block{results.get(static_cast<int>(own))};
-      const uint32 scale = quantize_activated<Config>(block, q, true, factors);
-      if constexpr (kNvfp4) {
-        store(scales, static_cast<uint8>(scale));
-      }
-      q += 32 * kCodeBytes;
-      scales += 32;
+      f(from.block, block);
     }
   }
 
- private:
+  FOURGE_INLINE void quantize_next(const ActivatedBlock<Config>& block,
+                                   const UnitFactors<Config>& factors, uint8*& q,
+                                   uint8*& scales) const {
+    const uint32 scale = quantize_activated<Config>(block, q, true, factors);
+    if constexpr (kNvfp4) {
+      store(scales, static_cast<uint8>(scale));
+    }
+    q += 32 * kCodeBytes;
+    scales += 32;
+  }
+
   // Of a row with NaN.
   FOURGE_INLINE uint32 largest_number() const {
     uint32 bits = 0;

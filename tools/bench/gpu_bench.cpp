@@ -204,7 +204,7 @@ TimedCall GpuBench::prepare(const BenchOp& op, const KernelSpec& spec, const Mat
           const std::uint8_t* p = pool.buffers[i]->data() + call % pool.sets * pool.strides[i];
           std::memcpy(args.data() + pool.pointer_offsets[i], &p, sizeof(p));
         }
-        kernel.launch_args(op.op, args.data(), args.size(), stream_.get());
+        kernel.launch_args(op.op, args.data(), args.size(), stream_.get(), launch_options_);
       }
     };
     timed.parts.emplace_back(new TimedCall::Part{Graph(context_, stream_, body), last - first});

@@ -68,6 +68,9 @@ class GpuBench {
 
   GpuBench(Runtime& runtime, const DeviceInfo& device, std::size_t calls_a_replay = kCallsAReplay);
 
+  // Of the calls that prepare() captures from here on.
+  void set_launch_options(const LaunchOptions& options) { launch_options_ = options; }
+
   // From here on each measurement has a plain copy of its bytes beside it. Throws what CopyKernel does.
   void measure_copies(const Options& options);
   // The best of several large device-to-device copies, and of the plain kernel's if there is one; read
@@ -109,6 +112,7 @@ class GpuBench {
   std::size_t calls_a_replay_;
   DeviceContext context_;
   Stream stream_;
+  LaunchOptions launch_options_;
   double copy_ = 0;
   std::unique_ptr<CopyKernel> copy_kernel_;
   std::optional<PoolKey> pool_key_;
