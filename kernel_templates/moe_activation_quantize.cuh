@@ -27,10 +27,11 @@ FOURGE_INLINE uint32 activation_rows_each(int64 rows) {
 // Whether a warp takes each of many rows: with a scale of the row's own, and where that was measured to be faster
 // though the next row is not asked for ahead. The launch rule is the same, and gives a row 32 threads then only.
 template <class Config>
-constexpr bool kTakesWarps =
-    Config::kLayout == ScaleLayout::linear && Config::kRounding == Rounding::rounded &&
-    (Config::kScaling == Scaling::token ||
-     (Config::kScaling == Scaling::tensor && Config::kFormat == QuantizedFormat::nvfp4));
+constexpr bool kTakesWarps = Config::kLayout == ScaleLayout::linear&& Config::kRounding ==
+                                 Rounding::rounded &&
+                             (Config::kScaling == Scaling::token ||
+                              (Config::kScaling == Scaling::tensor &&
+                               Config::kFormat == QuantizedFormat::nvfp4));
 
 template <class Config>
 struct ActivationSizes {

@@ -189,8 +189,8 @@ class Bench {
         "{:<78} {:>12} {:>10} {:>12} {:>8} {:>7} {:>10}\n",
         device.name, device.multiprocessors, device.l2_bytes >> 20, driver_version(),
         gpu_.copy_gigabytes_per_second(),
-        dependent_launch_ ? "; calls by programmatic dependent launch, copies not" : "", "spec", "shape", "us", "bytes", "GB/s", "of copy",
-        "copied us");
+        dependent_launch_ ? "; calls by programmatic dependent launch, copies not" : "", "spec",
+        "shape", "us", "bytes", "GB/s", "of copy", "copied us");
   }
 
   void measure_all() {

@@ -216,8 +216,8 @@ bool takes_warp(const KernelSpec& spec, const Args& args, const DeviceFacts& dev
   const bool sizes = args.cols % kWholeWarp == 0 && args.cols > kWholeWarp &&
                      args.cols <= kMostCols && args.rows < kMostRows &&
                      args.rows >= 16 * std::int64_t{device.multiprocessors};
-  const bool variant = spec.get("scale") == "token" ||
-                       (spec.get("scale") == "tensor" && spec.get("out") == "nvfp4");
+  const bool variant =
+      spec.get("scale") == "token" || (spec.get("scale") == "tensor" && spec.get("out") == "nvfp4");
   return sizes && args.bias == nullptr && variant && spec.get("layout") == "linear" &&
          spec.get("round") == "rounded";
 }

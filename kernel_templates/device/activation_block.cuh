@@ -19,19 +19,31 @@ FOURGE_INLINE uint32 silu_and_mul_pair(uint32 gate, uint32 linear) {
                                    one(P::high(gate), P::high(linear)));
 }
 
-// SiLU-and-multiply of a block and the one `distance` bytes behind it. Half a block at a time: fewer
-// registers let more warps take turns, which counts more here than what a thread can overlap. Gates
-// beyond the range of a bounded swish(), NaN and infinities are rare: they are loaded again. Results take
-// the place of the linear half.
+// A block's inputs: 16 gates, and what they are multiplied with, `distance` bytes apart.
+struct GatedWords {
+  Words8 gate;
+  Words8 linear;
+};
+
 template <class Config>
-FOURGE_INLINE Words8 silu_and_mul_block(const char* block, int64 distance) {
+FOURGE_INLINE GatedWords load_gated(const char* block, int64 distance) {
   constexpr bool kGateFirst = Config::kActivation == Activation::silu_gate_first;
+  return {load_words8<Config::kLoad256>(kGateFirst ? block : block + distance),
+          load_words8<Config::kLoad256>(kGateFirst ? block + distance : block)};
+}
+
+// SiLU-and-multiply of a block that was loaded from there. kAtOnce: 1, half a block at a time, for fewer registers;
+// 2. Gates beyond the range of a bounded swish(), NaN and infinities are rare: they are loaded again. Results
+// take the place of the linear half.
+template <class Config, int kAtOnce>
+FOURGE_INLINE Words8 silu_and_mul_words(const GatedWords& words, const char* block,
+                                        int64 distance) {
   constexpr uint32 kLargest = Config::kInput == ElementType::bf16 ? 0x42ACu : 0x5560u;  // 86
   constexpr bool kExact = Config::kMath == MathMode::exact;
-  Words8 g = load_words8<Config::kLoad256>(kGateFirst ? block : block + distance);
-  Words8 l = load_words8<Config::kLoad256>(kGateFirst ? block + distance : block);
+  Words8 g = words.gate;
+  Words8 l = words.linear;
   const uint32 largest = kExact ? block_max_packed<Config::kInput>(g.w) : 0u;
-#pragma unroll 1
+#pragma unroll(kAtOnce)
   for (int half = 0; half < 2; ++half) {
 #pragma unroll
     for (int i = 0; i < 4; ++i) {
@@ -42,8 +54,9 @@ FOURGE_INLINE Words8 silu_and_mul_block(const char* block, int64 distance) {
     }
   }
   if (kExact && unlikely(bits_of_packed(largest) > kLargest)) {
-    g = load_words8<Config::kLoad256>(kGateFirst ? block : block + distance);
-    l = load_words8<Config::kLoad256>(kGateFirst ? block + distance : block);
+    const GatedWords again = load_gated<Config>(block, distance);
+    g = again.gate;
+    l = again.linear;
 #pragma unroll 1
     for (int i = 0; i < 8; ++i) {
       const uint32 pair = silu_and_mul_pair<Config, false>(g.w[0], l.w[0]);
@@ -65,7 +78,9 @@ FOURGE_INLINE Words8 load_activation_block(const void* x, int64 row, int64 colum
   if constexpr (Config::kActivation == Activation::none) {
     return load_words8<Config::kLoad256>(base + (row * columns + column) * 32);
   } else {
-    return silu_and_mul_block<Config>(base + (row * 2 * columns + column) * 32, columns * 32);
+    const char* const block = base + (row * 2 * columns + column) * 32;
+    return silu_and_mul_words<Config, 1>(load_gated<Config>(block, columns * 32), block,
+                                         columns * 32);
   }
 }
 

@@ -91,8 +91,7 @@ TEST_CASE("moe activation: illegal combinations are refused by name", "[moe-acti
   CHECK(mentions(refusal("round=unrounded,4over6=mae448"), "4over6"));
 }
 
-TEST_CASE("moe activation: a warp takes a row with a scale of its own, of many",
-          "[moe-activation]") {
+TEST_CASE("moe activation: a warp takes a row of many, where that is faster", "[moe-activation]") {
   const auto by_warp = [](std::int64_t rows, std::int64_t cols, const char* axes, bool bias) {
     Args args = good_args();
     args.rows = rows;
@@ -100,25 +99,33 @@ TEST_CASE("moe activation: a warp takes a row with a scale of its own, of many",
     args.bias = bias ? at<void>(0x9000) : nullptr;
     const std::string text = std::string("moe_activation_quantize[") + axes + "]@sm_90a";
     const LaunchShape shape = launch(text.c_str(), args);
-    const bool held = shape.dynamic_shared_bytes != 0;
-    CHECK((shape.block[0] == 32) == (held || cols <= 512));
-    if (held) {
+    const bool warp = shape.block[0] == 32 && cols > 512;
+    const bool waits = text.find("scale=token") != std::string::npos;  // in shared memory
+    CHECK(shape.dynamic_shared_bytes == (warp && waits ? 8 * cols : 0));
+    if (warp) {
       CHECK(shape.block[1] == 4);
-      CHECK(shape.dynamic_shared_bytes == 8 * cols);
       CHECK(shape.grid[0] == (rows + 3) / 4);
     }
-    return held;
+    return warp;
   };
   CHECK(by_warp(16 * 132, 2048, "scale=token", false));
   CHECK(by_warp(131072, 1024, "scale=token,out=fp8", false));
   CHECK(by_warp(131072, 4096, "scale=token,4over6=mae448,act=relu2", false));
+  CHECK(by_warp(16 * 132, 2048, "scale=tensor", false));
+  CHECK(by_warp(131072, 4096, "4over6=mse256,act=geglu", false));
   CHECK_FALSE(by_warp(16 * 132 - 1, 2048, "scale=token", false));
+  CHECK_FALSE(by_warp(16 * 132 - 1, 2048, "scale=tensor", false));
+  CHECK_FALSE(by_warp(131072, 2048, "scale=tensor", true));
+  CHECK_FALSE(by_warp(131072, 2048, "scale=tensor,layout=8x4", false));
+  CHECK_FALSE(by_warp(131072, 2048, "scale=expert,layout=128x4", false));
+  CHECK_FALSE(by_warp(131072, 2048, "round=unrounded", false));
+  CHECK_FALSE(by_warp(131072, 2048, "out=fp8", false));
   CHECK_FALSE(by_warp(131072, 2048, "scale=token", true));
   CHECK_FALSE(by_warp(131072, 2048, "scale=token,layout=128x4", false));
   CHECK_FALSE(by_warp(131072, 2048, "scale=token,round=unrounded", false));
-  CHECK_FALSE(by_warp(131072, 2048, "scale=tensor", false));
   for (const std::int64_t cols : {512, 1008, 2064, 4608}) {
     CHECK_FALSE(by_warp(131072, cols, "scale=token", false));
+    CHECK_FALSE(by_warp(131072, cols, "scale=tensor", false));
   }
 }
 
@@ -148,9 +155,9 @@ TEST_CASE("moe activation: launches and regions", "[moe-activation]") {
   CHECK(launch("moe_activation_quantize[out=same]@sm_90a", args).grid[0] == 8193);
   args.rows = 32768;  // eight, where experts are looked up
   CHECK(launch(spec, args).grid[0] == 4096);
-  CHECK(launch("moe_activation_quantize@sm_90a", args).grid[0] == 8192);
+  CHECK(launch("moe_activation_quantize[out=fp8]@sm_90a", args).grid[0] == 8192);
   args.rows = 65536;
-  CHECK(launch("moe_activation_quantize@sm_90a", args).grid[0] == 8192);
+  CHECK(launch("moe_activation_quantize[out=fp8]@sm_90a", args).grid[0] == 8192);
   args.rows = 8193;
   args.cols = 512;
   CHECK(launch(spec, args).grid[0] == 513);

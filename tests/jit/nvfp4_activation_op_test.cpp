@@ -98,7 +98,27 @@ TEST_CASE("the launches cover all rows and stay within the grid's limits", "[act
   args.cols = 4112;
   const auto shape = silu.op().launch_shape(silu, &args, {132});
   CHECK(shape.grid[1] == 65535);
-  CHECK(shape.grid[0] * shape.block[0] >= 4112 / 16);
+  CHECK(shape.grid[0] * shape.block[0] * 8 >= 4112 / 16);
+  // Blocks a thread takes, by the CTAs that one each would give: 3 * 18 a multiprocessor, and multiples.
+  const auto columns_of_ctas = [](const char* axes, std::int64_t rows, std::int64_t cols) {
+    const KernelSpec spec =
+        KernelSpec::parse(std::string("silu_and_mul_nvfp4_quantize[") + axes + "]@sm_90a");
+    Silu many;
+    many.rows = rows;
+    many.cols = cols;
+    return spec.op().launch_shape(spec, &many, {132}).grid[0];
+  };
+  CHECK(columns_of_ctas("", 1, 7168) == 7);
+  CHECK(columns_of_ctas("", 1024, 7168) == 7);
+  CHECK(columns_of_ctas("", 2036, 7168) == 7);
+  CHECK(columns_of_ctas("", 2037, 7168) == 4);
+  CHECK(columns_of_ctas("", 4096, 7168) == 2);
+  CHECK(columns_of_ctas("layout=8x4", 4096, 7168) == 2);
+  CHECK(columns_of_ctas("math=fast,4over6=mae448fast", 4096, 7168) == 2);
+  CHECK(columns_of_ctas("math=fast", 16384, 7168) == 7);
+  CHECK(columns_of_ctas("", 16384, 7168) == 1);
+  CHECK(columns_of_ctas("", 8192, 16384) == 2);
+  CHECK(columns_of_ctas("", 131072, 1024) == 1);
   const KernelSpec grouped = KernelSpec::parse("nvfp4_quantize_grouped[act=silu]@sm_90a");
   Grouped experts;
   experts.experts = 7;

@@ -54,13 +54,15 @@ constexpr Defect kDefects[][2] = {
       "if (group.gave_up()) {\n      return;\n    }\n    const uint32 arrived = group.arrive();\n"
       "    const PeerSlots",
       "const uint32 arrived = group.arrive();\n    const PeerSlots"}},
-    {{"sums are sent without what was waited for", "if (absent >= 0) {\n      return;", "if (false) {\n"}},
+    {{"sums are sent without what was waited for", "if (absent >= 0) {\n      return;",
+      "if (false) {\n"}},
     {{"calls go on after giving up",
       "if (group.gave_up()) {\n      return;\n    }\n    const uint32 arrived = group.arrive();\n"
       "    const TwoShot",
       "const uint32 arrived = group.arrive();\n    const TwoShot"},
      {"sums are sent without what was waited for",
-      "if (!meet(2 * state.calls + 1, WaitKind::input_barrier)) {\n      return;  // nobody is to take what are",
+      "if (!meet(2 * state.calls + 1, WaitKind::input_barrier)) {\n      return;  // nobody is to "
+      "take what are",
       "if (!meet(2 * state.calls + 1, WaitKind::input_barrier)) {  //"}}};
 
 }  // namespace
@@ -125,9 +127,9 @@ TEST_CASE("allreduce: who gives up sends no more, and what the others get until 
         problem = outcome.problem;
         for (int rank = 0; rank < 3; ++rank) gave_up[rank] += outcome.gave_up[rank] ? 1 : 0;
       }
-      INFO(way.algorithm << ", slots for " << way.slot_rows << " rows: " << defects[i].name << ", seed "
-                         << seed << ": " << problem << "; gave up " << gave_up[0] << ", "
-                         << gave_up[1] << ", " << gave_up[2]);
+      INFO(way.algorithm << ", slots for " << way.slot_rows << " rows: " << defects[i].name
+                         << ", seed " << seed << ": " << problem << "; gave up " << gave_up[0]
+                         << ", " << gave_up[1] << ", " << gave_up[2]);
       CHECK(problem.empty() == defects[i].from.empty());
       // Where one gives up, the others learn of it.
       CHECK(gave_up[2] > 0);

@@ -140,7 +140,8 @@ std::size_t expand_bytes(const KernelSpec& spec, const MatrixShape& shape) {
 
 std::size_t activation_bytes(const KernelSpec& spec, const MatrixShape& shape) {
   const double out = quantized_bytes(spec.get("out")) * static_cast<double>(shape.cols);
-  const bool gated = spec.get("act") != "relu2";
+  const auto act = spec.get("act");
+  const bool gated = act.ends_with("glu") || act == "geglu_tanh" || act == "clamped";
   return size(shape.rows * kBenchTopK *
               ((gated ? 4 : 2) * shape.cols + static_cast<std::int64_t>(out)));
 }

@@ -221,10 +221,12 @@ OpCall grouped_call(const KernelSpec& spec, Pattern pattern, const GroupedShape&
 void visit_silu_and_mul_calls(const KernelSpec& spec, CallSize size, const CallSink& sink) {
   if (size == CallSize::large) {
     sink(silu_call(spec, Pattern::random, 1024, 7168, 1));
+    sink(silu_call(spec, Pattern::random, 7200, 2064, 2));  // three blocks a thread
     return;
   }
-  constexpr std::array<std::array<std::int64_t, 2>, 6> kShapes{
-      {{0, 16}, {1, 16}, {3, 64}, {17, 208}, {130, 48}, {2, 4096}}};
+  // On the host the last has several blocks a thread.
+  constexpr std::array<std::array<std::int64_t, 2>, 7> kShapes{
+      {{0, 16}, {1, 16}, {3, 64}, {17, 208}, {130, 48}, {2, 4096}, {67, 2064}}};
   std::uint64_t seed = 7;
   for (const auto& [rows, cols] : kShapes) {
     for (const Pattern pattern : all_patterns()) {
