@@ -27,11 +27,10 @@ FOURGE_INLINE uint32 activation_rows_each(int64 rows) {
 // Whether a warp takes each of many rows: with a scale of the row's own, and where that was measured to be faster
 // though the next row is not asked for ahead. The launch rule is the same, and gives a row 32 threads then only.
 template <class Config>
-constexpr bool kTakesWarps = Config::kLayout == ScaleLayout::linear&& Config::kRounding ==
-                                 Rounding::rounded &&
-                             (Config::kScaling == Scaling::token ||
-                              (Config::kScaling == Scaling::tensor &&
-                               Config::kFormat == QuantizedFormat::nvfp4));
+constexpr bool kTakesWarps = Config::kRounding == Rounding::rounded &&
+                             (Config::kScaling == Scaling::token
+                                  ? Config::kLayout == ScaleLayout::linear
+                                  : Config::kFormat == QuantizedFormat::nvfp4);
 
 template <class Config>
 struct ActivationSizes {
@@ -100,7 +99,20 @@ FOURGE_INLINE void moe_activation_quantize_kernel(const void* x, const void* bia
         }
         warp.quantize(factors, q_row, scales + row * blocks);
       } else {
-        warp.activate_and_quantize(x_row, activation, factors, q_row, scales + row * blocks);
+        int64 scale_row = row;
+        if constexpr (kTiled || kExpert) {
+          if (expert_rows != nullptr) {
+            ExpertWalk<Config> walk;
+            const int64 expert = walk.move_to(row, place);
+            if constexpr (kExpert) {
+              factors = given_factors<Config>(load(scale + expert));
+            }
+            scale_row += walk.scale_shift;
+          }
+        }
+        warp.activate_and_quantize(
+            x_row, activation, factors, q_row,
+            scales + scale_offset<Config::kLayout>(scale_row, warp.lane, scale_columns));
       }
       return;
     }

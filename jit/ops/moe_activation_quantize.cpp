@@ -217,9 +217,8 @@ bool takes_warp(const KernelSpec& spec, const Args& args, const DeviceFacts& dev
                      args.cols <= kMostCols && args.rows < kMostRows &&
                      args.rows >= 16 * std::int64_t{device.multiprocessors};
   const bool variant =
-      spec.get("scale") == "token" || (spec.get("scale") == "tensor" && spec.get("out") == "nvfp4");
-  return sizes && args.bias == nullptr && variant && spec.get("layout") == "linear" &&
-         spec.get("round") == "rounded";
+      spec.get("scale") == "token" ? spec.get("layout") == "linear" : spec.get("out") == "nvfp4";
+  return sizes && args.bias == nullptr && variant && spec.get("round") == "rounded";
 }
 
 LaunchShape launch_shape(const KernelSpec& spec, const void* pointer, const DeviceFacts& device) {

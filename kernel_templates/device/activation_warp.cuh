@@ -50,11 +50,11 @@ struct WarpRow {
   }
 
   // Both, block after block, where the scale is known.
+  // q: of the row. scales: of this lane's first block.
   FOURGE_INLINE void activate_and_quantize(const char* row, const ActivationFactors& activation,
                                            const UnitFactors<Config>& factors, uint8* q,
                                            uint8* scales) const {
     q += lane * kCodeBytes;
-    scales += lane;
     for_blocks(row, activation, [&](uint32, const ActivatedBlock<Config>& block) {
       quantize_next(block, factors, q, scales);
     });
@@ -62,6 +62,10 @@ struct WarpRow {
 
  private:
   static constexpr uint32 kCodeBytes = kNvfp4 ? 8 : 16;
+  // From a block's scale to that of the block 32 further.
+  static constexpr uint32 kScaleStep = Config::kLayout == ScaleLayout::linear        ? 32
+                                       : Config::kLayout == ScaleLayout::tiled_128x4 ? 4096
+                                                                                     : 256;
 
   // One tight loop over this lane's blocks: f(block's number, block).
   template <class F>
@@ -95,7 +99,7 @@ struct WarpRow {
       store(scales, static_cast<uint8>(scale));
     }
     q += 32 * kCodeBytes;
-    scales += 32;
+    scales += kScaleStep;
   }
 
   // Of a row with NaN.

@@ -9,6 +9,7 @@ namespace fourge::tests::fake {
 
 FakeCuda& state();
 CUcontext current();
+CUcontext primary_context(CUdevice device);
 // The device whose primary context is current; -1: none.
 int current_primary();
 // Notes the call; what it returns instead of doing anything, if that is not CUDA_SUCCESS.
@@ -16,6 +17,8 @@ CUresult record(const char* name);
 
 // Of memory and of peers; null for any other name.
 void* find_memory_call(const char* name);
+// Of primary contexts.
+void* find_primary_call(const char* name);
 
 }  // namespace fourge::tests::fake
 

@@ -36,12 +36,7 @@ FakeCuda& state() {
 
 CUcontext current() { return depth == 0 ? nullptr : stack[depth - 1]; }
 
-int current_primary() {
-  for (std::size_t device = 0; device < 4; ++device) {
-    if (current() == context_at(device)) return static_cast<int>(device);
-  }
-  return -1;
-}
+CUcontext primary_context(CUdevice device) { return context_at(static_cast<std::size_t>(device)); }
 
 CUresult record(const char* name) {
   FakeCuda& fake = state();
@@ -138,28 +133,6 @@ CUresult device_get_uuid(CUuuid* uuid, CUdevice device) {
   RECORD("cuDeviceGetUuid");
   for (int i = 0; i < 16; ++i) uuid->bytes[i] = static_cast<char>(0xa0 + i);
   uuid->bytes[3] = static_cast<char>(0xa3 + device * 16);
-  return CUDA_SUCCESS;
-}
-
-CUresult primary_retain(CUcontext* context, CUdevice device) {
-  RECORD("cuDevicePrimaryCtxRetain");
-  ++state().primary_retains;
-  ++state().primary_retains_of[static_cast<std::size_t>(device)];
-  *context = context_at(static_cast<std::size_t>(device));
-  return CUDA_SUCCESS;
-}
-
-CUresult primary_release(CUdevice device) {
-  RECORD("cuDevicePrimaryCtxRelease");
-  --state().primary_retains;
-  --state().primary_retains_of[static_cast<std::size_t>(device)];
-  return CUDA_SUCCESS;
-}
-
-CUresult primary_state(CUdevice device, unsigned* flags, int* active) {
-  RECORD("cuDevicePrimaryCtxGetState");
-  *flags = 0;
-  *active = state().primary_retains_of[static_cast<std::size_t>(device)] > 0 ? 1 : 0;
   return CUDA_SUCCESS;
 }
 
@@ -334,9 +307,6 @@ void* find_own(const char* name) {
       {"cuDeviceGetAttribute", address(device_get_attribute)},
       {"cuDeviceTotalMem", address(device_total_mem)},
       {"cuDeviceGetUuid", address(device_get_uuid)},
-      {"cuDevicePrimaryCtxRetain", address(primary_retain)},
-      {"cuDevicePrimaryCtxRelease", address(primary_release)},
-      {"cuDevicePrimaryCtxGetState", address(primary_state)},
       {"cuCtxPushCurrent", address(push)},
       {"cuCtxPopCurrent", address(pop)},
       {"cuCtxCreate", address(context_create)},
@@ -362,7 +332,8 @@ void* find_own(const char* name) {
   for (const Entry& entry : own) {
     if (std::strcmp(entry.name, name) == 0) return entry.function;
   }
-  return fake::find_memory_call(name);
+  void* const primary = fake::find_primary_call(name);
+  return primary != nullptr ? primary : fake::find_memory_call(name);
 }
 
 #define NAME_TAG(name, version, need)           \

@@ -116,8 +116,9 @@ TEST_CASE("moe activation: a warp takes a row of many, where that is faster", "[
   CHECK_FALSE(by_warp(16 * 132 - 1, 2048, "scale=token", false));
   CHECK_FALSE(by_warp(16 * 132 - 1, 2048, "scale=tensor", false));
   CHECK_FALSE(by_warp(131072, 2048, "scale=tensor", true));
-  CHECK_FALSE(by_warp(131072, 2048, "scale=tensor,layout=8x4", false));
-  CHECK_FALSE(by_warp(131072, 2048, "scale=expert,layout=128x4", false));
+  CHECK(by_warp(131072, 2048, "scale=tensor,layout=8x4", false));
+  CHECK(by_warp(131072, 2048, "scale=expert,layout=128x4", false));
+  CHECK_FALSE(by_warp(131072, 2048, "scale=expert,layout=128x4", true));
   CHECK_FALSE(by_warp(131072, 2048, "round=unrounded", false));
   CHECK_FALSE(by_warp(131072, 2048, "out=fp8", false));
   CHECK_FALSE(by_warp(131072, 2048, "scale=token", true));
@@ -145,22 +146,23 @@ TEST_CASE("moe activation: launches and regions", "[moe-activation]") {
   CHECK(launch(spec, args).block[1] == 2);
   CHECK(launch(spec, args).grid[0] == 500);
   CHECK(launch("moe_activation_quantize[scale=token]@sm_90a", args).block[1] == 1);
+  const char* walked = "moe_activation_quantize[layout=128x4,round=unrounded]@sm_90a";
   args.cols = 2048;
-  CHECK(launch(spec, args).block[0] == 128);
-  CHECK(launch(spec, args).block[1] == 1);
+  CHECK(launch(walked, args).block[0] == 128);
+  CHECK(launch(walked, args).block[1] == 1);
   args.rows = 8191;
-  CHECK(launch(spec, args).grid[0] == 8191);
+  CHECK(launch(walked, args).grid[0] == 8191);
   args.rows = 8193;  // four, one after another
-  CHECK(launch(spec, args).grid[0] == 2049);
+  CHECK(launch(walked, args).grid[0] == 2049);
   CHECK(launch("moe_activation_quantize[out=same]@sm_90a", args).grid[0] == 8193);
   args.rows = 32768;  // eight, where experts are looked up
-  CHECK(launch(spec, args).grid[0] == 4096);
+  CHECK(launch(walked, args).grid[0] == 4096);
   CHECK(launch("moe_activation_quantize[out=fp8]@sm_90a", args).grid[0] == 8192);
   args.rows = 65536;
   CHECK(launch("moe_activation_quantize[out=fp8]@sm_90a", args).grid[0] == 8192);
   args.rows = 8193;
   args.cols = 512;
-  CHECK(launch(spec, args).grid[0] == 513);
+  CHECK(launch(walked, args).grid[0] == 513);
   args.cols = 100000;
   CHECK(launch(spec, args).block[0] == 256);
   args.rows = 0;

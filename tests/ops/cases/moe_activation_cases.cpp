@@ -302,9 +302,8 @@ void visit_moe_activation_quantize_calls(const KernelSpec& spec, CallSize size,
                        std::to_string(shape.counts.size()) + " experts, " + to_string(pattern)));
   };
   // A warp takes a whole row, if there is no bias, as every other call has. 16 rows for each multiprocessor.
-  const bool by_warps = spec.get("layout") == "linear" &&
-                        (spec.get("scale") == "token" ||
-                         (spec.get("scale") == "tensor" && spec.get("out") == "nvfp4"));
+  const bool by_warps =
+      spec.get("scale") == "token" ? spec.get("layout") == "linear" : spec.get("out") == "nvfp4";
   if (size == CallSize::large && by_warps) {
     for (const std::int64_t cols : {1024, 1536, 2048, 4096}) {
       visit({2200, cols, {}}, Pattern::random);
