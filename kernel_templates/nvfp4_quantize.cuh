@@ -13,6 +13,7 @@
 #include "device/nvfp4_e4m3_block.cuh"
 #include "device/row_threads.cuh"
 #include "device/scale_layout.cuh"
+#include "device/shared_array.cuh"
 
 namespace fourge_device {
 
@@ -146,6 +147,53 @@ FOURGE_INLINE void nvfp4_quantize_flat(const void* x, uint8* codes, uint8* scale
       });
 }
 
+// With 4over6, several rows and tiled scales registers are short.
+template <class Config>
+inline constexpr bool kParks =
+    Config::kFourOverSix != FourOverSix::off&& Config::kTokensPerCta > 1 &&
+    Config::kLayout != ScaleLayout::linear && !Nvfp4RowFactors<Config>::kPerRow;
+
+// What a thread does not need while it quantizes a block waits in shared memory.
+struct Parked {
+  using Places = SharedArray<uint64, kThreads>;
+  Places& place;
+
+  FOURGE_INLINE Parked(Places& given, uint64 value) : place(given) {
+    place.set(static_cast<int>(threadIdx.x), value);
+  }
+  FOURGE_INLINE uint64 get() const { return place.get(static_cast<int>(kept(threadIdx.x))); }
+};
+
+// count blocks, from one on and each `step` further, of a column; there may be none. Their scales: the i-th in byte i.
+template <class Config>
+FOURGE_INLINE uint32 quantize_column(const void* x, uint8* codes, int64 block, const Parked& step,
+                                     int count, const float* global_scale,
+                                     float global_scale_value) {
+  using Source = Nvfp4Source<Config>;
+  if (count <= 0) {
+    return 0;
+  }
+  typename Source::Block next = Source::read(x, block);
+  const Nvfp4RowFactors<Config> factors(global_scale, global_scale_value);
+  uint32 scales = 0;
+  int left = count;
+#pragma unroll 1
+  while (true) {
+    const typename Source::Block present = next;
+    if (left > 1) {
+      next = Source::read(x, block + static_cast<int64>(step.get()));
+    }
+    const Nvfp4Block result = quantize_nvfp4_block<Config>(present, factors.tensor);
+    store_codes(codes, block, result);
+    scales = scales >> 8 | result.scale << 24;
+    if (--left == 0) {
+      break;
+    }
+    block += static_cast<int64>(step.get());
+  }
+  return scales >> (32 - 8 * count);
+}
+
 // The launch rule has the same.
 template <class Config>
 inline constexpr bool kByTiles =
@@ -195,8 +243,21 @@ FOURGE_INLINE void nvfp4_quantize_rows(const void* x, uint8* codes, uint8* scale
     return;
   }
   const int64 rows_left = column < columns ? rows - first : 0;
-  const typename Threads::Place place(scales, first_scales, column, all_columns);
+  typename Threads::Place place(scales, first_scales, column, all_columns);
   const int64 first_block = first_of_all * columns + column;
+  if constexpr (kParks<Config>) {
+    const int64 left = (rows_left + kDistance - 1) / kDistance;
+    const int count = static_cast<int>(left < Config::kTokensPerCta ? left : Config::kTokensPerCta);
+    __shared__ Parked::Places addresses;
+    __shared__ Parked::Places steps;
+    const Parked address(addresses, reinterpret_cast<uint64>(place.address));
+    const Parked step(steps, static_cast<uint64>(columns) * kDistance);
+    const uint32 bytes = quantize_column<Config>(x, codes, first_block, step, count, global_scale,
+                                                 global_scale_value);
+    place.address = reinterpret_cast<uint8*>(address.get());
+    place.store_bytes(bytes, rows - first);
+    return;
+  }
   const auto at = [&](int i) {
     return first_block + i * (kDistance * static_cast<int64>(columns));
   };

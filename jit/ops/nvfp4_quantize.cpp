@@ -91,7 +91,10 @@ int min_ctas(const KernelSpec& spec) {
   if (spec.index(kFourOverSix) != 0) {  // there is much to compute: many warps take turns
     const bool many_addresses = has_row_scale(spec) && spec.index(kTokensPerCta) != 0;
     const bool fits = spec.get("layout") != "8x4" && spec.target().major() == 9;
-    return fits_56_registers(spec) ? 18 : flat ? 16 : many_addresses && !fits ? 12 : 14;
+    if (fits_56_registers(spec)) return 18;
+    const bool parks = !flat && !has_row_scale(spec);  // as the template does
+    if (flat || (parks && spec.target().major() == 9)) return 16;
+    return many_addresses && !fits ? 12 : 14;
   }
   if (spec.index(kTokensPerCta) != 2) {
     return 0;
