@@ -92,7 +92,8 @@ int min_ctas(const KernelSpec& spec) {
     const bool many_addresses = has_row_scale(spec) && spec.index(kTokensPerCta) != 0;
     const bool fits = spec.get("layout") != "8x4" && spec.target().major() == 9;
     if (fits_56_registers(spec)) return 18;
-    const bool parks = !flat && !has_row_scale(spec);  // as the template does
+    const bool parks =
+        spec.get("layout") == "128x4" && !has_row_scale(spec);  // as the template does
     if (flat || (parks && spec.target().major() == 9)) return 16;
     return many_addresses && !fits ? 12 : 14;
   }
