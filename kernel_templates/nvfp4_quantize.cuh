@@ -149,9 +149,10 @@ FOURGE_INLINE void nvfp4_quantize_flat(const void* x, uint8* codes, uint8* scale
 
 // With 4over6 and several rows, 32 apart, registers are short.
 template <class Config>
-inline constexpr bool kParks =
-    Config::kFourOverSix != FourOverSix::off&& Config::kTokensPerCta > 1 &&
-    Config::kLayout == ScaleLayout::tiled_128x4 && !Nvfp4RowFactors<Config>::kPerRow;
+inline constexpr bool kParks = (Config::kFourOverSix != FourOverSix::off) &&
+                               (Config::kTokensPerCta > 1) &&
+                               (Config::kLayout == ScaleLayout::tiled_128x4) &&
+                               !Nvfp4RowFactors<Config>::kPerRow;
 
 // What a thread does not need while it quantizes a block waits in shared memory.
 struct Parked {

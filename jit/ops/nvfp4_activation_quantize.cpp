@@ -52,7 +52,8 @@ std::int64_t blocks_each(const KernelSpec& spec, std::int64_t ctas, int multipro
   constexpr std::int64_t kFills = 3;
   constexpr std::int64_t kMost = 8;
   const bool is_long = spec.get("math") == "exact" || spec.get("4over6") != "off";
-  return is_long ? std::clamp<std::int64_t>(ctas / (kFills * kCtas * multiprocessors), 1, kMost)
+  return is_long ? std::clamp<std::int64_t>(ctas / (kFills * kCtas * std::max(1, multiprocessors)),
+                                            1, kMost)
                  : 1;
 }
 

@@ -108,7 +108,7 @@ FOURGE_API std::int64_t default_one_shot_rows(int ranks, std::int64_t cols) noex
 FOURGE_API int launch_bound(int multiprocessors, int ranks_on_device) noexcept;
 
 // Members may be called by any thread, one at a time for calls that launch: their order counts. The Runtime,
-// and the contexts of all ranks of this process, must outlive the group.
+// and contexts of all ranks of this process that are not their devices' primary ones, must outlive the group.
 class FOURGE_API Group {
  public:
   // Collective: returns when all ranks have what they need. What is wrong on one rank, or between two, is
