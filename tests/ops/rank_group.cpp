@@ -153,12 +153,12 @@ std::string RankGroup::first_report() const {
   return {};
 }
 
-std::string RankGroup::difference(bool until_reports) const {
+std::string RankGroup::difference() const {
   std::vector<std::uint64_t> calls_of(static_cast<std::size_t>(shape_.ranks), 0);
   for (std::size_t i = 0; i < calls_.size(); ++i) {
     const comm::Report& end = report(calls_[i].rank);
     const std::uint64_t number = calls_of[static_cast<std::size_t>(calls_[i].rank)]++;
-    if (until_reports && end.magic != 0 && number >= end.call) continue;
+    if (end.magic != 0 && number >= end.call) continue;
     for (const Output& output : calls_[i].outputs) {
       const unsigned char* const found = output.found.data()->bytes;
       const auto at = std::mismatch(output.expected.begin(), output.expected.end(), found);
@@ -173,13 +173,8 @@ std::string RankGroup::difference(bool until_reports) const {
 }
 
 std::string RankGroup::run(const host::RankSchedule& schedule) {
-  try {
-    host::run_ranks(launches_, schedule);
-  } catch (const Error& error) {
-    return error.what();
-  }
-  const std::string text = first_report();
-  return text.empty() ? difference(false) : text;
+  const std::string problem = run_until_reports(schedule);
+  return problem.empty() ? first_report() : problem;
 }
 
 std::string RankGroup::run_until_reports(const host::RankSchedule& schedule) {
@@ -188,7 +183,7 @@ std::string RankGroup::run_until_reports(const host::RankSchedule& schedule) {
   } catch (const Error& error) {
     return error.what();
   }
-  return difference(true);
+  return difference();
 }
 
 }  // namespace fourge::tests

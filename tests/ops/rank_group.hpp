@@ -89,7 +89,8 @@ class RankGroup {
   void add_for(int rank, const KernelSpec& spec, const host::HostFunction* function,
                const AllreduceCase& c, bool optional_outputs);
   std::string first_report() const;
-  std::string difference(bool until_reports) const;
+  // In calls that no report covers.
+  std::string difference() const;
 
   comm::WorkspaceShape shape_;
   comm::WorkspaceLayout layout_;
