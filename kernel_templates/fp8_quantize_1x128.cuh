@@ -2,7 +2,9 @@
 //
 // A thread takes 16 elements of each of kTokensPerCta rows, an octet of lanes a block of 128 of each.
 // Lane i of an octet computes the scale of the i-th row's block for all. Grid x runs over the columns,
-// y strides over the groups of rows.
+// y strides over the groups of rows. With kTokensPerCta of 1 and whole blocks, whose scales lie in the order of the
+// blocks, rows do not matter, and a thread's addresses take few instructions: all is one flat range. Otherwise y and z
+// run over the rows.
 #pragma once
 
 #include "device/e4m3_words.cuh"
@@ -13,10 +15,63 @@
 
 namespace fourge_device {
 
+inline constexpr int kFlatThreads = 128;  // the launch rule has the same
+inline constexpr int kUnits = 8;          // of 16 elements, in a block
+
+template <class Config>
+FOURGE_INLINE void quantize_single_units(const void* x, uint8* data, float* scales, int64 rows,
+                                         int64 cols, float eps) {
+  constexpr Fp8Storage kStorage = Config::kStorage;
+  int64 unit;  // among all of x
+  float* scale_to;
+  bool exists = true;
+  bool padding = false;
+  if (kStorage == Fp8Storage::row_major && cols % (16 * kUnits) == 0) {
+    const uint64 cta = static_cast<uint64>(blockIdx.y) * gridDim.x + blockIdx.x;
+    unit = static_cast<int64>(cta * kFlatThreads) + threadIdx.x;
+    if (unit >= rows * static_cast<int64>(static_cast<uint64>(cols) / 16)) {
+      return;  // whole octets
+    }
+    scale_to = scales + static_cast<uint64>(unit) / kUnits;
+  } else {
+    const int64 units = cols / 16;
+    const int64 columns = (units + (kUnits - 1)) / kUnits;
+    const int64 all_rows = fp8_scale_rows<kStorage>(rows);
+    const int64 row = static_cast<int64>(blockIdx.z) * gridDim.y + blockIdx.y;
+    const int64 of_row = static_cast<int64>(blockIdx.x) * blockDim.x + threadIdx.x;
+    if (of_row >= columns * kUnits || row >= all_rows) {
+      return;  // whole octets
+    }
+    unit = row * units + of_row;
+    padding = row >= rows;
+    exists = of_row < units && !padding;
+    scale_to = scales + fp8_scale_offset<kStorage>(row, all_rows, of_row / kUnits, columns);
+  }
+  wait_for_predecessor<Config>();
+  Words8 block[1] = {};
+  if (exists) {
+    block[0] = load_words8<Config::kLoad256>(static_cast<const char*>(x) + unit * 32);
+  }
+  const uint32 max_bits = octet_max(maximum_of<Config::kInput>(block).bits);
+  const auto factors = fp8_factors<Config>(value_of_bits<Config::kInput>(max_bits), eps);
+  if (exists) {
+    uint32 codes[4];
+    encode_e4m3x16<Config, E4m3Nan::nan>(block[0], factors.reciprocal, codes);
+    store_words(data + unit * 16, codes);
+  }
+  if (threadIdx.x % kUnits == 0) {
+    store(scale_to, padding ? 0.0f : factors.scale);
+  }
+}
+
 template <class Config>
 FOURGE_INLINE void fp8_quantize_1x128_kernel(const void* x, uint8* data, float* scales, int64 rows,
                                              int64 cols, float eps) {
   constexpr int kRows = Config::kTokensPerCta;
+  if constexpr (kRows == 1) {
+    quantize_single_units<Config>(x, data, scales, rows, cols, eps);
+    return;
+  }
   constexpr Fp8Storage kStorage = Config::kStorage;
   const int64 units = cols / 16;
   const int64 columns = (units + 7) / 8;

@@ -11,6 +11,7 @@ template <class Config>
 struct Mxfp4Format {
   static constexpr int kLanes = 1;
   static constexpr int kWords = 4;
+  static constexpr bool kByTiles = Config::kLayout != ScaleLayout::linear;
 
   static FOURGE_INLINE uint32 quantize(const Block32<kLanes>& block, uint32 (&codes)[kWords]) {
     const Block32Scale scale = scale_of<Config>(block, 0.16666667163372040f);  // RN(1/6)

@@ -1,8 +1,9 @@
 // rmsnorm_quantize: see fourge/rmsnorm_quantize.hpp for the contract.
-// blockDim.x threads take a row; with 32 of them a CTA takes blockDim.y rows, which need no barrier.
+// blockDim.x threads take a row; with 32 of them a CTA takes blockDim.y rows, which need no barrier. Where rows are
+// copied, any number of CTAs takes all of them.
 #pragma once
 
-#include "device/norm_registers.cuh"
+#include "device/norm_copied.cuh"
 
 namespace fourge_device {
 
@@ -11,6 +12,12 @@ FOURGE_INLINE void rmsnorm_quantize_kernel(const void* x, const void* residual, 
                                            uint8* q, uint8* scales, float* token_scales,
                                            void* residual_out, void* norm_out, const float* scale,
                                            float scale_value, float eps, int64 rows, int64 cols) {
+  const NormOperands operands{
+      x, residual, weight, residual_out, norm_out, eps, static_cast<int>(cols)};
+  if constexpr (Config::kRow.copied) {
+    quantize_copied_rows<Config>(operands, scale, scale_value, q, scales, rows);
+    return;
+  }
   constexpr ScaleLayout kLayout = Config::kLayout;
   constexpr bool kToken = Config::kScaling == Scaling::token;
   __shared__ SharedArray<uint32, 64> scratch;
@@ -27,8 +34,6 @@ FOURGE_INLINE void rmsnorm_quantize_kernel(const void* x, const void* residual, 
     store_zero_scales<Config>(scales, index, scale_columns);
     return;
   }
-  const NormOperands operands{
-      x, residual, weight, residual_out, norm_out, eps, static_cast<int>(cols)};
   const float given = !kToken && scale != nullptr ? load(scale) : scale_value;
   const NormQuantizer<Config> quantize{q, scales, scale_columns};
   if constexpr (Config::kRow.blocks == 0) {

@@ -104,9 +104,15 @@ LaunchShape row_launch_shape(const KernelSpec& spec, const void* pointer, const 
   if (args.rows == 0) {
     return nothing();
   }
+  constexpr std::size_t kStorage = 2;
   constexpr std::size_t kTokensPerCta = 3;
-  return jit::row_launch(blocks(args.cols) * (kBlock / kThreadColumns),
-                         scale_rows(spec.get("storage"), args.rows),
+  const std::int64_t units = blocks(args.cols) * (kBlock / kThreadColumns);
+  if (spec.index(kTokensPerCta) == 0) {
+    const bool flat = spec.index(kStorage) == 0 && args.cols % kBlock == 0;
+    return flat ? jit::flat_launch(units * args.rows)
+                : jit::row_by_row_launch(units, scale_rows(spec.get("storage"), args.rows));
+  }
+  return jit::row_launch(units, scale_rows(spec.get("storage"), args.rows),
                          std::int64_t{1} << spec.index(kTokensPerCta));
 }
 

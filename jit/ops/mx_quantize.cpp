@@ -12,6 +12,8 @@ namespace fourge {
 namespace {
 
 constexpr std::int64_t kBlock = 32;
+constexpr std::int64_t kMostColumns = std::int64_t{1}
+                                      << 34;  // blocks' halves are counted in 32 bits
 
 enum AxisIndex : std::size_t { kIn, kLayout, kTokensPerCta };
 
@@ -72,6 +74,11 @@ bool takes_half_blocks(const KernelSpec& spec) {
   return spec.op().name == Mxfp8QuantizeArgs::kOp && spec.index(kTokensPerCta) == 0;
 }
 
+// As the template says: MXFP4 with tiled scales.
+bool takes_tiles(const KernelSpec& spec) {
+  return spec.op().name == Mxfp4QuantizeArgs::kOp && spec.index(kLayout) != 0;
+}
+
 // Half a block a thread: 32 registers, so that a multiprocessor with room for 2048 threads has them all. With tpc=4
 // at most 96 where the compiler stops at 80 and spills.
 int mxfp8_min_ctas(const KernelSpec& spec) {
@@ -81,6 +88,15 @@ int mxfp8_min_ctas(const KernelSpec& spec) {
   }
   const bool spills = spec.target().text() == "sm_86" && spec.get("layout") == "8x4";
   return spills && spec.get("tpc") == "4" ? 5 : 0;
+}
+
+// MXFP4 of a single row. More registers than the compiler takes by itself, 64 and 56 instead of 40, let it order the
+// work better, which took 3 to 5% off on an H200.
+int mxfp4_min_ctas(const KernelSpec& spec) {
+  if (spec.index(kTokensPerCta) != 0 || spec.target().major() != 9) {
+    return 0;
+  }
+  return takes_tiles(spec) ? 9 : 8;
 }
 
 template <class Args>
@@ -95,6 +111,11 @@ void check_args(const KernelSpec& spec, const void* pointer) {
                             spec.text(), call.padded_cols, kBlock, call.cols));
   }
   jit::check_extent(spec, call.rows, call.padded_cols);
+  if (call.padded_cols > kMostColumns) {
+    throw Error(ErrorKind::invalid_argument,
+                fmt::format("{}: {} columns with padding; at most {}", spec.text(),
+                            call.padded_cols, kMostColumns));
+  }
   if (call.rows == 0) {
     return;
   }
@@ -113,6 +134,12 @@ LaunchShape launch_shape(const KernelSpec& spec, const void* pointer, const Devi
   }
   const auto extent = jit::scale_extent(spec.index(kLayout), call.rows, call.padded_cols / kBlock);
   const std::int64_t units = extent.columns * (takes_half_blocks(spec) ? 2 : 1);
+  if (spec.index(kTokensPerCta) == 0) {
+    const bool flat = spec.index(kLayout) == 0 && call.padded_cols == call.cols;
+    return flat                ? jit::flat_launch(units * extent.rows)
+           : takes_tiles(spec) ? jit::tile_launch(units, extent.rows)
+                               : jit::row_by_row_launch(units, extent.rows);
+  }
   return jit::row_launch(units, extent.rows, std::int64_t{1} << spec.index(kTokensPerCta));
 }
 
@@ -146,7 +173,8 @@ const OpDefinition& mxfp4_quantize_op() {
       .refusal = refusal,
       .check_args = check_args<Mxfp4QuantizeArgs>,
       .launch_shape = launch_shape<Mxfp4QuantizeArgs>,
-      .regions = regions<Mxfp4QuantizeArgs>};
+      .regions = regions<Mxfp4QuantizeArgs>,
+      .min_ctas = mxfp4_min_ctas};
   return kOp;
 }
 

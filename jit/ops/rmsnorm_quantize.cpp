@@ -19,6 +19,9 @@ constexpr std::int64_t kMostLanes = 512;
 constexpr std::int64_t kBlocksPerThread = 4;
 constexpr std::int64_t kMostBlocksPerThread = 7;
 constexpr std::int64_t kVeryManyRows = 64;  // a multiprocessor
+// Bounds between the kinds of rows in registers, a multiprocessor.
+constexpr std::int64_t kFewRows = 2;
+constexpr std::int64_t kManyRows = 28;
 // A row of so many lies in shared memory, a longer one is read again: norm_row.cuh. With the static part it is within
 // the 48 KiB that every launch may have.
 constexpr std::int64_t kMostHeldColumns = 23040;
@@ -37,13 +40,17 @@ struct RowShape {
   std::int64_t threads;
   std::int64_t blocks;  // a thread
   int min_ctas;
+  bool copied =
+      false;  // a CTA takes several rows, which are copied to shared memory by cp.async.bulk
 
   constexpr std::int64_t cols() const { return kBlock * threads * blocks; }
 };
 constexpr RowShape kRowShapes[] = {
-    {"shared", kMostLanes, 0, 2}, {"64x4", 64, 4, 10},  {"64x5", 64, 5, 8},
-    {"64x7", 64, 7, 8},           {"64x8", 64, 8, 8},   {"256x1", 256, 1, 6},
-    {"320x1", 320, 1, 4},         {"448x1", 448, 1, 3}, {"512x1", 512, 1, 3}};
+    {"shared", kMostLanes, 0, 2}, {"64x4", 64, 4, 10},        {"64x5", 64, 5, 8},
+    {"64x7", 64, 7, 8},           {"64x8", 64, 8, 8},         {"256x1", 256, 1, 6},
+    {"320x1", 320, 1, 4},         {"448x1", 448, 1, 3},       {"512x1", 512, 1, 3},
+    {"128x2", 128, 2, 7, true},   {"160x2", 160, 2, 5, true}, {"224x2", 224, 2, 4, true},
+    {"256x2", 256, 2, 3, true}};
 
 constexpr AxisValue kRowValues[] = {
     {"shared", "fourge_device::RowShape{}", "any number of columns; a row lies in shared memory"},
@@ -54,7 +61,16 @@ constexpr AxisValue kRowValues[] = {
     {"256x1", "fourge_device::RowShape{256, 1}", "4096 columns; 256 threads hold a block each"},
     {"320x1", "fourge_device::RowShape{320, 1}", "5120 columns; 320 threads hold a block each"},
     {"448x1", "fourge_device::RowShape{448, 1}", "7168 columns; 448 threads hold a block each"},
-    {"512x1", "fourge_device::RowShape{512, 1}", "8192 columns; 512 threads hold a block each"}};
+    {"512x1", "fourge_device::RowShape{512, 1}", "8192 columns; 512 threads hold a block each"},
+    {"128x2", "fourge_device::RowShape{128, 2, true}",
+     "4096 columns; 128 threads hold 2 blocks each, while the next row is copied; sm_90 and later"},
+    {"160x2", "fourge_device::RowShape{160, 2, true}",
+     "5120 columns; 160 threads hold 2 blocks each, while the next row is copied; sm_90 and later"},
+    {"224x2", "fourge_device::RowShape{224, 2, true}",
+     "7168 columns; 224 threads hold 2 blocks each, while the next row is copied; sm_90 and later"},
+    {"256x2", "fourge_device::RowShape{256, 2, true}",
+     "8192 columns; 256 threads hold 2 blocks each, while the next row is copied; sm_90 and "
+     "later"}};
 
 constexpr std::size_t kRow = 8;  // of the axes
 
@@ -119,15 +135,31 @@ std::string refusal(const KernelSpec& spec) {
         "take row=shared",
         spec.get("row"));
   }
+  if (row_shape(spec).copied && !spec.target().features().bulk_copy) {
+    return fmt::format(
+        "row={} needs bulk copies, which {} has not (sm_90 and later have); take a row of {} "
+        "columns "
+        "in registers, or row=shared",
+        spec.get("row"), spec.target().text(), row_shape(spec).cols());
+  }
   return {};
 }
 
 int block_threads(const KernelSpec& spec) { return static_cast<int>(row_shape(spec).threads); }
 
+// CTAs of a multiprocessor, which take all rows where rows are copied. sm_100 and later need more registers.
+int copying_ctas(const KernelSpec& spec) {
+  const int ctas = row_shape(spec).min_ctas;
+  return spec.target().major() >= 10 ? ctas * 3 / 4 : ctas;
+}
+
 // At most 64 registers, or 128 where these would spill: a row waits for its sum, so several must take turns.
 int min_ctas(const KernelSpec& spec) {
   if (in_registers(spec)) {
     const RowShape& shape = row_shape(spec);
+    if (shape.copied) {
+      return copying_ctas(spec);
+    }
     if (spec.target().major() >= 10) {
       return shape.blocks == 1   ? 1024 / static_cast<int>(shape.threads)
              : shape.blocks == 4 ? 8
@@ -221,10 +253,14 @@ LaunchShape launch_shape(const KernelSpec& spec, const void* pointer, const Devi
   const std::int64_t rows_per_cta = several ? kRowsPerCta : 1;
   shape.block[0] = static_cast<std::uint32_t>(threads);
   shape.block[1] = static_cast<std::uint32_t>(rows_per_cta);
-  shape.dynamic_shared_bytes = args.cols > kMostHeldColumns || in_registers(spec)
+  const bool copied = row_shape(spec).copied;
+  shape.dynamic_shared_bytes = args.cols > kMostHeldColumns || (in_registers(spec) && !copied)
                                    ? 0
                                    : static_cast<std::uint32_t>(rows_per_cta * args.cols * 2);
-  const std::int64_t ctas = (rows + rows_per_cta - 1) / rows_per_cta;
+  // Of rows that are copied each CTA takes its part.
+  const std::int64_t ctas =
+      copied ? std::min(rows, std::int64_t{copying_ctas(spec)} * device.multiprocessors)
+             : (rows + rows_per_cta - 1) / rows_per_cta;
   const std::int64_t in_x = std::min(kMostGridX, ctas);
   shape.grid[0] = static_cast<std::uint32_t>(in_x);
   shape.grid[1] = static_cast<std::uint32_t>((ctas + in_x - 1) / in_x);
@@ -283,18 +319,27 @@ std::int64_t rmsnorm_quantize_columns(const KernelSpec& spec) {
   return in_registers(spec) ? row_shape(spec).cols() : 0;
 }
 
-// Measured on an H200. So few rows are done soonest with a block a thread, more with the fewest threads.
+// Measured on an H200. So few rows are done soonest with a block a thread, many with the fewest threads, and between
+// them where loads and work overlap from the first row on.
 std::string_view rmsnorm_quantize_row(const KernelSpec& spec, std::int64_t rows, std::int64_t cols,
                                       const DeviceFacts& device) {
-  const bool few = rows < 2 * std::int64_t{std::max(device.multiprocessors, 1)};
-  for (const RowShape& shape : kRowShapes) {
-    KernelSpec chosen = spec;
-    if (shape.blocks != 0 && shape.cols() == cols && (shape.blocks == 1) == few &&
-        refusal(chosen.set("row", shape.text)).empty()) {
-      return shape.text;
+  const std::int64_t per_multiprocessor = rows / std::max(device.multiprocessors, 1);
+  const auto row = [&](bool copied, bool few) {
+    for (const RowShape& shape : kRowShapes) {
+      KernelSpec chosen = spec;
+      if (shape.blocks != 0 && shape.cols() == cols && shape.copied == copied &&
+          (shape.blocks == 1) == few && refusal(chosen.set("row", shape.text)).empty()) {
+        return shape.text;
+      }
+    }
+    return kRowShapes[0].text;
+  };
+  if (per_multiprocessor >= kFewRows && per_multiprocessor < kManyRows) {
+    if (const auto copied = row(true, false); copied != kRowShapes[0].text) {
+      return copied;
     }
   }
-  return kRowShapes[0].text;
+  return row(false, per_multiprocessor < kFewRows);
 }
 
 const OpDefinition& rmsnorm_quantize_op() {

@@ -20,14 +20,60 @@ ScaleExtent scale_extent(std::string_view layout, std::int64_t rows, std::int64_
               fmt::format("unknown scale layout \"{}\"; known: linear, 128x4, 8x4", layout));
 }
 
+namespace {
+
+constexpr std::int64_t kMostGridY = 65535;
+
+// Groups of so many rows over y and z.
+void divide_rows(LaunchShape& shape, std::int64_t rows, std::int64_t rows_per_group) {
+  const std::int64_t groups = (rows + rows_per_group - 1) / rows_per_group;
+  const std::int64_t in_y = std::min(kMostGridY, groups);
+  const std::int64_t in_z = (groups + in_y - 1) / in_y;
+  if (in_z > kMostGridY) {
+    throw Error(ErrorKind::invalid_argument,
+                fmt::format("{} rows are more than the {} of one launch; split the call", rows,
+                            kMostGridY * kMostGridY * rows_per_group));
+  }
+  shape.grid[1] = static_cast<std::uint32_t>(in_y);
+  shape.grid[2] = static_cast<std::uint32_t>(in_z);
+}
+
+}  // namespace
+
 LaunchShape row_launch(std::int64_t units, std::int64_t rows, std::int64_t rows_per_group) {
-  constexpr std::int64_t kMostGridY = 65535;
   const auto threads = std::min<std::int64_t>(kRowLaunchThreads, round_up(units, 32));
   const std::int64_t groups = (rows + rows_per_group - 1) / rows_per_group;
   LaunchShape shape;
   shape.block[0] = static_cast<std::uint32_t>(threads);
   shape.grid[0] = static_cast<std::uint32_t>((units + threads - 1) / threads);
   shape.grid[1] = static_cast<std::uint32_t>(std::min(kMostGridY, groups));
+  return shape;
+}
+
+LaunchShape flat_launch(std::int64_t units) {
+  constexpr std::int64_t kMostFlatX = std::int64_t{1} << 30;
+  const std::int64_t ctas = (units + kRowLaunchThreads - 1) / kRowLaunchThreads;
+  const std::int64_t in_x = std::min(kMostFlatX, ctas);
+  LaunchShape shape;
+  shape.block[0] = kRowLaunchThreads;
+  shape.grid[0] = static_cast<std::uint32_t>(in_x);
+  shape.grid[1] = static_cast<std::uint32_t>((ctas + in_x - 1) / in_x);
+  return shape;
+}
+
+LaunchShape row_by_row_launch(std::int64_t units, std::int64_t rows) {
+  LaunchShape shape = row_launch(units, rows, 1);
+  divide_rows(shape, rows, 1);
+  return shape;
+}
+
+LaunchShape tile_launch(std::int64_t units, std::int64_t rows) {
+  constexpr std::int64_t kRows = 8;
+  constexpr std::int64_t kUnits = kRowLaunchThreads / kRows;
+  LaunchShape shape;
+  shape.block[0] = kRowLaunchThreads;
+  shape.grid[0] = static_cast<std::uint32_t>((units + kUnits - 1) / kUnits);
+  divide_rows(shape, rows, kRows);
   return shape;
 }
 

@@ -1,5 +1,5 @@
 // Launches in which a thread takes one unit of columns in a group of rows: grid x runs over the
-// columns, y strides over the groups.
+// columns, y strides over the groups. And those with one unit a thread, flat or row by row.
 #pragma once
 
 #include <fourge/op_definition.hpp>
@@ -40,5 +40,15 @@ constexpr ScaleExtent scale_extent(std::size_t layout, std::int64_t rows, std::i
 
 // Whole warps, at most kRowLaunchThreads, for this many units in a row and rows > 0.
 LaunchShape row_launch(std::int64_t units, std::int64_t rows, std::int64_t rows_per_group);
+
+// A thread for each of so many units, kRowLaunchThreads a CTA: grid x, and y beyond 2^30 CTAs.
+LaunchShape flat_launch(std::int64_t units);
+
+// A thread for each unit of each row: grid x over the units, y over the rows, z times y where there are more.
+LaunchShape row_by_row_launch(std::int64_t units, std::int64_t rows);
+
+// The same where a warp takes four units of eight rows: device/row_threads.cuh. The rows of a tiled layout with its
+// padding.
+LaunchShape tile_launch(std::int64_t units, std::int64_t rows);
 
 }  // namespace fourge::jit

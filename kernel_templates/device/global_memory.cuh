@@ -100,6 +100,19 @@ FOURGE_INLINE uint32 kept(uint32 value) {
 #endif
   return value;
 }
+FOURGE_INLINE float kept(float value) {
+#if !defined(FOURGE_HOST_EXECUTION)
+  asm volatile("" : "+f"(value));
+#endif
+  return value;
+}
+FOURGE_INLINE Words8 kept(Words8 words) {
+#pragma unroll
+  for (int i = 0; i < 8; ++i) {
+    words.w[i] = kept(words.w[i]);
+  }
+  return words;
+}
 
 // Calls f() if the condition holds, which it seldom does. The compiler sees a loop of an unknown count: out of
 // a mere branch it would make instructions that are issued for nothing.

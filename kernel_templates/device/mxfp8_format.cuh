@@ -10,6 +10,7 @@ template <class Config>
 struct Mxfp8Format {
   static constexpr int kLanes = Config::kTokensPerCta == 1 ? 2 : 1;
   static constexpr int kWords = 8 / kLanes;
+  static constexpr bool kByTiles = false;
 
   static FOURGE_INLINE uint32 quantize(const Block32<kLanes>& block, uint32 (&codes)[kWords]) {
     const Block32Scale scale = scale_of<Config>(block, 0.0022321429569274187f);  // RN(1/448)

@@ -9,10 +9,12 @@ namespace fourge_device {
 
 struct RowShape {
   int threads;
-  int blocks;  // a thread; 0: rows of any length, in shared memory
+  int blocks;   // a thread; 0: rows of any length, in shared memory
+  bool copied;  // to shared memory first; a CTA takes several rows, see norm_copied.cuh
 };
 
-// Use: start(), gather(), quantize().
+// Use: start(), gather(), quantize(). Of several rows that are copied: load_weights(), and for each take(), block_sum()
+// and quantize_in_turn().
 template <class Config>
 struct RegisterRow {
   static constexpr ElementType kType = Config::kInput;
@@ -25,69 +27,17 @@ struct RegisterRow {
   const NormOperands& operands;
   int64 index;
   uint32 thread;
-  Words8 h[kBlocks];    // x; after normalise() its output
-  Words8 first_weight;  // of a thread that has no other, on its way together with x
+  Words8 h[kBlocks];  // x; in quantize() then its output
+  // Of a thread that has no other, on its way together with x; of all blocks, where there are more rows.
+  static constexpr int kHeldWeights = Config::kRow.copied ? kBlocks : 1;
+  Words8 held_weights[kHeldWeights];
 
   FOURGE_INLINE RegisterRow(const NormOperands& given, int64 of_row)
-      : operands(given), index(of_row), thread(threadIdx.x), h{}, first_weight{} {}
+      : operands(given), index(of_row), thread(threadIdx.x), h{}, held_weights{} {}
 
-  FOURGE_INLINE void start() {
-    const char* const from = of_thread(operands.x, index);
-#pragma unroll
-    for (int i = 0; i < kBlocks; ++i) {
-      h[i] = load_block(from, i);
-    }
-    if constexpr (kBlocks == 1) {
-      first_weight = load_block(of_thread(operands.weight, 0), 0);
-    }
-  }
-
-  // The row's factor.
-  FOURGE_INLINE float gather(SharedArray<float, kMostLanes>& sums) const {
-    const LaneSums lane_sums(sums, 0);
-#pragma unroll
-    for (int i = 0; i < kBlocks; ++i) {
-      float sum = 0.0f;
-#pragma unroll
-      for (int k = 0; k < 8; ++k) {
-        const float low = P::low(h[i].w[k]);
-        const float high = P::high(h[i].w[k]);
-        sum = fma_rn(high, high, fma_rn(low, low, sum));
-      }
-      lane_sums.set(static_cast<int>(thread) + i * kThreads, sum);
-    }
-    __syncthreads();
-    return norm_factor(sum_of_lanes(sums, 0, kBlocks * kThreads), kCols, operands.eps);
-  }
-
-  FOURGE_INLINE void quantize(float factor, const Factors& factors, uint8* q, uint8* scales) {
-    const char* const weights = of_thread(operands.weight, 0);
-    const Places to(*this, q, scales);
-    bool ordinary = true;
-    uint32 scale_bytes = 0;
-#pragma unroll
-    for (int i = 0; i < kBlocks; ++i) {
-      normalise(i, kBlocks == 1 ? first_weight : load_block(weights, i), factor);
-      const Nvfp4Block block = quantize_nvfp4_block_ordinary<Config>(h[i], factors, ordinary);
-      to.put_codes(i, block);
-      scale_bytes = to.put_scale(i, block.scale, scale_bytes);
-    }
-    if_seldom(operands.norm_out != nullptr, [&] {
-      char* const out = of_thread(operands.norm_out, index);
-#pragma unroll
-      for (int i = 0; i < kBlocks; ++i) {
-        store_words(out + i * kStep, h[i].w);
-      }
-    });
-    // Lanes store each other's scales, so they go together.
-    if (unlikely(__ballot_sync(0xFFFFFFFFu, !ordinary) != 0)) {
-      quantize_again(factors, to);
-    }
-  }
-
- private:
   // Four lanes exchange tiled scales, so that each stores four neighbouring columns.
-  static constexpr bool kByWords = Config::kLayout != ScaleLayout::linear && kBlocks >= 4;
+  static constexpr bool kByWords =
+      Config::kLayout != ScaleLayout::linear && (kBlocks >= 4 || Config::kRow.copied);
   // Bytes between a thread's blocks.
   static constexpr int kStep = 32 * kThreads;
 
@@ -104,6 +54,11 @@ struct RegisterRow {
         : codes(advance(q + row.index * (kCols / 2), row.thread, 8)),
           scales(all_scales + scale_offset<Config::kLayout>(
                                   row.index, static_cast<int64>(row.thread), kColumns)) {}
+    // Those of a row so many further, with linear scales.
+    FOURGE_INLINE void advance_rows(int64 count) {
+      codes += count * (kCols / 2);
+      scales += count * kColumns;
+    }
     FOURGE_INLINE void put_codes(int i, const Nvfp4Block& block) const {
       store(reinterpret_cast<uint64*>(codes + i * (8 * kThreads)),
             block.codes[0] | (static_cast<uint64>(block.codes[1]) << 32));
@@ -129,6 +84,101 @@ struct RegisterRow {
     }
   };
 
+  FOURGE_INLINE void start() {
+    const char* const from = of_thread(operands.x, index);
+#pragma unroll
+    for (int i = 0; i < kBlocks; ++i) {
+      h[i] = load_block(from, i);
+    }
+    if constexpr (kBlocks == 1) {
+      load_weights();
+    }
+  }
+  FOURGE_INLINE void load_weights() {
+#pragma unroll
+    for (int i = 0; i < kHeldWeights; ++i) {
+      held_weights[i] = load_block(of_thread(operands.weight, 0), i);
+    }
+  }
+  // shared: what the thread's blocks begin at, were it the first.
+  FOURGE_INLINE void take(const SharedRow& shared, int64 of_row) {
+    index = of_row;
+#pragma unroll
+    for (int i = 0; i < kBlocks; ++i) {
+      const Words4 a = shared.get(2 * i * kThreads);
+      const Words4 b = shared.get(2 * i * kThreads + 1);
+      h[i] = {{a.w[0], a.w[1], a.w[2], a.w[3], b.w[0], b.w[1], b.w[2], b.w[3]}};
+    }
+  }
+
+  // The sum of a block's squares.
+  FOURGE_INLINE float block_sum(int i) const {
+    float sum = 0.0f;
+#pragma unroll
+    for (int k = 0; k < 8; ++k) {
+      const float low = P::low(h[i].w[k]);
+      const float high = P::high(h[i].w[k]);
+      sum = fma_rn(high, high, fma_rn(low, low, sum));
+    }
+    return sum;
+  }
+  // The row's factor.
+  FOURGE_INLINE float gather(SharedArray<float, kMostLanes>& sums) const {
+    const LaneSums lane_sums(sums, 0);
+#pragma unroll
+    for (int i = 0; i < kBlocks; ++i) {
+      lane_sums.set(static_cast<int>(thread) + i * kThreads, block_sum(i));
+    }
+    __syncthreads();
+    return norm_factor(sum_of_lanes(sums, 0, kBlocks * kThreads), kCols, operands.eps);
+  }
+
+  FOURGE_INLINE void quantize(float factor, const Factors& factors, uint8* q, uint8* scales) {
+    const char* const weights = of_thread(operands.weight, 0);
+    const Places to(*this, q, scales);
+    bool ordinary = true;
+    uint32 scale_bytes = 0;
+#pragma unroll
+    for (int i = 0; i < kBlocks; ++i) {
+      h[i] = normalised(h[i], kBlocks == 1 ? held_weights[0] : load_block(weights, i), factor);
+      const Nvfp4Block block = quantize_nvfp4_block_ordinary<Config>(h[i], factors, ordinary);
+      to.put_codes(i, block);
+      scale_bytes = to.put_scale(i, block.scale, scale_bytes);
+    }
+    if_seldom(operands.norm_out != nullptr, [&] {
+      char* const out = of_thread(operands.norm_out, index);
+#pragma unroll
+      for (int i = 0; i < kBlocks; ++i) {
+        store_words(out + i * kStep, h[i].w);
+      }
+    });
+    // Lanes store each other's scales, so they go together.
+    if (unlikely(__ballot_sync(0xFFFFFFFFu, !ordinary) != 0)) {
+      quantize_again(factors, to);
+    }
+  }
+  // Fewer registers: nothing of a block is kept until the others are done, and neither are numbers unpacked beforehand.
+  // stores: whether there is a norm_out.
+  FOURGE_INLINE void quantize_in_turn(float factor, const Factors& factors, const Places& to,
+                                      uint32 stores) {
+    if_seldom(stores != 0, [&] {
+      char* const out = of_thread(operands.norm_out, index);
+#pragma unroll
+      for (int i = 0; i < kBlocks; ++i) {
+        store_words(out + i * kStep, normalised(kept(h[i]), kept(held_weights[i]), factor).w);
+      }
+    });
+    uint32 scale_bytes = 0;
+#pragma unroll
+    for (int i = 0; i < kBlocks; ++i) {
+      const Nvfp4Block block =
+          quantize_nvfp4_block<Config>(normalised(h[i], kept(held_weights[i]), factor), factors);
+      to.put_codes(i, block);
+      scale_bytes = to.put_scale(i, block.scale, scale_bytes);
+    }
+  }
+
+ private:
   // The thread's first block.
   FOURGE_INLINE const char* of_thread(const void* all, int64 row) const {
     return advance(static_cast<const char*>(all) + row * (2 * kCols), thread, 32);
@@ -140,13 +190,15 @@ struct RegisterRow {
     return load_words8<Config::kLoad256>(from + i * kStep);
   }
 
-  FOURGE_INLINE void normalise(int i, const Words8& weight, float factor) {
+  static FOURGE_INLINE Words8 normalised(const Words8& x, const Words8& weight, float factor) {
+    Words8 result;
 #pragma unroll
     for (int k = 0; k < 8; ++k) {
-      const NormPair v = {P::low(h[i].w[k]), P::high(h[i].w[k])};
+      const NormPair v = {P::low(x.w[k]), P::high(x.w[k])};
       const NormPair y = normalised_pair<Config>(v, weight.w[k], factor);
-      h[i].w[k] = pack_pair<kType>(y.low, y.high);
+      result.w[k] = pack_pair<kType>(y.low, y.high);
     }
+    return result;
   }
 
   // Blocks that may be out of the ordinary: one copy of the code, to which they move up.

@@ -37,6 +37,10 @@ FOURGE_INLINE Words4 shared_words(SharedAddress from) { return shared_value<Word
 FOURGE_INLINE uint32 shared_word(SharedAddress from) { return shared_value<uint32>(from); }
 FOURGE_INLINE Floats2 shared_floats(SharedAddress from) { return shared_value<Floats2>(from); }
 FOURGE_INLINE uint8 shared_byte(SharedAddress from) { return shared_value<uint8>(from); }
+FOURGE_INLINE void put_shared_float(SharedAddress to, float value) {
+  fourge_host::check_shared(to, sizeof(value), 1);
+  *reinterpret_cast<float*>(to) = value;
+}
 
 #else
 
@@ -70,6 +74,9 @@ FOURGE_INLINE Floats2 shared_floats(SharedAddress from) {
   Floats2 v;
   asm volatile("ld.shared.v2.f32 {%0, %1}, [%2];" : "=f"(v.v[0]), "=f"(v.v[1]) : "r"(from));
   return v;
+}
+FOURGE_INLINE void put_shared_float(SharedAddress to, float value) {
+  asm volatile("st.shared.f32 [%0], %1;" ::"r"(to), "f"(value) : "memory");
 }
 FOURGE_INLINE uint8 shared_byte(SharedAddress from) {
   uint32 v;

@@ -14,11 +14,12 @@ struct WordsMaximum {
 template <ElementType kType, int kCount>
 FOURGE_INLINE WordsMaximum maximum_of(const Words8 (&x)[kCount]) {
   constexpr uint32 kInfinity = Packed16<kType>::kInfinity;
-  uint32 bits = 0;
+  uint32 packed = block_max_packed<kType>(x[0].w);
 #pragma unroll
-  for (int i = 0; i < kCount; ++i) {
-    bits = max_u32(bits, block_max_bits<kType>(x[i].w));
+  for (int i = 1; i < kCount; ++i) {
+    packed = max_packed<kType>(packed, block_max_packed<kType>(x[i].w));
   }
+  uint32 bits = bits_of_packed(packed);
   const bool unusual = bits >= kInfinity;
   if (unlikely(bits > kInfinity)) {
     bits = 0;

@@ -89,6 +89,8 @@ TEST_CASE("MX: bad arguments are refused by name", "[mx]") {
   CHECK(mentions(mxfp8_refusal([](Mxfp8& a) { a.data = nullptr; }), "data is a null"));
   CHECK(mentions(mxfp8_refusal([](Mxfp8& a) { a.cols = 16; }), "cols is 16"));
   CHECK(mentions(mxfp8_refusal([](Mxfp8& a) { a.padded_cols = 0; }), "padded_cols is 0"));
+  CHECK(mentions(mxfp8_refusal([](Mxfp8& a) { a.padded_cols = (std::int64_t{1} << 34) + 32; }),
+                 "at most 17179869184"));
   CHECK(mentions(mxfp8_refusal([](Mxfp8& a) { a.padded_cols = 32; }), "not less than cols, 64"));
   CHECK(mentions(mxfp8_refusal([](Mxfp8& a) { a.padded_cols = 80; }), "multiple of 32"));
   CHECK(mentions(mxfp8_refusal([](Mxfp8& a) { a.padded_cols = std::int64_t{1} << 46; }), "2^47"));
@@ -133,10 +135,10 @@ TEST_CASE("MX: the launches cover all of the scales and stay within the grid's l
   Mxfp4 fp4 = mxfp4_args();
   fp4.rows = 70000;
   fp4.cols = 32 * 130;
-  const auto tall = launch("mxfp4_quantize[layout=128x4,tpc=1]@sm_90a", fp4);
+  const auto tall = launch("mxfp4_quantize[layout=128x4,tpc=2]@sm_90a", fp4);
   CHECK(tall.grid[0] == 2);
   CHECK(tall.block[0] == 128);
-  CHECK(tall.grid[1] == 65535);
+  CHECK(tall.grid[1] == 35008);
   Mxfp8 fp8 = mxfp8_args();
   const auto small = launch("mxfp8_quantize[layout=128x4,tpc=4]@sm_90a", fp8);
   CHECK(small.grid[0] == 1);
@@ -145,9 +147,60 @@ TEST_CASE("MX: the launches cover all of the scales and stay within the grid's l
   CHECK(launch("mxfp8_quantize[layout=linear,tpc=2]@sm_90a", fp8).grid[1] == 3);
   fp8.padded_cols = fp8.cols = 32 * 130;
   CHECK(launch("mxfp8_quantize[layout=linear,tpc=2]@sm_90a", fp8).grid[0] == 2);
-  CHECK(launch("mxfp8_quantize[layout=linear,tpc=1]@sm_90a", fp8).grid[0] == 3);  // half blocks
   fp8.rows = 0;
   CHECK(launch("mxfp8_quantize@sm_90a", fp8).empty);
+}
+
+namespace {
+
+// grid x, y and z.
+std::string grid(const char* spec, const auto& args) {
+  const auto shape = launch(spec, args);
+  CHECK(shape.block[0] == 128);
+  return std::to_string(shape.grid[0]) + " " + std::to_string(shape.grid[1]) + " " +
+         std::to_string(shape.grid[2]);
+}
+
+}  // namespace
+
+TEST_CASE("MX, one row at a time: a flat range where rows do not matter, tiles or rows elsewhere",
+          "[mx]") {
+  Mxfp4 fp4 = mxfp4_args();
+  fp4.rows = 70000;
+  fp4.cols = 32 * 130;
+  const char* linear4 = "mxfp4_quantize[layout=linear,tpc=1]@sm_90a";
+  CHECK(grid(linear4, fp4) == "71094 1 1");
+  for (const char* tiled :
+       {"mxfp4_quantize[layout=128x4,tpc=1]@sm_90a", "mxfp4_quantize[layout=8x4,tpc=1]@sm_90a"}) {
+    // 16 columns of 132, 8 rows
+    fp4.rows = 70016;
+    CHECK(grid(tiled, fp4) == "9 8752 1");
+    fp4.rows = 8 * 65536;
+    CHECK(grid(tiled, fp4) == "9 65535 2");
+  }
+  fp4.cols = 32;
+  fp4.rows = std::int64_t{1} << 38;
+  CHECK(grid(linear4, fp4) == "1073741824 2 1");
+  CHECK_THROWS_AS(launch("mxfp4_quantize[layout=8x4,tpc=1]@sm_90a", fp4), Error);
+
+  Mxfp8 fp8 = mxfp8_args();
+  fp8.rows = 70000;
+  fp8.padded_cols = fp8.cols = 32 * 130;
+  const char* linear8 = "mxfp8_quantize[layout=linear,tpc=1]@sm_90a";
+  CHECK(grid(linear8, fp8) == "142188 1 1");  // half blocks
+  CHECK(grid("mxfp8_quantize[layout=8x4,tpc=1]@sm_90a", fp8) == "3 65535 2");
+  fp8.padded_cols += 32;
+  CHECK(grid(linear8, fp8) == "3 65535 2");
+}
+
+TEST_CASE("block-FP8, one row at a time: a flat range where rows do not matter", "[fp8]") {
+  Row row = fp8_args<Row>();
+  row.cols = 128 * 33;
+  row.rows = 70000;
+  CHECK(grid("fp8_quantize_1x128[storage=row_major,tpc=1]@sm_90a", row) == "144375 1 1");
+  CHECK(grid("fp8_quantize_1x128[storage=transposed,tpc=1]@sm_90a", row) == "3 65535 2");
+  row.cols -= 16;  // the last block is not whole
+  CHECK(grid("fp8_quantize_1x128[storage=row_major,tpc=1]@sm_90a", row) == "3 65535 2");
 }
 
 TEST_CASE("block-FP8: the launches cover all blocks and stay within the grid's limits", "[fp8]") {

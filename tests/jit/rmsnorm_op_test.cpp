@@ -85,9 +85,9 @@ TEST_CASE("rmsnorm: scales and eps must be usable", "[rmsnorm]") {
 }
 
 TEST_CASE("rmsnorm: illegal combinations are refused by name", "[rmsnorm]") {
-  const auto refusal = [](const std::string& axes) {
+  const auto refusal = [](const std::string& axes, const std::string& target = "sm_90a") {
     try {
-      KernelSpec::parse("rmsnorm_quantize[" + axes + "]@sm_90a").check();
+      KernelSpec::parse("rmsnorm_quantize[" + axes + "]@" + target).check();
     } catch (const Error& error) {
       return std::string(error.what());
     }
@@ -104,6 +104,8 @@ TEST_CASE("rmsnorm: illegal combinations are refused by name", "[rmsnorm]") {
     CHECK(mentions(refusal(std::string("row=64x7,") + axes), "take row=shared"));
   }
   CHECK(refusal("row=64x7,layout=128x4,in=f16,weight=plus_one") == "accepted");
+  CHECK(refusal("row=224x2,layout=128x4,in=f16,weight=plus_one") == "accepted");
+  CHECK(mentions(refusal("row=224x2", "sm_89"), "needs bulk copies, which sm_89 has not"));
 }
 
 TEST_CASE("rmsnorm: a thread has one block of few rows, several of many", "[rmsnorm]") {
@@ -157,9 +159,12 @@ TEST_CASE("rmsnorm: rows in registers have just the columns of their threads' bl
     const char* row;
     unsigned threads;
     std::int64_t blocks;
+    unsigned copied = 0;  // CTAs of a multiprocessor, each of which takes several rows
   };
-  const Form forms[] = {{"64x4", 64, 4},   {"64x5", 64, 5},   {"64x7", 64, 7},   {"64x8", 64, 8},
-                        {"256x1", 256, 1}, {"320x1", 320, 1}, {"448x1", 448, 1}, {"512x1", 512, 1}};
+  const Form forms[] = {{"64x4", 64, 4},      {"64x5", 64, 5},      {"64x7", 64, 7},
+                        {"64x8", 64, 8},      {"256x1", 256, 1},    {"320x1", 320, 1},
+                        {"448x1", 448, 1},    {"512x1", 512, 1},    {"128x2", 128, 2, 7},
+                        {"160x2", 160, 2, 5}, {"224x2", 224, 2, 4}, {"256x2", 256, 2, 3}};
   CHECK(std::size(forms) + 1 == rmsnorm_quantize_op().axes[8].values.size());
   for (const Form& form : forms) {
     const std::string axes = std::string("[row=") + form.row + "]";
@@ -171,14 +176,15 @@ TEST_CASE("rmsnorm: rows in registers have just the columns of their threads' bl
     // The generated source has the same numbers.
     CHECK(rmsnorm_quantize_op().axes[8].values[spec.index(8)].expression ==
           "fourge_device::RowShape{" + std::to_string(form.threads) + ", " +
-              std::to_string(form.blocks) + "}");
+              std::to_string(form.blocks) + (form.copied != 0 ? ", true}" : "}"));
     for (const std::int64_t rows : {1, 264, 100000}) {
       args.rows = rows;
       const LaunchShape shape = launch(text.c_str(), args);
       CHECK(shape.block[0] == form.threads);
       CHECK(shape.block[1] == 1);
-      CHECK(shape.grid[0] == rows);
-      CHECK(shape.dynamic_shared_bytes == 0);
+      const std::int64_t most = form.copied == 0 ? rows : std::int64_t{form.copied} * 132;
+      CHECK(shape.grid[0] == std::min(rows, most));
+      CHECK(shape.dynamic_shared_bytes == (form.copied == 0 ? 0 : args.cols * 2));
     }
     CHECK(refused(
         "accepted", [&](Args& a) { a.cols = args.cols; }, axes));
@@ -191,14 +197,23 @@ TEST_CASE("rmsnorm: rows in registers have just the columns of their threads' bl
   CHECK_THROWS_AS(rmsnorm_quantize_columns(KernelSpec::parse("row_amax[]@sm_90a")), Error);
 }
 
-TEST_CASE("rmsnorm: a block a thread for few rows, the fewest threads for more", "[rmsnorm]") {
-  const auto row = [](std::int64_t rows, std::int64_t cols, const char* axes = "") {
-    const auto spec = KernelSpec::parse(std::string("rmsnorm_quantize[") + axes + "]@sm_90a");
+TEST_CASE(
+    "rmsnorm: a block a thread for few rows, copied rows for more, the fewest threads for many",
+    "[rmsnorm]") {
+  const auto row = [](std::int64_t rows, std::int64_t cols, const char* axes = "",
+                      const char* target = "sm_90a") {
+    const auto spec = KernelSpec::parse(std::string("rmsnorm_quantize[") + axes + "]@" + target);
     return std::string(rmsnorm_quantize_row(spec, rows, cols, DeviceFacts{132}));
   };
   CHECK(row(1, 7168) == "448x1");
   CHECK(row(263, 7168) == "448x1");
-  CHECK(row(264, 7168) == "64x7");
+  CHECK(row(264, 7168) == "224x2");
+  CHECK(row(28 * 132 - 1, 7168) == "224x2");
+  CHECK(row(28 * 132, 7168) == "64x7");
+  CHECK(row(264, 7168, "", "sm_89") == "64x7");
+  CHECK(row(1024, 4096) == "128x2");
+  CHECK(row(1024, 5120) == "160x2");
+  CHECK(row(1024, 8192) == "256x2");
   CHECK(row(1 << 20, 7168, "layout=8x4,row=448x1") == "64x7");
   CHECK(row(1, 4096) == "256x1");
   CHECK(row(4096, 4096) == "64x4");

@@ -231,9 +231,10 @@ std::vector<BenchOp> make_table() {
                    nullptr,
                    check_moe_route_maps});
   table.push_back({RmsnormQuantizeArgs::kOp,
-                   {"out=nvfp4", "out=nvfp4,row=64x7", "out=nvfp4,row=448x1",
+                   {"out=nvfp4", "out=nvfp4,row=64x7", "out=nvfp4,row=448x1", "out=nvfp4,row=224x2",
                     "out=nvfp4,layout=128x4", "out=nvfp4,layout=128x4,row=64x7",
-                    "out=nvfp4,scale=token", "out=nvfp4,residual=add", "out=mxfp8", "out=fp8"},
+                    "out=nvfp4,layout=128x4,row=224x2", "out=nvfp4,scale=token",
+                    "out=nvfp4,residual=add", "out=mxfp8", "out=fp8"},
                    fill<RmsnormQuantizeArgs>,
                    {"norm_out", "scale"},
                    kHidden,

@@ -9,7 +9,7 @@
 //                0x00
 //   scales       mx_scale_bytes(...) bytes of UE8M0 in the spec's layout, 16-byte aligned. All of it
 //                is written: padding is 0x00, and so are the scales of MXFP8's padding columns.
-//   rows >= 0; cols > 0 and a multiple of 32; padded_cols a multiple of 32, not less than cols.
+//   rows >= 0; cols > 0 and a multiple of 32; padded_cols a multiple of 32, not less than cols; at most 2^34.
 //
 // A scale is the smallest power of two for which the block's largest magnitude fits (6 for MXFP4, 448
 // for MXFP8). x is approximately code * scale. The scale byte 0 goes with codes that are all zero.

@@ -115,6 +115,8 @@ void visit_rmsnorm_quantize_calls(const KernelSpec& spec, CallSize size, const C
       visit({size == CallSize::large ? 129 : 3, exact_cols}, pattern);
     }
     visit({1, exact_cols}, Pattern::random);
+    // More than the 28 CTAs at most in which rows that are copied are taken on the host, so that a CTA has several.
+    visit({37, exact_cols}, Pattern::random);
     if (size == CallSize::large) {
       visit({1000, exact_cols}, Pattern::random);
     }

@@ -1,0 +1,65 @@
+// A copy of many bytes from device to shared memory that the copy engine makes (cp.async.bulk, sm_90 and later):
+// no thread has registers waiting for it, and one instruction asks for a whole row.
+#pragma once
+
+#include "device/shared_row.cuh"
+
+namespace fourge_device {
+
+// Use, by all threads of the CTA: construct, ask() by thread 0, __syncthreads(), wait(), read; then, when all have
+// read, ask() by thread 0 for the next, wait(), and so on.
+struct BulkCopy {
+  SharedRow row;  // where it goes
+#if !defined(FOURGE_HOST_EXECUTION)
+  uint32 barrier;
+  uint32 parity;  // of its phase that is waited for
+#endif
+
+#if defined(FOURGE_HOST_EXECUTION)
+
+  FOURGE_INLINE BulkCopy(uint64&, const SharedRow& to) : row(to) {}
+  FOURGE_INLINE void ask(const char* from, uint32 bytes) const {
+    for (uint32 i = 0; i < bytes / 16; ++i) {
+      row.copy(static_cast<int>(i), from + i * 16);
+    }
+  }
+  // Threads take turns at barriers only.
+  FOURGE_INLINE void wait() { __syncthreads(); }
+
+#else
+
+  FOURGE_INLINE BulkCopy(uint64& barrier_of_cta, const SharedRow& to)
+      : row(to),
+        barrier(kept(static_cast<uint32>(__cvta_generic_to_shared(&barrier_of_cta)))),
+        parity(0) {
+    if (threadIdx.x == 0) {
+      asm volatile("mbarrier.init.shared::cta.b64 [%0], 1;" ::"r"(barrier) : "memory");
+      // For the copy engine; for the other threads __syncthreads() does it.
+      asm volatile("fence.mbarrier_init.release.cluster;" ::: "memory");
+    }
+  }
+  // bytes: a multiple of 16, from such an address.
+  FOURGE_INLINE void ask(const char* from, uint32 bytes) const {
+    asm volatile("mbarrier.arrive.expect_tx.shared::cta.b64 _, [%0], %1;" ::"r"(barrier), "r"(bytes)
+                 : "memory");
+    asm volatile(
+        "cp.async.bulk.shared::cluster.global.mbarrier::complete_tx::bytes [%0], [%1], %2, [%3];" ::
+            "r"(row.address),
+        "l"(from), "r"(bytes), "r"(barrier)
+        : "memory");
+  }
+  FOURGE_INLINE void wait() {
+    asm volatile(
+        "{.reg .pred arrived;\n"
+        "again:\n"
+        "mbarrier.try_wait.parity.shared::cta.b64 arrived, [%0], %1;\n"
+        "@!arrived bra again;}" ::"r"(barrier),
+        "r"(parity)
+        : "memory");
+    parity ^= 1;
+  }
+
+#endif
+};
+
+}  // namespace fourge_device
