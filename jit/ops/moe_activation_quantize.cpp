@@ -177,12 +177,8 @@ int min_ctas(const KernelSpec& spec) {
   const bool long_act = act == "clamped" || act == "geglu" || act == "gelu";
   const bool on_90 = spec.target().major() == 9 && spec.get("4over6") == "off";
   if (spec.get("scale") == "token") {
-    const bool few = spec.get("layout") == "linear" && spec.get("round") == "rounded";
-    if (on_90 && !long_act && few) {
-      const bool fp8 = spec.get("out") == "fp8";
-      const bool spills =
-          act == "geglu_tanh" ? fp8 || spec.get("in") == "f16" : act == "swiglu" && fp8;
-      return spills ? 3 : 4;
+    if (on_90 && spec.get("layout") == "linear" && spec.get("round") == "rounded") {
+      return act == "geglu" ? 3 : 4;
     }
     return long_act || spec.target().major() >= 10 ? 2 : 3;
   }
@@ -249,7 +245,9 @@ LaunchShape launch_shape(const KernelSpec& spec, const void* pointer, const Devi
   const std::int64_t rows_of_cta = rows_per_cta * each;
   const std::int64_t ctas =
       std::max((args.rows + rows_of_cta - 1) / rows_of_cta, std::min(padding, kPaddingCtas));
-  shape.grid[0] = static_cast<std::uint32_t>(std::min(kMostGridX, ctas));
+  const std::int64_t in_x = std::min(kMostGridX, ctas);
+  shape.grid[0] = static_cast<std::uint32_t>(in_x);
+  shape.grid[1] = static_cast<std::uint32_t>((ctas + in_x - 1) / in_x);
   return shape;
 }
 

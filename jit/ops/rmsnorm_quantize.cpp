@@ -147,10 +147,10 @@ std::string refusal(const KernelSpec& spec) {
 
 int block_threads(const KernelSpec& spec) { return static_cast<int>(row_shape(spec).threads); }
 
-// CTAs of a multiprocessor, which take all rows where rows are copied. sm_100 and later need more registers.
+// CTAs of a multiprocessor, which take all rows where rows are copied. On sm_100 and later a thread needs 128 registers.
 int copying_ctas(const KernelSpec& spec) {
-  const int ctas = row_shape(spec).min_ctas;
-  return spec.target().major() >= 10 ? ctas * 3 / 4 : ctas;
+  const RowShape& shape = row_shape(spec);
+  return spec.target().major() >= 10 ? static_cast<int>(512 / shape.threads) : shape.min_ctas;
 }
 
 // At most 64 registers, or 128 where these would spill: a row waits for its sum, so several must take turns.

@@ -13,7 +13,8 @@ namespace fourge_device {
 template <int kBlocksOfRow>
 struct BlockSums {
   static constexpr int kCount = kBlocksOfRow / 32;
-  static constexpr int kStride = 20;  // of a lane, which then meet four times as few banks as with 16
+  static constexpr int kStride =
+      20;  // of a lane, which then meet four times as few banks as with 16
   static_assert(kBlocksOfRow % 64 == 0 && kCount <= 16);
   using Storage = SharedArray<float, 2 * 32 * kStride>;
 
