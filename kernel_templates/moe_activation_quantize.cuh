@@ -24,9 +24,19 @@ FOURGE_INLINE uint32 activation_rows_each(int64 rows) {
   return rows < (kLooksUp ? 32768 : 65536) ? 4 : 8;
 }
 
+// The launch has CTAs for all rows, so that no loop over them keeps registers: FP8 with a scale a token then has the 64
+// that let four CTAs run, 5% faster. Others are as fast or up to 4% faster with the loop. The launch rule is the same.
+template <class Config>
+inline constexpr bool kRowsOnce =
+    Config::kFormat == QuantizedFormat::fp8&& Config::kScaling == Scaling::token;
+
 // Grid y goes on where x ends.
+template <class Config>
 FOURGE_INLINE int64 activation_cta() {
-  return static_cast<int64>(static_cast<uint64>(blockIdx.y) * gridDim.x + blockIdx.x);
+  if constexpr (kRowsOnce<Config>) {
+    return static_cast<int64>(static_cast<uint64>(blockIdx.y) * gridDim.x + blockIdx.x);
+  }
+  return blockIdx.x;
 }
 
 // Whether a warp takes each of many rows: with a scale of the row's own, and where that was measured to be faster
@@ -89,7 +99,7 @@ FOURGE_INLINE void moe_activation_quantize_kernel(const void* x, const void* bia
     const uint32 blocks = static_cast<uint32>(cols >> 4);
     if (blockDim.x < blocks && blockDim.x == 32) {
       const WarpRow<Config> warp(blocks);
-      const int64 row = activation_cta() * blockDim.y + threadIdx.y;
+      const int64 row = activation_cta<Config>() * blockDim.y + threadIdx.y;
       if (row >= place.rows) {
         return;
       }
@@ -127,73 +137,77 @@ FOURGE_INLINE void moe_activation_quantize_kernel(const void* x, const void* bia
   const uint32 blocks = static_cast<uint32>(cols >> 4);
   ActivatedBlock<Config> block = {};
   int slot = 0;
-  int64 row = (activation_cta() * blockDim.y + threadIdx.y) * each;
-  if (row >= place.rows) {
-    return;
+  int64 row = (activation_cta<Config>() * blockDim.y + threadIdx.y) * each;
+#pragma unroll 1
+  while (row < place.rows) {
+    uint32 left = static_cast<uint32>(place.rows - row < each ? place.rows - row : each);
+    ExpertWalk<Config> walk;
+#pragma unroll 1
+    do {
+      if constexpr (kTiled || kExpert) {
+        if (expert_rows != nullptr && row >= walk.end) {
+          const int64 expert = walk.move_to(row, place);
+          if constexpr (kExpert) {
+            factors = given_factors<Config>(load(scale + expert));
+          }
+        }
+      }
+      const char* bias_row = static_cast<const char*>(bias);
+      if (bias != nullptr && expert_rows != nullptr) {
+        bias_row += place.expert_of(row) * cols * (2 * Sizes::kHalves);
+      }
+      const char* const x_row = static_cast<const char*>(x) + row * cols * (2 * Sizes::kHalves);
+      uint8* const q_row = q + row * blocks * Sizes::kBlockBytes;
+      // With a scale of its own the row's blocks are computed for its maximum first, and again from the
+      // last, which is still held. One loop, since what computes a block is long. What is beyond the row
+      // works on its first block and stores nothing.
+      uint32 largest = 0;
+      bool counting = kToken;
+      uint32 first = 0;
+#pragma unroll 1
+      while (true) {
+        const uint32 own = first + threadIdx.x;
+        const bool inside = own < blocks;
+        if (prefetches && left > 1 && first == 0) {
+          const uint64 half = static_cast<uint64>(blocks) * 32;
+          const char* const next = x_row + Sizes::kHalves * half + (inside ? own : 0) * 32ull;
+          prefetch_to_l2(next);
+          if constexpr (Sizes::kHalves == 2) {
+            prefetch_to_l2(next + half);
+          }
+        }
+        activate_block<Config>({x_row, bias_row, inside ? own : 0, blocks}, activation, block);
+        if (counting) {
+          largest = max_u32(largest, block.magnitude());
+          if (blocks - first > blockDim.x) {
+            first += blockDim.x;
+            continue;
+          }
+          float decode = 0.0f;
+          const float maximum = float_from_bits(cta_max_alternating(largest, scratch, slot));
+          factors = token_factors<Config>(maximum, scale_value, decode);
+          if (threadIdx.x == 0) {
+            store(token_scales + row, decode);
+          }
+          counting = false;
+          slot ^= 1;
+        }
+        const uint32 byte = quantize_activated<Config>(
+            block, q_row + static_cast<uint64>(own) * Sizes::kBlockBytes, inside, factors);
+        store_activation_scale<Config>(scales, row + walk.scale_shift, own,
+                                       static_cast<uint32>(scale_columns), inside ? byte : 0);
+        if (kToken ? first == 0 : blocks - first <= blockDim.x) {
+          break;
+        }
+        first = kToken ? first - blockDim.x : first + blockDim.x;
+      }
+      ++row;
+    } while (--left != 0);
+    if constexpr (kRowsOnce<Config>) {
+      return;
+    }
+    row += (static_cast<int64>(gridDim.x) * blockDim.y - 1) * each;
   }
-  uint32 left = static_cast<uint32>(place.rows - row < each ? place.rows - row : each);
-  ExpertWalk<Config> walk;
-#pragma unroll 1
-  do {
-    if constexpr (kTiled || kExpert) {
-      if (expert_rows != nullptr && row >= walk.end) {
-        const int64 expert = walk.move_to(row, place);
-        if constexpr (kExpert) {
-          factors = given_factors<Config>(load(scale + expert));
-        }
-      }
-    }
-    const char* bias_row = static_cast<const char*>(bias);
-    if (bias != nullptr && expert_rows != nullptr) {
-      bias_row += place.expert_of(row) * cols * (2 * Sizes::kHalves);
-    }
-    const char* const x_row = static_cast<const char*>(x) + row * cols * (2 * Sizes::kHalves);
-    uint8* const q_row = q + row * blocks * Sizes::kBlockBytes;
-    // With a scale of its own the row's blocks are computed for its maximum first, and again from the
-    // last, which is still held. One loop, since what computes a block is long. What is beyond the row
-    // works on its first block and stores nothing.
-    uint32 largest = 0;
-    bool counting = kToken;
-    uint32 first = 0;
-#pragma unroll 1
-    while (true) {
-      const uint32 own = first + threadIdx.x;
-      const bool inside = own < blocks;
-      if (prefetches && left > 1 && first == 0) {
-        const uint64 half = static_cast<uint64>(blocks) * 32;
-        const char* const next = x_row + Sizes::kHalves * half + (inside ? own : 0) * 32ull;
-        prefetch_to_l2(next);
-        if constexpr (Sizes::kHalves == 2) {
-          prefetch_to_l2(next + half);
-        }
-      }
-      activate_block<Config>({x_row, bias_row, inside ? own : 0, blocks}, activation, block);
-      if (counting) {
-        largest = max_u32(largest, block.magnitude());
-        if (blocks - first > blockDim.x) {
-          first += blockDim.x;
-          continue;
-        }
-        float decode = 0.0f;
-        const float maximum = float_from_bits(cta_max_alternating(largest, scratch, slot));
-        factors = token_factors<Config>(maximum, scale_value, decode);
-        if (threadIdx.x == 0) {
-          store(token_scales + row, decode);
-        }
-        counting = false;
-        slot ^= 1;
-      }
-      const uint32 byte = quantize_activated<Config>(
-          block, q_row + static_cast<uint64>(own) * Sizes::kBlockBytes, inside, factors);
-      store_activation_scale<Config>(scales, row + walk.scale_shift, own,
-                                     static_cast<uint32>(scale_columns), inside ? byte : 0);
-      if (kToken ? first == 0 : blocks - first <= blockDim.x) {
-        break;
-      }
-      first = kToken ? first - blockDim.x : first + blockDim.x;
-    }
-    ++row;
-  } while (--left != 0);
 }
 
 }  // namespace fourge_device

@@ -169,6 +169,11 @@ std::int64_t scale_rows(std::string_view layout, std::int64_t rows, std::int64_t
   return jit::scale_extent(layout, rows + (tile - 1) * experts, 4).rows;
 }
 
+// CTAs for all rows; the template has the same rule.
+bool takes_rows_once(const KernelSpec& spec) {
+  return spec.get("out") == "fp8" && spec.get("scale") == "token";
+}
+
 // Room for 64 registers where that needs no local memory, otherwise for 80 or 128. Found by compiling. On sm_90
 // fewer where more warps were measured to be worth it: a scale a token, whose rows wait at a barrier, and a
 // short activation.
@@ -177,8 +182,10 @@ int min_ctas(const KernelSpec& spec) {
   const bool long_act = act == "clamped" || act == "geglu" || act == "gelu";
   const bool on_90 = spec.target().major() == 9 && spec.get("4over6") == "off";
   if (spec.get("scale") == "token") {
-    if (on_90 && spec.get("layout") == "linear" && spec.get("round") == "rounded") {
-      return act == "geglu" ? 3 : 4;
+    const bool few = spec.get("layout") == "linear" && spec.get("round") == "rounded";
+    if (on_90 && !long_act && few) {
+      const bool spills = act == "geglu_tanh" && !takes_rows_once(spec) && spec.get("in") == "f16";
+      return spills ? 3 : 4;
     }
     return long_act || spec.target().major() >= 10 ? 2 : 3;
   }
@@ -247,7 +254,9 @@ LaunchShape launch_shape(const KernelSpec& spec, const void* pointer, const Devi
       std::max((args.rows + rows_of_cta - 1) / rows_of_cta, std::min(padding, kPaddingCtas));
   const std::int64_t in_x = std::min(kMostGridX, ctas);
   shape.grid[0] = static_cast<std::uint32_t>(in_x);
-  shape.grid[1] = static_cast<std::uint32_t>((ctas + in_x - 1) / in_x);
+  if (takes_rows_once(spec)) {
+    shape.grid[1] = static_cast<std::uint32_t>((ctas + in_x - 1) / in_x);
+  }
   return shape;
 }
 
