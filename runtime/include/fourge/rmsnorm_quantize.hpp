@@ -41,7 +41,8 @@
 //   shared     any number of columns
 //   64x7, ...  threads of a row times blocks of 16 elements that each holds in registers: just so many
 //              columns, here 7168. For out=nvfp4 with scale=tensor, 4over6=off, order=rounded and
-//              residual=none
+//              residual=none. With two blocks a thread (224x2, ...) a CTA takes several rows, and while it
+//              works on one the next is copied to shared memory; sm_90 and later
 // rmsnorm_quantize_row() says which to take.
 //
 // Calls are asynchronous on the caller's stream; the buffers must stay valid until the kernel is done.
