@@ -32,11 +32,12 @@ struct BulkCopy {
       : row(to),
         barrier(kept(static_cast<uint32>(__cvta_generic_to_shared(&barrier_of_cta)))),
         parity(0) {
-    if (threadIdx.x == 0) {
+    // A branch for this thread, as ask() is in: as an instruction of the warp's it were a race to compute-sanitizer.
+    if_seldom(threadIdx.x == 0, [&] {
       asm volatile("mbarrier.init.shared::cta.b64 [%0], 1;" ::"r"(barrier) : "memory");
       // For the copy engine; for the other threads __syncthreads() does it.
       asm volatile("fence.mbarrier_init.release.cluster;" ::: "memory");
-    }
+    });
   }
   // bytes: a multiple of 16, from such an address.
   FOURGE_INLINE void ask(const char* from, uint32 bytes) const {
