@@ -41,6 +41,7 @@ constexpr Rule kRules[] = {{"nvfp4_quantize", "linear", "", false, {"1", "1", "2
                            {"nvfp4_quantize", "8x4", "", false, {"1", "1", "1", "4"}},
                            {"nvfp4_quantize", "linear", "", true, {"1", "2", "2", "4"}},
                            {"nvfp4_quantize", "", "", true, {"1", "1", "4", "4"}},
+                           {"mxfp4_quantize", "linear", "", false, {"1", "1", "1", "1"}},
                            {"mxfp4_quantize", "", "", false, {"1", "1", "1", "2"}},
                            {"mxfp8_quantize", "", "", false, {"1", "1", "1", "1"}}};
 
