@@ -12,8 +12,8 @@ namespace fourge {
 namespace {
 
 constexpr std::int64_t kBlock = 32;
-constexpr std::int64_t kMostColumns = std::int64_t{1}
-                                      << 34;  // blocks' halves are counted in 32 bits
+// Halves of blocks are counted in 32 bits.
+constexpr std::int64_t kMostColumns = std::int64_t{1} << 34;
 
 enum AxisIndex : std::size_t { kIn, kLayout, kTokensPerCta };
 

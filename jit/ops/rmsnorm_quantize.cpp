@@ -40,8 +40,8 @@ struct RowShape {
   std::int64_t threads;
   std::int64_t blocks;  // a thread
   int min_ctas;
-  bool copied =
-      false;  // a CTA takes several rows, which are copied to shared memory by cp.async.bulk
+  // A CTA takes several rows, which are copied to shared memory by cp.async.bulk.
+  bool copied = false;
 
   constexpr std::int64_t cols() const { return kBlock * threads * blocks; }
 };
@@ -137,9 +137,8 @@ std::string refusal(const KernelSpec& spec) {
   }
   if (row_shape(spec).copied && !spec.target().features().bulk_copy) {
     return fmt::format(
-        "row={} needs bulk copies, which {} has not (sm_90 and later have); take a row of {} "
-        "columns "
-        "in registers, or row=shared",
+        "row={} needs bulk copies, which {} has not (sm_90 and later have); take row=shared, or a "
+        "row in registers of {} columns",
         spec.get("row"), spec.target().text(), row_shape(spec).cols());
   }
   return {};

@@ -32,7 +32,7 @@ struct BulkCopy {
       : row(to),
         barrier(kept(static_cast<uint32>(__cvta_generic_to_shared(&barrier_of_cta)))),
         parity(0) {
-    // A branch for this thread, as ask() is in: as an instruction of the warp's it were a race to compute-sanitizer.
+    // In a branch of this thread's own, as ask() is: to compute-sanitizer an instruction of the whole warp would race with it.
     if_seldom(threadIdx.x == 0, [&] {
       asm volatile("mbarrier.init.shared::cta.b64 [%0], 1;" ::"r"(barrier) : "memory");
       // For the copy engine; for the other threads __syncthreads() does it.

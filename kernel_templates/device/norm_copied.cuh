@@ -13,8 +13,8 @@ namespace fourge_device {
 template <int kBlocksOfRow>
 struct BlockSums {
   static constexpr int kCount = kBlocksOfRow / 32;
-  static constexpr int kStride =
-      20;  // of a lane, which then meet four times as few banks as with 16
+  // Of a lane, in words: a multiple of four, and five of those, so that eight lanes' writes meet eight banks.
+  static constexpr int kStride = 20;
   static_assert(kBlocksOfRow % 64 == 0 && kCount <= 16);
   using Storage = SharedArray<float, 2 * 32 * kStride>;
 
