@@ -65,23 +65,19 @@ FOURGE_INLINE void quantize_single_units(const void* x, uint8* data, float* scal
 }
 
 template <class Config>
-FOURGE_INLINE void fp8_quantize_1x128_kernel(const void* x, uint8* data, float* scales, int64 rows,
-                                             int64 cols, float eps) {
+FOURGE_INLINE void quantize_unit_groups(const void* x, uint8* data, float* scales, int64 rows,
+                                        int64 cols, float eps) {
   constexpr int kRows = Config::kTokensPerCta;
-  if constexpr (kRows == 1) {
-    quantize_single_units<Config>(x, data, scales, rows, cols, eps);
-    return;
-  }
   constexpr Fp8Storage kStorage = Config::kStorage;
   const int64 units = cols / 16;
-  const int64 columns = (units + 7) / 8;
+  const int64 columns = (units + (kUnits - 1)) / kUnits;
   const int64 unit = static_cast<int64>(blockIdx.x) * blockDim.x + threadIdx.x;
-  if (unit >= columns * 8) {
+  if (unit >= columns * kUnits) {
     return;  // whole octets
   }
 
   wait_for_predecessor<Config>();
-  const int lane = static_cast<int>(threadIdx.x & 7u);
+  const int lane = static_cast<int>(threadIdx.x % kUnits);
   const int64 all_rows = fp8_scale_rows<kStorage>(rows);
   const int64 groups = (all_rows + kRows - 1) / kRows;
   for (int64 group = blockIdx.y; group < groups; group += gridDim.y) {
@@ -112,9 +108,19 @@ FOURGE_INLINE void fp8_quantize_1x128_kernel(const void* x, uint8* data, float* 
       }
     }
     if (lane < kRows && first + lane < all_rows) {
-      store(scales + fp8_scale_offset<kStorage>(first + lane, all_rows, unit / 8, columns),
+      store(scales + fp8_scale_offset<kStorage>(first + lane, all_rows, unit / kUnits, columns),
             first + lane < rows ? factors.scale : 0.0f);
     }
+  }
+}
+
+template <class Config>
+FOURGE_INLINE void fp8_quantize_1x128_kernel(const void* x, uint8* data, float* scales, int64 rows,
+                                             int64 cols, float eps) {
+  if constexpr (Config::kTokensPerCta == 1) {
+    quantize_single_units<Config>(x, data, scales, rows, cols, eps);
+  } else {
+    quantize_unit_groups<Config>(x, data, scales, rows, cols, eps);
   }
 }
 

@@ -8,16 +8,9 @@
 namespace fourge_device {
 
 template <class Config>
-FOURGE_INLINE void rmsnorm_quantize_kernel(const void* x, const void* residual, const void* weight,
-                                           uint8* q, uint8* scales, float* token_scales,
-                                           void* residual_out, void* norm_out, const float* scale,
-                                           float scale_value, float eps, int64 rows, int64 cols) {
-  const NormOperands operands{
-      x, residual, weight, residual_out, norm_out, eps, static_cast<int>(cols)};
-  if constexpr (Config::kRow.copied) {
-    quantize_copied_rows<Config>(operands, scale, scale_value, q, scales, rows);
-    return;
-  }
+FOURGE_INLINE void norm_and_quantize_rows(const NormOperands& operands, uint8* q, uint8* scales,
+                                          float* token_scales, const float* scale,
+                                          float scale_value, int64 rows, int64 cols) {
   constexpr ScaleLayout kLayout = Config::kLayout;
   constexpr bool kToken = Config::kScaling == Scaling::token;
   __shared__ SharedArray<uint32, 64> scratch;
@@ -46,6 +39,21 @@ FOURGE_INLINE void rmsnorm_quantize_kernel(const void* x, const void* residual, 
     row.start();
     const float factor = row.gather(sums);
     row.quantize(factor, given_factors<Config>(given).nvfp4, q, scales);
+  }
+}
+
+template <class Config>
+FOURGE_INLINE void rmsnorm_quantize_kernel(const void* x, const void* residual, const void* weight,
+                                           uint8* q, uint8* scales, float* token_scales,
+                                           void* residual_out, void* norm_out, const float* scale,
+                                           float scale_value, float eps, int64 rows, int64 cols) {
+  const NormOperands operands{
+      x, residual, weight, residual_out, norm_out, eps, static_cast<int>(cols)};
+  if constexpr (Config::kRow.copied) {
+    quantize_copied_rows<Config>(operands, scale, scale_value, q, scales, rows);
+  } else {
+    norm_and_quantize_rows<Config>(operands, q, scales, token_scales, scale, scale_value, rows,
+                                   cols);
   }
 }
 

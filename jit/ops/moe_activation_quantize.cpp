@@ -252,11 +252,8 @@ LaunchShape launch_shape(const KernelSpec& spec, const void* pointer, const Devi
   const std::int64_t rows_of_cta = rows_per_cta * each;
   const std::int64_t ctas =
       std::max((args.rows + rows_of_cta - 1) / rows_of_cta, std::min(padding, kPaddingCtas));
-  const std::int64_t in_x = std::min(kMostGridX, ctas);
-  shape.grid[0] = static_cast<std::uint32_t>(in_x);
-  if (takes_rows_once(spec)) {
-    shape.grid[1] = static_cast<std::uint32_t>((ctas + in_x - 1) / in_x);
-  }
+  // Other kernels loop over rows that grid x has no CTAs for.
+  jit::set_ctas(shape, takes_rows_once(spec) ? ctas : std::min(kMostGridX, ctas), kMostGridX);
   return shape;
 }
 

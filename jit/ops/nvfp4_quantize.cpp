@@ -160,10 +160,8 @@ LaunchShape launch_shape(const KernelSpec& spec, const void* pointer, const Devi
   if (is_flat(spec)) {
     const std::int64_t blocks = args.batches * args.rows * (args.cols / kBlock);
     const std::int64_t ctas = (blocks + kThreads * tpc - 1) / (kThreads * tpc);
-    const std::int64_t in_x = std::min(kMostFlatX, ctas);
     shape.block[0] = kThreads;
-    shape.grid[0] = static_cast<std::uint32_t>(in_x);
-    shape.grid[1] = static_cast<std::uint32_t>((ctas + in_x - 1) / in_x);
+    jit::set_ctas(shape, ctas, kMostFlatX);
     return shape;
   }
   const auto extent = jit::scale_extent(spec.index(kLayout), args.rows, args.cols / kBlock);

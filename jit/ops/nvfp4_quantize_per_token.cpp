@@ -193,9 +193,8 @@ LaunchShape launch_shape(const KernelSpec& spec, const void* pointer, const Devi
   shape.block[0] = static_cast<std::uint32_t>(threads);
   shape.block[1] = static_cast<std::uint32_t>(rows_per_cta);
   const std::int64_t groups = (count + rows_per_cta - 1) / rows_per_cta;
-  const std::int64_t across = std::min(kMostGridX / shape.cluster, groups);
-  shape.grid[0] = shape.cluster * static_cast<std::uint32_t>(across);
-  shape.grid[1] = static_cast<std::uint32_t>((groups + across - 1) / across);
+  jit::set_ctas(shape, groups, kMostGridX / shape.cluster);
+  shape.grid[0] *= shape.cluster;
   return shape;
 }
 

@@ -260,9 +260,7 @@ LaunchShape launch_shape(const KernelSpec& spec, const void* pointer, const Devi
   const std::int64_t ctas =
       copied ? std::min(rows, std::int64_t{copying_ctas(spec)} * device.multiprocessors)
              : (rows + rows_per_cta - 1) / rows_per_cta;
-  const std::int64_t in_x = std::min(kMostGridX, ctas);
-  shape.grid[0] = static_cast<std::uint32_t>(in_x);
-  shape.grid[1] = static_cast<std::uint32_t>((ctas + in_x - 1) / in_x);
+  jit::set_ctas(shape, ctas, kMostGridX);
   return shape;
 }
 

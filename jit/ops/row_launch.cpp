@@ -27,14 +27,13 @@ constexpr std::int64_t kMostGridY = 65535;
 // Groups of so many rows over y and z.
 void divide_rows(LaunchShape& shape, std::int64_t rows, std::int64_t rows_per_group) {
   const std::int64_t groups = (rows + rows_per_group - 1) / rows_per_group;
-  const std::int64_t in_y = std::min(kMostGridY, groups);
-  const std::int64_t in_z = (groups + in_y - 1) / in_y;
+  const std::int64_t in_z = (groups + kMostGridY - 1) / kMostGridY;
   if (in_z > kMostGridY) {
     throw Error(ErrorKind::invalid_argument,
                 fmt::format("{} rows are more than the {} of one launch; split the call", rows,
                             kMostGridY * kMostGridY * rows_per_group));
   }
-  shape.grid[1] = static_cast<std::uint32_t>(in_y);
+  shape.grid[1] = static_cast<std::uint32_t>((groups + in_z - 1) / in_z);
   shape.grid[2] = static_cast<std::uint32_t>(in_z);
 }
 
@@ -50,14 +49,16 @@ LaunchShape row_launch(std::int64_t units, std::int64_t rows, std::int64_t rows_
   return shape;
 }
 
-LaunchShape flat_launch(std::int64_t units) {
-  constexpr std::int64_t kMostFlatX = std::int64_t{1} << 30;
-  const std::int64_t ctas = (units + kRowLaunchThreads - 1) / kRowLaunchThreads;
-  const std::int64_t in_x = std::min(kMostFlatX, ctas);
-  LaunchShape shape;
-  shape.block[0] = kRowLaunchThreads;
+void set_ctas(LaunchShape& shape, std::int64_t ctas, std::int64_t most_x) {
+  const std::int64_t in_x = std::min(most_x, ctas);
   shape.grid[0] = static_cast<std::uint32_t>(in_x);
   shape.grid[1] = static_cast<std::uint32_t>((ctas + in_x - 1) / in_x);
+}
+
+LaunchShape flat_launch(std::int64_t units) {
+  LaunchShape shape;
+  shape.block[0] = kRowLaunchThreads;
+  set_ctas(shape, (units + kRowLaunchThreads - 1) / kRowLaunchThreads, std::int64_t{1} << 30);
   return shape;
 }
 

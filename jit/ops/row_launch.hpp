@@ -41,6 +41,10 @@ constexpr ScaleExtent scale_extent(std::size_t layout, std::int64_t rows, std::i
 // Whole warps, at most kRowLaunchThreads, for this many units in a row and rows > 0.
 LaunchShape row_launch(std::int64_t units, std::int64_t rows, std::int64_t rows_per_group);
 
+// So many CTAs along grid x, and along y where there are more than `most_x`; a kernel counts them as
+// blockIdx.y * gridDim.x + blockIdx.x, and the last ones may have nothing to do.
+void set_ctas(LaunchShape& shape, std::int64_t ctas, std::int64_t most_x);
+
 // A thread for each of so many units, kRowLaunchThreads a CTA: grid x, and y beyond 2^30 CTAs.
 LaunchShape flat_launch(std::int64_t units);
 

@@ -88,38 +88,32 @@ FOURGE_INLINE void quantize_mx_parts(const void* x, uint8* output, uint8* scales
 }
 
 template <class Config, class Format>
-FOURGE_INLINE void quantize_mx_rows(const void* x, uint8* output, uint8* scales, int64 rows,
-                                    int64 cols, int64 padded_cols) {
+FOURGE_INLINE void quantize_mx_groups(const void* x, uint8* output, uint8* scales, int64 rows,
+                                      int64 cols, int64 padded_cols) {
   constexpr int kRows = Config::kTokensPerCta;
-  if constexpr (kRows == 1) {
-    quantize_mx_parts<Config, Format>(x, output, scales, rows, cols, padded_cols);
-    return;
-  }
   constexpr ScaleLayout kLayout = Config::kLayout;
   constexpr int64 kDistance = kRowDistance<kLayout>;
-  constexpr int kLanes = Format::kLanes;
+  static_assert(Format::kLanes == 1);
   constexpr int kWords = Format::kWords;
-  const int64 parts = cols / 32 * kLanes;
-  const int64 output_parts = padded_cols / 32 * kLanes;
+  const int64 parts = cols / 32;
+  const int64 output_parts = padded_cols / 32;
   const int64 all_columns = padded_columns<kLayout>(padded_cols / 32);
   const int64 part = static_cast<int64>(blockIdx.x) * blockDim.x + threadIdx.x;
-  const int64 column = part / kLanes;
-  if (column >= all_columns) {
-    return;  // all lanes of a block
+  if (part >= all_columns) {
+    return;
   }
 
   wait_for_predecessor<Config>();
   const int64 groups = (padded_rows<kLayout>(rows) + kRows - 1) / kRows;
   for (int64 group = blockIdx.y; group < groups; group += gridDim.y) {
     const int64 first = first_row_of_group<kLayout, kRows>(group);
-    Block32<kLanes> block[kRows];
+    Block32<1> block[kRows];
 #pragma unroll
     for (int i = 0; i < kRows; ++i) {
       const int64 row = first + i * kDistance;
-      block[i] = Block32<kLanes>{};
+      block[i] = Block32<1>{};
       if (part < parts && row < rows) {
-        block[i] = load_block32<Config, kLanes>(static_cast<const char*>(x) +
-                                                (row * parts + part) * (64 / kLanes));
+        block[i] = load_block32<Config, 1>(static_cast<const char*>(x) + (row * parts + part) * 64);
       }
     }
     uint32 scale_bytes = 0;
@@ -132,9 +126,17 @@ FOURGE_INLINE void quantize_mx_rows(const void* x, uint8* output, uint8* scales,
         store_words(output + (row * output_parts + part) * (4 * kWords), words);
       }
     }
-    if (part % kLanes == 0) {
-      store_scales<kLayout, kRows>(scales, scale_bytes, first, rows, column, all_columns);
-    }
+    store_scales<kLayout, kRows>(scales, scale_bytes, first, rows, part, all_columns);
+  }
+}
+
+template <class Config, class Format>
+FOURGE_INLINE void quantize_mx_rows(const void* x, uint8* output, uint8* scales, int64 rows,
+                                    int64 cols, int64 padded_cols) {
+  if constexpr (Config::kTokensPerCta == 1) {
+    quantize_mx_parts<Config, Format>(x, output, scales, rows, cols, padded_cols);
+  } else {
+    quantize_mx_groups<Config, Format>(x, output, scales, rows, cols, padded_cols);
   }
 }
 

@@ -162,6 +162,21 @@ void visit_small(const KernelSpec& spec, MxFormat format, const CallSink& sink) 
   }
 }
 
+// More rows than a grid has in y: of rows, with padding columns and without, and of groups of eight.
+void visit_tall(const KernelSpec& spec, MxFormat format, const CallSink& sink) {
+  const auto call = [&](const Shape& shape) {
+    sink(make_call(spec, format, shape,
+                   make_mx_input(MxInput::maxima, type_of(spec), shape.rows, shape.cols, 1),
+                   shape.text() + " maxima"));
+  };
+  call({70001, 32, 32});
+  if (format == MxFormat::mxfp8) {
+    call({70001, 32, 64});
+  } else if (spec.get("layout") != "linear" && spec.get("tpc") == "1") {
+    call({8 * 65535 + 1, 32, 32});
+  }
+}
+
 // The published matrix of shapes and alignments, every combination with another input.
 void visit_large(const KernelSpec& spec, MxFormat format, const CallSink& sink) {
   std::uint64_t seed = 0;
@@ -182,11 +197,7 @@ void visit_large(const KernelSpec& spec, MxFormat format, const CallSink& sink) 
       }
     }
   }
-  // More rows than a grid has in y.
-  const Shape tall{70001, 32, 32};
-  sink(make_call(spec, format, tall,
-                 make_mx_input(MxInput::maxima, type_of(spec), tall.rows, tall.cols, 1),
-                 tall.text() + " maxima"));
+  visit_tall(spec, format, sink);
 }
 
 void visit(const KernelSpec& spec, MxFormat format, CallSize size, const CallSink& sink) {
