@@ -29,7 +29,7 @@ const jit::CubinKernel& require_entry(const KernelSpec& spec, std::string_view e
   return *kernel;
 }
 
-// The launch passes pointers into the caller's argument struct, so a parameter that lies elsewhere
+// The launch passes the caller's argument struct as the parameters, so one that lies elsewhere
 // or is longer would read what is not there.
 void require_params(const KernelSpec& spec, const jit::CubinKernel& kernel) {
   const auto params = spec.op().params;

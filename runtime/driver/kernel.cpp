@@ -49,35 +49,34 @@ const KernelSpec& Kernel::running() const noexcept {
 void Kernel::launch_args(std::string_view op, const void* args, std::size_t size,
                          CUstream_st* stream, const LaunchOptions& options) const {
   const detail::KernelState& state = *state_->active.load(std::memory_order_acquire);
-  const Driver& driver = *state.driver;
-  const OpDefinition& definition = state.spec.op();
+  const detail::LaunchPlan& plan = state.plan;
   // Usually the same characters, not only equal ones.
-  const bool same = op.data() == definition.name.data() && op.size() == definition.name.size();
-  if ((!same && op != definition.name) || size != definition.args_size || args == nullptr) {
+  const std::string_view name = state.spec.op().name;
+  const bool same = op.data() == name.data() && op.size() == name.size();
+  if ((!same && op != name) || size != plan.args_size || args == nullptr) {
     refuse_args(state, op, size);
   }
-  definition.check_args(state.spec, args);
-  if (options.programmatic_dependent_launch && !state.spec.target().features().grid_dependency) {
+  plan.check_args(state.spec, args);
+  if (options.programmatic_dependent_launch && !plan.grid_dependency) {
     refuse_dependent_launch(state);
   }
 
-  const bool uniform = state.uniform_multiprocessors != 0;
-  const DeviceFacts facts{uniform ? state.uniform_multiprocessors : multiprocessors_here(state)};
-  const LaunchShape shape = definition.launch_shape(state.spec, args, facts);
+  const bool uniform = plan.uniform_multiprocessors != 0;
+  const DeviceFacts facts{uniform ? plan.uniform_multiprocessors : multiprocessors_here(state)};
+  const LaunchShape shape = plan.launch_shape(state.spec, args, facts);
   if (shape.empty) {
     if (uniform) multiprocessors_here(state);
     return;
   }
 
-  // The driver copies the parameters during the call, so pointers into the caller's struct do.
-  void* params[kMaxParams];
-  auto* bytes = static_cast<std::byte*>(const_cast<void*>(args));
-  for (std::size_t i = 0; i < definition.params.size(); ++i) {
-    params[i] = bytes + definition.params[i].offset;
-  }
+  // The driver copies the parameters during the call. The struct has them where the kernel has, which was
+  // checked when it was loaded: one buffer, which costs less than a pointer to each.
+  std::size_t param_bytes = plan.param_bytes;
+  void* params[] = {CU_LAUNCH_PARAM_BUFFER_POINTER, const_cast<void*>(args),
+                    CU_LAUNCH_PARAM_BUFFER_SIZE, &param_bytes, CU_LAUNCH_PARAM_END};
 
-  CUlaunchAttribute attributes[2] = {};
-  CUlaunchConfig config = {};
+  CUlaunchAttribute attributes[2];
+  CUlaunchConfig config;
   config.gridDimX = shape.grid[0];
   config.gridDimY = shape.grid[1];
   config.gridDimZ = shape.grid[2];
@@ -86,25 +85,32 @@ void Kernel::launch_args(std::string_view op, const void* args, std::size_t size
   config.blockDimZ = shape.block[2];
   config.sharedMemBytes = shape.dynamic_shared_bytes;
   config.hStream = stream;
+  config.numAttrs = 0;
   if (options.programmatic_dependent_launch) {
     CUlaunchAttribute& attribute = attributes[config.numAttrs++];
+    attribute = {};
     attribute.id = CU_LAUNCH_ATTRIBUTE_PROGRAMMATIC_STREAM_SERIALIZATION;
     attribute.value.programmaticStreamSerializationAllowed = 1;
   }
   if (shape.cluster > 1) {
     CUlaunchAttribute& attribute = attributes[config.numAttrs++];
+    attribute = {};
     attribute.id = CU_LAUNCH_ATTRIBUTE_CLUSTER_DIMENSION;
     attribute.value.clusterDim.x = shape.cluster;
     attribute.value.clusterDim.y = 1;
     attribute.value.clusterDim.z = 1;
   }
   config.attrs = config.numAttrs == 0 ? nullptr : attributes;
+  unsigned long long context = 0;
+  const bool at_home =
+      plan.context_id(nullptr, &context) == CUDA_SUCCESS && context == plan.home_context;
   // The driver takes a CUkernel where it takes a CUfunction and finds the current context's own.
-  const CUresult result =
-      driver.cuLaunchKernelEx(&config, reinterpret_cast<CUfunction>(state.kernel), params, nullptr);
+  const CUfunction function =
+      at_home ? plan.home_function : reinterpret_cast<CUfunction>(plan.kernel);
+  const CUresult result = plan.launch(&config, function, nullptr, params);
   if (result != CUDA_SUCCESS) {
     multiprocessors_here(state);  // says so if it is the context
-    driver.fail(result, "cuLaunchKernelEx", state.text);
+    state.driver->fail(result, "cuLaunchKernelEx", state.text);
   }
 }
 

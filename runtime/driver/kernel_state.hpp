@@ -50,6 +50,27 @@ struct DeviceSlot {
   int multiprocessors = 0;
 };
 
+// What a launch reads besides the spec, together: between two launches the driver's own work has driven
+// most of what is read here out of the nearest cache. Constant once the kernel is loaded.
+struct LaunchPlan {
+  PFN_cuLaunchKernelEx_v11060 launch = nullptr;
+  PFN_cuCtxGetId_v12000 context_id = nullptr;
+  void (*check_args)(const KernelSpec&, const void*) = nullptr;
+  LaunchShape (*launch_shape)(const KernelSpec&, const void*, const DeviceFacts&) = nullptr;
+  CUkernel kernel = nullptr;
+  // The context that the kernel was loaded in first, and its function there: with a function the driver need
+  // not find the context's own, which takes it longer than to tell which context is current. Another context,
+  // and one that was reset, has another number; numbers do not come again.
+  unsigned long long home_context = 0;
+  CUfunction home_function = nullptr;
+  std::uint32_t args_size = 0;
+  // Multiprocessors of every device, if all run the target and have as many; else 0. Then a launch
+  // need not ask which device the current context has.
+  int uniform_multiprocessors = 0;
+  bool grid_dependency = false;
+  std::uint32_t param_bytes = 0;  // the argument struct up to the end of its last parameter
+};
+
 struct KernelState {
   KernelState(KernelSpec kernel_spec, std::shared_ptr<const Driver> loaded_driver,
               CUlibrary loaded_library)
@@ -58,18 +79,16 @@ struct KernelState {
         driver(loaded_driver),
         library(std::move(loaded_driver), loaded_library) {}
 
+  // What a launch runs: this one, or for a kernel that is not there yet its fallback variant. Changed at
+  // most once, while handles are in use (runtime/stand_in.hpp).
+  std::atomic<const KernelState*> active{this};
   KernelSpec spec;
+  LaunchPlan plan;
   std::string text;  // of the spec, for errors
   std::shared_ptr<const Driver> driver;
   Library library;
   CUkernel kernel = nullptr;
   std::array<DeviceSlot, kMaxDevices> devices{};
-  // What a launch runs: this one, or for a kernel that is not there yet its fallback variant. Changed at
-  // most once, while handles are in use (runtime/stand_in.hpp).
-  std::atomic<const KernelState*> active{this};
-  // Multiprocessors of every device, if all run the target and have as many; else 0. Then a launch
-  // need not ask which device the current context has.
-  int uniform_multiprocessors = 0;
 };
 
 struct LoadOptions {

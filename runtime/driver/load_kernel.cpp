@@ -1,5 +1,6 @@
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <fourge/error.hpp>
 #include <string>
 
@@ -107,6 +108,45 @@ void raise_shared_limit(const Driver& driver, const KernelState& state,
   }
 }
 
+// Into the current context, now. Its function there.
+CUfunction load_function(const KernelState& state) {
+  const Driver& driver = *state.driver;
+  current_device(driver, state.text);
+  CUfunction function = nullptr;
+  driver.check(driver.cuKernelGetFunction(&function, state.kernel), "cuKernelGetFunction",
+               state.text);
+  if (driver.cuFuncLoad != nullptr) {
+    driver.check(driver.cuFuncLoad(function), "cuFuncLoad", state.text);
+    return function;
+  }
+  // Before CUDA 12.4 asking for an attribute is what makes the driver load the function.
+  int unused = 0;
+  driver.check(driver.cuFuncGetAttribute(&unused, CU_FUNC_ATTRIBUTE_NUM_REGS, function),
+               "cuFuncGetAttribute", state.text);
+  return function;
+}
+
+LaunchPlan plan_launches(const KernelState& state, CUfunction function) {
+  const Driver& driver = *state.driver;
+  const OpDefinition& op = state.spec.op();
+  LaunchPlan plan;
+  plan.launch = driver.cuLaunchKernelEx;
+  plan.context_id = driver.cuCtxGetId;
+  plan.check_args = op.check_args;
+  plan.launch_shape = op.launch_shape;
+  plan.kernel = state.kernel;
+  driver.check(driver.cuCtxGetId(nullptr, &plan.home_context), "cuCtxGetId", state.text);
+  plan.home_function = function;
+  plan.args_size = static_cast<std::uint32_t>(op.args_size);
+  for (const Param& param : op.params) {
+    plan.param_bytes =
+        std::max(plan.param_bytes, static_cast<std::uint32_t>(param.offset + param.size));
+  }
+  plan.uniform_multiprocessors = common_multiprocessors(driver, state.devices);
+  plan.grid_dependency = state.spec.target().features().grid_dependency;
+  return plan;
+}
+
 }  // namespace
 
 Library::~Library() {
@@ -160,21 +200,7 @@ Target device_target(const Driver& driver) {
                           device, major, minor));
 }
 
-void force_load(const KernelState& state) {
-  const Driver& driver = *state.driver;
-  current_device(driver, state.text);
-  CUfunction function = nullptr;
-  driver.check(driver.cuKernelGetFunction(&function, state.kernel), "cuKernelGetFunction",
-               state.text);
-  if (driver.cuFuncLoad != nullptr) {
-    driver.check(driver.cuFuncLoad(function), "cuFuncLoad", state.text);
-    return;
-  }
-  // Before CUDA 12.4 asking for an attribute is what makes the driver load the function.
-  int unused = 0;
-  driver.check(driver.cuFuncGetAttribute(&unused, CU_FUNC_ATTRIBUTE_NUM_REGS, function),
-               "cuFuncGetAttribute", state.text);
-}
+void force_load(const KernelState& state) { load_function(state); }
 
 std::unique_ptr<KernelState> load_kernel(std::shared_ptr<const Driver> driver,
                                          const KernelSpec& spec, std::string_view entry_name,
@@ -203,13 +229,12 @@ std::unique_ptr<KernelState> load_kernel(std::shared_ptr<const Driver> driver,
       "cuLibraryLoadData", text);
   auto state = std::make_unique<KernelState>(spec, driver, library);
   state->devices = devices;
-  state->uniform_multiprocessors = common_multiprocessors(*driver, devices);
   const std::string entry(entry_name);
   driver->check(driver->cuLibraryGetKernel(&state->kernel, library, entry.c_str()),
                 "cuLibraryGetKernel", text);
   check_driver_params(*driver, *state);
   raise_shared_limit(*driver, *state, kernel, options.max_dynamic_shared_bytes);
-  force_load(*state);
+  state->plan = plan_launches(*state, load_function(*state));
   return state;
 }
 

@@ -88,6 +88,7 @@ TEST_CASE("a launch hands over the caller's values, stream and context", "[drive
     CHECK(factor == 2.5F);
     CHECK(count == 41);
     CHECK(on_this_stack(launch.params));
+    CHECK(launch.param_bytes == 24);  // of the struct, whose last parameter ends it
   }
   CHECK(fake.launches[0].config.hStream == stream);
   CHECK(fake.launches[0].config.numAttrs == 0);
@@ -96,8 +97,35 @@ TEST_CASE("a launch hands over the caller's values, stream and context", "[drive
   CHECK(on_this_stack(fake.launches[1].config.attrs));
   CHECK(fake.launches[1].attributes[0].id == CU_LAUNCH_ATTRIBUTE_PROGRAMMATIC_STREAM_SERIALIZATION);
   CHECK(fake.launches[1].attributes[0].value.programmaticStreamSerializationAllowed == 1);
-  // Nothing else was asked of the driver: where, and go.
-  CHECK(fake.call_count == before + 4);
+  // Nothing else was asked of the driver: where, twice (the devices differ), and go.
+  CHECK(fake.call_count == before + 6);
+}
+
+TEST_CASE("a launch takes the function of the context that it was loaded in, and of no other",
+          "[driver]") {
+  FakeCuda& fake = reset_fake();
+  const DeviceContext first(0, ContextKind::primary, FOURGE_FAKE_CUDA);
+  const auto state = load_probe();
+  const Kernel kernel(*state);
+  CUfunction function = nullptr;
+  REQUIRE(state->driver->cuKernelGetFunction(&function, state->kernel) == CUDA_SUCCESS);
+  const auto any = reinterpret_cast<CUfunction>(state->kernel);
+  REQUIRE(function != any);
+  const ProbeArgs args{nullptr, 0, 1};
+  kernel.launch(args, nullptr);
+  {
+    const DeviceContext second(0, ContextKind::separate, FOURGE_FAKE_CUDA);
+    kernel.launch(args, nullptr);
+  }
+  kernel.launch(args, nullptr);
+  // Reset: the same context by its address, with another number.
+  for (auto& id : fake.context_ids) id += 1000;
+  kernel.launch(args, nullptr);
+  REQUIRE(fake.launch_count == 4);
+  CHECK(fake.launches[0].function == function);
+  CHECK(fake.launches[1].function == any);
+  CHECK(fake.launches[2].function == function);
+  CHECK(fake.launches[3].function == any);
 }
 
 TEST_CASE("a launch in clusters says so, beside a dependent launch", "[driver]") {

@@ -264,7 +264,15 @@ CUresult kernel_set_attribute(CUfunction_attribute which, int value, CUkernel, C
 CUresult launch(const CUlaunchConfig* config, CUfunction function, void** params, void** extra) {
   RECORD("cuLaunchKernelEx");
   if (depth == 0) return CUDA_ERROR_INVALID_CONTEXT;
-  if (extra != nullptr || config->numAttrs > 4) return CUDA_ERROR_INVALID_VALUE;
+  // One of the two ways to hand over parameters.
+  if ((params == nullptr) == (extra == nullptr) || config->numAttrs > 4) {
+    return CUDA_ERROR_INVALID_VALUE;
+  }
+  if (extra != nullptr &&
+      (extra[0] != CU_LAUNCH_PARAM_BUFFER_POINTER || extra[2] != CU_LAUNCH_PARAM_BUFFER_SIZE ||
+       extra[4] != CU_LAUNCH_PARAM_END)) {
+    return CUDA_ERROR_INVALID_VALUE;
+  }
   FakeCuda& fake = state();
   const std::size_t at = fake.launch_count++;
   if (at >= fake.launches.size()) return CUDA_SUCCESS;
@@ -273,9 +281,13 @@ CUresult launch(const CUlaunchConfig* config, CUfunction function, void** params
   for (unsigned i = 0; i < config->numAttrs; ++i) launch.attributes[i] = config->attrs[i];
   launch.function = function;
   launch.context = current();
-  launch.params = params;
+  launch.params = extra != nullptr ? extra : params;
+  launch.param_bytes = extra != nullptr ? *static_cast<const std::size_t*>(extra[3]) : 0;
   for (std::size_t i = 0; i < fake.param_count; ++i) {
-    std::memcpy(launch.values[i].data(), params[i], fake.params[i].size);
+    const FakeParam& param = fake.params[i];
+    const void* const from =
+        extra != nullptr ? static_cast<const char*>(extra[1]) + param.offset : params[i];
+    std::memcpy(launch.values[i].data(), from, param.size);
   }
   return CUDA_SUCCESS;
 }

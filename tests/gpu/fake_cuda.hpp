@@ -35,7 +35,8 @@ struct FakeLaunch {
   CUlaunchAttribute attributes[4];
   CUfunction function;
   CUcontext context;
-  void** params;  // the caller's array
+  void** params;            // the caller's array, of pointers or of the one buffer
+  std::size_t param_bytes;  // of the buffer; else 0
   std::array<std::array<std::uint8_t, 64>, 32> values;
 };
 

@@ -7,6 +7,7 @@
 #include "tests/support/variant_sample.hpp"
 #include "tools/executed_targets.hpp"
 
+#include <algorithm>
 #include <optional>
 #include <string>
 #include <vector>
@@ -177,6 +178,38 @@ TEST_CASE("a few small calls of every operation, for the sanitizer", "[ops][sani
     calls += done;
   }
   WARN(variants.size() << " variants, every value of every axis among them, " << calls << " calls");
+}
+
+// The calls above have fewer rows than the device takes CTAs.
+TEST_CASE("copied rows of which a CTA takes two, for the sanitizer", "[ops][sanitize]") {
+  constexpr auto kOp = "rmsnorm_quantize";
+  Gpu& gpu = Gpu::get();
+  if (gpu.info().major < 9) {
+    WARN("rows are copied on sm_90 and later: not checked");
+    return;
+  }
+  const auto all = all_op_cases();
+  const auto cases =
+      std::find_if(all.begin(), all.end(), [&](const OpCases& of) { return of.op == kOp; });
+  REQUIRE(cases != all.end());
+  std::size_t calls = 0;
+  for (const auto* row : {"128x2", "160x2", "224x2", "256x2"}) {
+    for (const auto* layout : {"linear", "128x4"}) {
+      KernelSpec spec(find_op(kOp), gpu.target());
+      spec.set("row", row);
+      spec.set("layout", layout);
+      const Kernel kernel = gpu.runtime().prepare(spec);
+      cases->visit(spec, CallSize::large, [&](const OpCall& call) {
+        if (call.label.substr(0, 5) == "1000x") {
+          const std::string difference = run_on_gpu(gpu.context(), kernel, call);
+          INFO(spec.text() << ' ' << difference);
+          CHECK(difference.empty());
+          ++calls;
+        }
+      });
+    }
+  }
+  CHECK(calls == 8);
 }
 
 TEST_CASE("50 launches of each operation around experts give equal bytes", "[ops][moe]") {

@@ -18,6 +18,7 @@ struct BareKernel::State {
   PFN_cuKernelGetFunction_v12000 get_function = nullptr;
   PFN_cuLaunchKernelEx_v11060 launch = nullptr;
   CUlibrary library = nullptr;
+  CUfunction function = nullptr;
   CUkernel kernel = nullptr;
   CUlaunchConfig config{};
   std::vector<void*> params;
@@ -66,6 +67,7 @@ BareKernel::BareKernel(std::span<const std::byte> cubin, const std::string& entr
   check(state_->load(&state_->library, cubin.data(), nullptr, nullptr, 0, nullptr, nullptr, 0),
         "cuLibraryLoadData");
   check(state_->get_kernel(&state_->kernel, state_->library, entry.c_str()), "cuLibraryGetKernel");
+  check(state_->get_function(&state_->function, state_->kernel), "cuKernelGetFunction");
 }
 
 BareKernel::~BareKernel() {
@@ -87,6 +89,11 @@ void BareKernel::prepare(const LaunchShape& shape, std::span<void* const> params
 }
 
 void BareKernel::launch() const {
+  check(state_->launch(&state_->config, state_->function, state_->params.data(), nullptr),
+        "cuLaunchKernelEx");
+}
+
+void BareKernel::launch_for_any_context() const {
   check(state_->launch(&state_->config, reinterpret_cast<CUfunction>(state_->kernel),
                        state_->params.data(), nullptr),
         "cuLaunchKernelEx");

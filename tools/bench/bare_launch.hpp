@@ -23,7 +23,10 @@ class BareKernel {
 
   // One cuLaunchKernelEx with a configuration and parameters that are ready.
   void prepare(const LaunchShape& shape, std::span<void* const> params, CUstream_st* stream);
+  // With the function of the context that was current at the beginning, or with the kernel, whose function
+  // in the current context the driver then finds.
   void launch() const;
+  void launch_for_any_context() const;
 
  private:
   struct State;
