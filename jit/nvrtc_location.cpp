@@ -2,6 +2,7 @@
 
 #include "jit/build_id.hpp"
 
+#include <dirent.h>
 #include <dlfcn.h>
 #include <fmt/format.h>
 #include <fmt/ranges.h>
@@ -10,6 +11,7 @@
 #include <cstdint>
 #include <filesystem>
 #include <fstream>
+#include <memory>
 #include <optional>
 
 namespace fourge::jit {
@@ -89,24 +91,35 @@ std::string identity_of(const fs::path& file) {
   return fmt::format("{}-{}", file.filename().string(), fs::file_size(file, ignored));
 }
 
+// With readdir: a toolkit's directory has hundreds of files, and std::filesystem makes a path of each, which
+// a fresh process notices.
+std::vector<std::string> names_in(const std::string& directory, std::string_view prefix) {
+  std::vector<std::string> names;
+  const std::unique_ptr<DIR, int (*)(DIR*)> open(::opendir(directory.c_str()), ::closedir);
+  while (const dirent* entry = open ? ::readdir(open.get()) : nullptr) {
+    const std::string_view name = entry->d_name;
+    if (name.substr(0, prefix.size()) == prefix) {
+      names.emplace_back(name);
+    }
+  }
+  std::sort(names.begin(), names.end());
+  return names;
+}
+
 std::string build_identity_of(const std::string& path) {
   std::error_code error;
   const fs::path real = fs::canonical(path, error);
   if (error) {
     return identity_of(path);
   }
-  // libnvrtc loads the device-side builtins from its own directory.
-  std::vector<fs::path> builtins;
-  for (const auto& entry : fs::directory_iterator(real.parent_path(), error)) {
-    const std::string name = entry.path().filename().string();
-    if (name.rfind("libnvrtc-builtins.so.", 0) == 0 && !entry.is_symlink(error)) {
-      builtins.push_back(entry.path());
-    }
-  }
-  std::sort(builtins.begin(), builtins.end());
   std::string identity = "nvrtc:" + identity_of(real);
-  for (const auto& file : builtins) {
-    identity += "+builtins:" + identity_of(file);
+  // libnvrtc loads the device-side builtins from its own directory.
+  const fs::path directory = real.parent_path();
+  for (const auto& name : names_in(directory.string(), "libnvrtc-builtins.so.")) {
+    const fs::path file = directory / name;
+    if (!fs::is_symlink(file, error)) {
+      identity += "+builtins:" + identity_of(file);
+    }
   }
   return identity;
 }
