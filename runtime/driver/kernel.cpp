@@ -76,7 +76,7 @@ void Kernel::launch_args(std::string_view op, const void* args, std::size_t size
                     CU_LAUNCH_PARAM_BUFFER_SIZE, &param_bytes, CU_LAUNCH_PARAM_END};
 
   CUlaunchAttribute attributes[2];
-  CUlaunchConfig config;
+  CUlaunchConfig config = {};
   config.gridDimX = shape.grid[0];
   config.gridDimY = shape.grid[1];
   config.gridDimZ = shape.grid[2];
@@ -85,7 +85,6 @@ void Kernel::launch_args(std::string_view op, const void* args, std::size_t size
   config.blockDimZ = shape.block[2];
   config.sharedMemBytes = shape.dynamic_shared_bytes;
   config.hStream = stream;
-  config.numAttrs = 0;
   if (options.programmatic_dependent_launch) {
     CUlaunchAttribute& attribute = attributes[config.numAttrs++];
     attribute = {};

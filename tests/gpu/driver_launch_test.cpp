@@ -97,7 +97,7 @@ TEST_CASE("a launch hands over the caller's values, stream and context", "[drive
   CHECK(on_this_stack(fake.launches[1].config.attrs));
   CHECK(fake.launches[1].attributes[0].id == CU_LAUNCH_ATTRIBUTE_PROGRAMMATIC_STREAM_SERIALIZATION);
   CHECK(fake.launches[1].attributes[0].value.programmaticStreamSerializationAllowed == 1);
-  // Nothing else was asked of the driver: where, twice (the devices differ), and go.
+  // Nothing else was asked of the driver: the device, since they differ, the context, and go.
   CHECK(fake.call_count == before + 6);
 }
 
