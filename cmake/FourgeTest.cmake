@@ -1,7 +1,6 @@
-# Nearly all of the time to compile a test is Catch2's header and the optimisation of its checks. So the header is
-# compiled once, for a program that does nothing, and tests are optimised little; what they test and compare with is
-# optimised as ever. (The presets dev and clang compile each source with its own
-# includes: CMAKE_DISABLE_PRECOMPILE_HEADERS.)
+# Half of the time to compile a test is Catch2's header and the optimisation of its checks. So the header is compiled
+# once, for a program that does nothing, and tests are optimised little; what they test and compare with is optimised
+# as ever. (The presets dev and clang compile each source with its own includes: CMAKE_DISABLE_PRECOMPILE_HEADERS.)
 add_executable(fourge_test_headers ${PROJECT_SOURCE_DIR}/tests/support/test_headers.cpp)
 target_link_libraries(fourge_test_headers PRIVATE fourge_settings fourge_headers Catch2::Catch2)
 function(fourge_compile_quickly target)

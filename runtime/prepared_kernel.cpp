@@ -19,7 +19,7 @@ std::uint64_t current_context(const KernelState& state) {
 }
 
 PreparedKernel::PreparedKernel(std::unique_ptr<KernelState> state) : state_(std::move(state)) {
-  contexts_[0] = current_context(*state_);  // load_kernel forced the load for it
+  contexts_[0] = state_->plan.home_context + 1;  // load_kernel forced the load for it
 }
 
 bool PreparedKernel::knows(std::uint64_t context) const noexcept {

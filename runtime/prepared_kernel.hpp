@@ -17,7 +17,7 @@ std::uint64_t current_context(const KernelState& state);
 
 class PreparedKernel {
  public:
-  // The state as load_kernel() made it, in the context that is still current.
+  // The state as load_kernel() made it.
   explicit PreparedKernel(std::unique_ptr<KernelState> state);
 
   const KernelState& state() const noexcept { return *state_; }

@@ -57,7 +57,7 @@ void Kernel::launch_args(std::string_view op, const void* args, std::size_t size
     refuse_args(state, op, size);
   }
   plan.check_args(state.spec, args);
-  if (options.programmatic_dependent_launch && !plan.grid_dependency) {
+  if (options.programmatic_dependent_launch && !state.spec.target().features().grid_dependency) {
     refuse_dependent_launch(state);
   }
 
@@ -105,7 +105,7 @@ void Kernel::launch_args(std::string_view op, const void* args, std::size_t size
       plan.context_id(nullptr, &context) == CUDA_SUCCESS && context == plan.home_context;
   // The driver takes a CUkernel where it takes a CUfunction and finds the current context's own.
   const CUfunction function =
-      at_home ? plan.home_function : reinterpret_cast<CUfunction>(plan.kernel);
+      at_home ? plan.home_function : reinterpret_cast<CUfunction>(state.kernel);
   const CUresult result = plan.launch(&config, function, nullptr, params);
   if (result != CUDA_SUCCESS) {
     multiprocessors_here(state);  // says so if it is the context

@@ -51,13 +51,12 @@ struct DeviceSlot {
 };
 
 // What a launch reads besides the spec, together: between two launches the driver's own work has driven
-// most of what is read here out of the nearest cache. Constant once the kernel is loaded.
-struct LaunchPlan {
+// most of what is read here out of the nearest cache. One line of it. Constant once the kernel is loaded.
+struct alignas(64) LaunchPlan {
   PFN_cuLaunchKernelEx_v11060 launch = nullptr;
   PFN_cuCtxGetId_v12000 context_id = nullptr;
   void (*check_args)(const KernelSpec&, const void*) = nullptr;
   LaunchShape (*launch_shape)(const KernelSpec&, const void*, const DeviceFacts&) = nullptr;
-  CUkernel kernel = nullptr;
   // The context that the kernel was loaded in first, and its function there: with a function the driver need
   // not find the context's own, which takes it longer than to tell which context is current. Another context,
   // and one that was reset, has another number; numbers do not come again.
@@ -67,9 +66,9 @@ struct LaunchPlan {
   // Multiprocessors of every device, if all run the target and have as many; else 0. Then a launch
   // need not ask which device the current context has.
   int uniform_multiprocessors = 0;
-  bool grid_dependency = false;
   std::uint32_t param_bytes = 0;  // the argument struct up to the end of its last parameter
 };
+static_assert(sizeof(LaunchPlan) == 64);
 
 struct KernelState {
   KernelState(KernelSpec kernel_spec, std::shared_ptr<const Driver> loaded_driver,

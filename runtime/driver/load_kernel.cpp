@@ -134,7 +134,6 @@ LaunchPlan plan_launches(const KernelState& state, CUfunction function) {
   plan.context_id = driver.cuCtxGetId;
   plan.check_args = op.check_args;
   plan.launch_shape = op.launch_shape;
-  plan.kernel = state.kernel;
   driver.check(driver.cuCtxGetId(nullptr, &plan.home_context), "cuCtxGetId", state.text);
   plan.home_function = function;
   plan.args_size = static_cast<std::uint32_t>(op.args_size);
@@ -143,7 +142,6 @@ LaunchPlan plan_launches(const KernelState& state, CUfunction function) {
         std::max(plan.param_bytes, static_cast<std::uint32_t>(param.offset + param.size));
   }
   plan.uniform_multiprocessors = common_multiprocessors(driver, state.devices);
-  plan.grid_dependency = state.spec.target().features().grid_dependency;
   return plan;
 }
 
