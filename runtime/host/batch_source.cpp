@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <vector>
 
 namespace fourge::host {
 
@@ -13,25 +14,58 @@ bool is_shared_name(std::span<const BatchPiece> pieces, std::string_view name) {
                        [&](const BatchPiece& piece) { return piece.entry_name == name; }) > 1;
 }
 
+// A generated source is its name in a comment, device code that is the same for all variants of an operation, and from
+// here on what is the variant's own. Of any other text all is its own.
+constexpr std::string_view kOwnPart = "\nnamespace fourge_generated {\n";
+
+struct Halves {
+  std::string_view device;
+  std::string_view own;
+};
+
+Halves halves(std::string_view source) {
+  const std::size_t own = source.find(kOwnPart);
+  if (own == std::string_view::npos || !source.starts_with("//")) return {{}, source};
+  const std::size_t device = source.find('\n');
+  return {source.substr(device, own - device), source.substr(own)};
+}
+
+// Entries are extern "C", which namespaces do not keep apart.
+std::string renamed_entry(std::span<const BatchPiece> pieces, std::size_t i) {
+  return is_shared_name(pieces, pieces[i].entry_name) ? fmt::format("fourge_host_entry_{}", i)
+                                                      : std::string(pieces[i].entry_name);
+}
+
+std::string own_namespace(std::span<const BatchPiece> pieces, std::size_t i) {
+  const std::string_view given = pieces[i].entry_name;
+  const std::string name = renamed_entry(pieces, i);
+  std::string text = fmt::format("\nnamespace variant_{} {{\n", i);
+  text += name == given ? "" : fmt::format("#define {} {}\n", given, name);
+  text += halves(pieces[i].source).own;
+  text += "\n";
+  text += name == given ? "" : fmt::format("#undef {}\n", given);
+  return text + fmt::format("}}  // namespace variant_{}\n", i);
+}
+
 }  // namespace
 
 std::string batch_source(std::span<const BatchPiece> pieces) {
   std::string text = "#include \"prelude.hpp\"\n";
   std::string table;
-  for (std::size_t i = 0; i < pieces.size(); ++i) {
-    const BatchPiece& piece = pieces[i];
-    // Entries are extern "C", which namespaces do not keep apart.
-    const bool rename = is_shared_name(pieces, piece.entry_name);
-    const auto name =
-        rename ? fmt::format("fourge_host_entry_{}", i) : std::string(piece.entry_name);
-    text += fmt::format("\nnamespace variant_{} {{\n", i);
-    text += rename ? fmt::format("#define {} {}\n", piece.entry_name, name) : "";
-    text += piece.source;
-    text += "\n";
-    text += rename ? fmt::format("#undef {}\n", piece.entry_name) : "";
-    text += fmt::format("}}  // namespace variant_{}\n", i);
-    table += fmt::format("    fourge_host::Entry<&variant_{}::{}>::describe(\"{}\"),\n", i, name,
-                         piece.key);
+  std::vector<bool> done(pieces.size());
+  for (std::size_t first = 0; first < pieces.size(); ++first) {
+    if (done[first]) continue;
+    const std::string_view device = halves(pieces[first].source).device;
+    text += fmt::format("\nnamespace device_{} {{\n{}\n", first, device);
+    for (std::size_t i = first; i < pieces.size(); ++i) {
+      if (done[i] || halves(pieces[i].source).device != device) continue;
+      done[i] = true;
+      text += own_namespace(pieces, i);
+      table +=
+          fmt::format("    fourge_host::Entry<&device_{}::variant_{}::{}>::describe(\"{}\"),\n",
+                      first, i, renamed_entry(pieces, i), pieces[i].key);
+    }
+    text += fmt::format("}}  // namespace device_{}\n", first);
   }
   return text + fmt::format(R"(
 namespace {{
