@@ -158,10 +158,8 @@ CompileOutput Nvrtc::compile(const std::string& source, const std::string& name,
       program.text(api_->nvrtcGetCUBINSize, api_->nvrtcGetCUBIN, "nvrtcGetCUBIN");
   const auto bytes = std::as_bytes(std::span(cubin));
   output.cubin.assign(bytes.begin(), bytes.end());
-  if (cubin.empty()) {
-    output.ptx =
-        without_final_null(program.text(api_->nvrtcGetPTXSize, api_->nvrtcGetPTX, "nvrtcGetPTX"));
-  }
+  output.ptx =
+      without_final_null(program.text(api_->nvrtcGetPTXSize, api_->nvrtcGetPTX, "nvrtcGetPTX"));
   output.ok = true;
   return output;
 }

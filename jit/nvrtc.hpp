@@ -14,7 +14,7 @@ namespace fourge::jit {
 struct CompileOutput {
   bool ok = false;
   std::vector<std::byte> cubin;  // for real targets (sm_90a)
-  std::string ptx;               // for virtual targets (compute_90a)
+  std::string ptx;  // what the cubin was made of; for virtual targets (compute_90a) the result
   std::string log;
   std::string status;  // NVRTC's name of the result: "NVRTC_ERROR_COMPILATION"
 };

@@ -38,12 +38,9 @@ inline const jit::Nvrtc& nvrtc() {
   return instance;
 }
 
-inline jit::CompileOutput compile(const KernelSpec& spec, bool to_ptx = false) {
-  auto options = jit::nvrtc_options(spec.target());
-  if (to_ptx) {
-    options[0] = "--gpu-architecture=" + spec.target().virtual_text();
-  }
-  return nvrtc().compile(jit::generate(spec, templates()), spec.entry_name() + ".cu", options);
+inline jit::CompileOutput compile(const KernelSpec& spec) {
+  return nvrtc().compile(jit::generate(spec, templates()), spec.entry_name() + ".cu",
+                         jit::nvrtc_options(spec.target()));
 }
 
 }  // namespace fourge::tests
