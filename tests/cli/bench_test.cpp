@@ -16,7 +16,7 @@ namespace {
 namespace fs = std::filesystem;
 
 constexpr int kInterrupted = 6;
-constexpr const char* kSpec = "nvfp4_quantize[in=bf16]";
+constexpr const char* kBenched = "nvfp4_quantize[in=bf16]";
 
 void use_fake_driver(Sandbox& sandbox) {
   fs::create_directory(sandbox.path("driver"));
@@ -68,7 +68,7 @@ TEST_CASE("cli: bench measures and says that it is complete", "[cli]") {
   Sandbox sandbox;
   use_fake_driver(sandbox);
   const CommandResult result =
-      sandbox.run({"bench", kSpec, "--shapes", "1x64,3x64", "--samples", "5", "--json"});
+      sandbox.run({"bench", kBenched, "--shapes", "1x64,3x64", "--samples", "5", "--json"});
   INFO(result.err);
   REQUIRE(result.exit_code == 0);
   const auto document = result.json();
@@ -81,7 +81,7 @@ TEST_CASE("cli: bench measures and says that it is complete", "[cli]") {
   CHECK(first.at("buffer_sets") == 12'000);
   CHECK(first.at("median_us").get<double>() == 0.25);
 
-  const CommandResult text = sandbox.run({"bench", kSpec, "--shapes", "1x64", "--samples", "5"});
+  const CommandResult text = sandbox.run({"bench", kBenched, "--shapes", "1x64", "--samples", "5"});
   CHECK(text.exit_code == 0);
   CHECK(text.out.find("1x64") != std::string::npos);
 }
@@ -90,7 +90,7 @@ TEST_CASE("cli: bench keeps what it has when a measurement fails", "[cli]") {
   Sandbox sandbox;
   use_fake_driver(sandbox);
   const CommandResult result =
-      sandbox.run({"bench", kSpec, "row_amax", "--shapes", "1x64", "--samples", "5", "--json"});
+      sandbox.run({"bench", kBenched, "row_amax", "--shapes", "1x64", "--samples", "5", "--json"});
   CHECK(result.exit_code == 5);
   CHECK(result.says("row_amax"));
   const auto document = result.json();
@@ -104,7 +104,7 @@ TEST_CASE("cli: tune keeps what it finds", "[cli]") {
   Sandbox sandbox;
   use_fake_driver(sandbox);
   const CommandResult result =
-      sandbox.run({"tune", kSpec, "--shapes", "1x64", "--samples", "9", "--json"});
+      sandbox.run({"tune", kBenched, "--shapes", "1x64", "--samples", "9", "--json"});
   INFO(result.err);
   REQUIRE(result.exit_code == 0);
   const auto document = result.json();
@@ -121,7 +121,7 @@ TEST_CASE("cli: tune that is interrupted ends its document, and keeps what it fo
   std::string shapes = "1x64";
   for (int rows = 2; rows <= 60; ++rows) shapes += ',' + std::to_string(rows) + "x64";
   const CommandResult result =
-      interrupt(sandbox, {"tune", kSpec, "--shapes", shapes, "--json"}, SIGINT);
+      interrupt(sandbox, {"tune", kBenched, "--shapes", shapes, "--json"}, SIGINT);
   CHECK(result.exit_code == kInterrupted);
   const auto document = result.json();
   CHECK(document.at("complete") == false);

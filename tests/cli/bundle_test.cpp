@@ -20,8 +20,6 @@ namespace fs = std::filesystem;
 
 namespace {
 
-constexpr const char* kSpec =
-    "nvfp4_quantize[in=f16,layout=8x4,scale=tensor,math=exact,tpc=2,4over6=off]@sm_90a";
 constexpr const char* kOther =
     "nvfp4_quantize[in=bf16,layout=8x4,scale=tensor,math=exact,tpc=2,4over6=off]@sm_100a";
 

@@ -8,13 +8,6 @@
 
 using namespace fourge::tests;
 
-namespace {
-
-constexpr const char* kSpec =
-    "nvfp4_quantize[in=f16,layout=8x4,scale=tensor,math=exact,tpc=2,4over6=off]@sm_90a";
-
-}  // namespace
-
 TEST_CASE("cli: cache stats counts what all processes did, until --zero") {
   Sandbox sandbox;
   for (int i = 0; i < 3; ++i) {

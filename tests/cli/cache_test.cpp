@@ -12,9 +12,6 @@ using namespace fourge::tests;
 
 namespace {
 
-constexpr const char* kSpec =
-    "nvfp4_quantize[in=f16,layout=8x4,scale=tensor,math=exact,tpc=2,4over6=off]@sm_90a";
-
 void flip_byte_in_the_middle(const std::filesystem::path& path) {
   std::string bytes = read_text(path);
   bytes[bytes.size() / 2] = static_cast<char>(bytes[bytes.size() / 2] ^ 0x10);

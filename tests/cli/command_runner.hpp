@@ -12,6 +12,10 @@
 
 namespace fourge::tests {
 
+// A variant like any other.
+inline constexpr const char* kSpec =
+    "nvfp4_quantize[in=f16,layout=8x4,scale=tensor,math=exact,tpc=2,4over6=off]@sm_90a";
+
 struct CommandResult {
   int exit_code = -1;  // 128 + signal if a signal ended it
   std::string out;

@@ -10,7 +10,7 @@ using namespace fourge::tests;
 
 namespace {
 
-constexpr const char* kSpec =
+constexpr const char* kExplained =
     "nvfp4_quantize[in=bf16,layout=linear,scale=tensor,math=exact,tpc=1,4over6=off]@sm_90a";
 constexpr const char* kOtherAxis =
     "nvfp4_quantize[in=bf16,layout=linear,scale=tensor,math=exact,tpc=2,4over6=off]@sm_90a";
@@ -40,21 +40,22 @@ void put_entry(const std::string& cache, const fourge::cache::CacheKey& key) {
 
 TEST_CASE("cli: explain of an empty cache names nothing and creates nothing") {
   Sandbox sandbox;
-  const CommandResult result = sandbox.run({"explain", kSpec, "--json"});
+  const CommandResult result = sandbox.run({"explain", kExplained, "--json"});
   CHECK(result.exit_code == 1);
   const auto explanation = result.json();
-  CHECK(explanation.at("spec") == kSpec);
+  CHECK(explanation.at("spec") == kExplained);
   CHECK(explanation.at("present") == false);
   CHECK(explanation.at("nearest").is_null());
   CHECK(explanation.at("entries") == 0);
   CHECK(explanation.at("record").at("request").at("target") == "sm_90a");
-  CHECK(sandbox.run({"explain", kSpec}).out.find("not among the 0 entries") != std::string::npos);
+  CHECK(sandbox.run({"explain", kExplained}).out.find("not among the 0 entries") !=
+        std::string::npos);
   CHECK_FALSE(std::filesystem::exists(sandbox.cache()));
 }
 
 TEST_CASE("cli: explain finds the entry that build made, under the same key") {
   Sandbox sandbox;
-  const auto built = sandbox.run({"build", kSpec, "--json"}).json();
+  const auto built = sandbox.run({"build", kExplained, "--json"}).json();
   const CommandResult result =
       sandbox.run({"explain", "nvfp4_quantize", "--target", "sm_90a", "--json"});
   CHECK(result.exit_code == 0);
@@ -62,17 +63,17 @@ TEST_CASE("cli: explain finds the entry that build made, under the same key") {
   CHECK(result.json().at("key") == built.at("key"));
   CHECK(result.json().at("path") == entry_files(sandbox.cache()).at(0).string());
   CHECK(result.json().at("nearest").is_null());
-  CHECK(sandbox.run({"explain", kSpec}).out.find("in the cache") != std::string::npos);
+  CHECK(sandbox.run({"explain", kExplained}).out.find("in the cache") != std::string::npos);
 }
 
 TEST_CASE("cli: explain names the nearest entry and each field that differs") {
   Sandbox sandbox;
-  REQUIRE(sandbox.run({"build", kSpec}).exit_code == 0);
+  REQUIRE(sandbox.run({"build", kExplained}).exit_code == 0);
   REQUIRE(sandbox.run({"build", "row_amax@sm_90a"}).exit_code == 0);
 
   const CommandResult axis = sandbox.run({"explain", kOtherAxis, "--json"});
   CHECK(axis.exit_code == 1);
-  CHECK(axis.json().at("nearest").at("spec") == kSpec);
+  CHECK(axis.json().at("nearest").at("spec") == kExplained);
   CHECK(axis.json().at("nearest").at("equal_fields") == 3);
   CHECK(axis.json().at("nearest").at("fields") == 5);
   CHECK(axis.json().at("nearest").at("differences").size() == 2);
@@ -80,11 +81,11 @@ TEST_CASE("cli: explain names the nearest entry and each field that differs") {
   CHECK(source.at("note").get<std::string>().find("the generated source differs") == 0);
   CHECK(source.at("wanted") != source.at("found"));
   const std::string found = difference(axis.json(), "spec").at("found");
-  CHECK(found + "@sm_90a" == kSpec);
+  CHECK(found + "@sm_90a" == kExplained);
 
   const CommandResult target = sandbox.run({"explain", "nvfp4_quantize@sm_90", "--json"});
   CHECK(target.exit_code == 1);
-  CHECK(target.json().at("nearest").at("spec") == kSpec);
+  CHECK(target.json().at("nearest").at("spec") == kExplained);
   CHECK(difference(target.json(), "target").at("wanted") == "sm_90");
   CHECK(difference(target.json(), "target").at("found") == "sm_90a");
   const auto options = difference(target.json(), "options");
@@ -98,8 +99,8 @@ TEST_CASE("cli: explain names the nearest entry and each field that differs") {
 
 TEST_CASE("cli: explain without NVRTC takes the entry of any") {
   Sandbox sandbox;
-  REQUIRE(sandbox.run({"build", kSpec}).exit_code == 0);
-  const CommandResult present = sandbox.run({"explain", kSpec, "--nvrtc", "/none", "--json"});
+  REQUIRE(sandbox.run({"build", kExplained}).exit_code == 0);
+  const CommandResult present = sandbox.run({"explain", kExplained, "--nvrtc", "/none", "--json"});
   CHECK(present.exit_code == 0);
   CHECK(present.json().at("key").is_null());
   CHECK(present.json().at("present") == true);
@@ -111,7 +112,7 @@ TEST_CASE("cli: explain without NVRTC takes the entry of any") {
 
 TEST_CASE("cli: explain tells another build of NVRTC, and an option of another list") {
   Sandbox sandbox;
-  const auto empty = sandbox.run({"explain", kSpec, "--json"}).json().at("record");
+  const auto empty = sandbox.run({"explain", kExplained, "--json"}).json().at("record");
   const auto& request = empty.at("request");
   auto options = request.at("options").get<std::vector<std::string>>();
   options.push_back("-G");
@@ -123,7 +124,7 @@ TEST_CASE("cli: explain tells another build of NVRTC, and an option of another l
                 .field("options", options)
                 .toolchain("nvrtc", "another build")
                 .finish());
-  const CommandResult result = sandbox.run({"explain", kSpec, "--json"});
+  const CommandResult result = sandbox.run({"explain", kExplained, "--json"});
   CHECK(result.exit_code == 1);
   CHECK(result.json().at("nearest").at("differences").size() == 2);
   CHECK(difference(result.json(), "nvrtc").at("found") == "another build");
@@ -137,26 +138,27 @@ TEST_CASE("cli: explain survives records that are none, and says so") {
   fourge::cache::CacheKey key = fourge::cache::KeyBuilder().field("spec", "x").finish();
   key.record = "{\"key_format\":" + std::string(5000, '[');
   put_entry(sandbox.cache(), key);
-  const CommandResult result = sandbox.run({"explain", kSpec, "--json"});
+  const CommandResult result = sandbox.run({"explain", kExplained, "--json"});
   CHECK(result.exit_code == 1);
   CHECK(result.json().at("nearest").is_null());
   REQUIRE(result.json().at("unreadable_records").size() == 1);
   CHECK_FALSE(result.json().at("unreadable_records").at(0).at("detail").get<std::string>().empty());
-  CHECK(sandbox.run({"explain", kSpec}).out.find("key record unreadable") != std::string::npos);
+  CHECK(sandbox.run({"explain", kExplained}).out.find("key record unreadable") !=
+        std::string::npos);
 }
 
 TEST_CASE("cli: explain tells a bad entry of the key, and leaves it") {
   Sandbox sandbox;
-  REQUIRE(sandbox.run({"build", kSpec}).exit_code == 0);
+  REQUIRE(sandbox.run({"build", kExplained}).exit_code == 0);
   const auto path = entry_files(sandbox.cache()).at(0);
   std::string bytes = read_text(path);
   bytes.back() = static_cast<char>(bytes.back() ^ 1);
   write_text(path, bytes);
-  const CommandResult result = sandbox.run({"explain", kSpec, "--json"});
+  const CommandResult result = sandbox.run({"explain", kExplained, "--json"});
   CHECK(result.exit_code == 1);
   CHECK(result.json().at("present") == false);
   CHECK(result.json().at("bad").at("cause") == "corrupt");
-  CHECK(sandbox.run({"explain", kSpec}).out.find("its entry is bad (corrupt)") !=
+  CHECK(sandbox.run({"explain", kExplained}).out.find("its entry is bad (corrupt)") !=
         std::string::npos);
   CHECK(std::filesystem::exists(path));
 }
@@ -166,12 +168,12 @@ TEST_CASE("cli: explain looks into read-only tiers, in their order, and says whi
   const std::string lower = sandbox.path("lower");
   const std::string bundle = sandbox.path("one.fourge");
   REQUIRE(sandbox.run({"build", kOtherAxis, "--cache-dir", lower}).exit_code == 0);
-  REQUIRE(sandbox.run({"build", kSpec, "--cache-dir", sandbox.path("other")}).exit_code == 0);
+  REQUIRE(sandbox.run({"build", kExplained, "--cache-dir", sandbox.path("other")}).exit_code == 0);
   REQUIRE(sandbox.run({"cache", "export", "--output", bundle, "--cache-dir", sandbox.path("other")})
               .exit_code == 0);
   const auto explain = [&](const std::string& tiers) {
     sandbox.set_variable("FOURGE_CACHE_READ_ONLY", tiers);
-    return sandbox.run({"explain", kSpec, "--json"});
+    return sandbox.run({"explain", kExplained, "--json"});
   };
   const CommandResult in_bundle = explain(lower + ':' + bundle);
   CHECK(in_bundle.exit_code == 0);
@@ -182,7 +184,7 @@ TEST_CASE("cli: explain looks into read-only tiers, in their order, and says whi
   CHECK(in_bundle.json().at("tiers").at(0).at("kind") == "local");
   CHECK(in_bundle.json().at("tiers").at(1).at("kind") == "directory");
   CHECK(in_bundle.json().at("tiers").at(2).at("entries") == 1);
-  CHECK(sandbox.run({"explain", kSpec}).out.find("in the read-only tier " + bundle) !=
+  CHECK(sandbox.run({"explain", kExplained}).out.find("in the read-only tier " + bundle) !=
         std::string::npos);
 
   const CommandResult nearest = explain(lower);
@@ -197,7 +199,7 @@ TEST_CASE("cli: explain looks into read-only tiers, in their order, and says whi
   const auto tiers = refused.json().at("tiers");
   CHECK(tiers.at(1).at("refused").get<std::string>().find("0666") != std::string::npos);
   CHECK(tiers.at(2).at("refused").get<std::string>().find("there is no") == 0);
-  CHECK(sandbox.run({"explain", kSpec}).out.find("is not used: ") != std::string::npos);
+  CHECK(sandbox.run({"explain", kExplained}).out.find("is not used: ") != std::string::npos);
   CHECK_FALSE(std::filesystem::exists(sandbox.cache()));
 }
 

@@ -10,9 +10,6 @@ using namespace fourge::tests;
 
 namespace {
 
-constexpr const char* kSpec =
-    "nvfp4_quantize[in=f16,layout=8x4,scale=tensor,math=exact,tpc=2,4over6=off]@sm_90a";
-
 class FaultySandbox : public Sandbox {
  public:
   FaultySandbox() {

@@ -9,20 +9,20 @@
 using namespace fourge::tests;
 
 namespace {
-constexpr const char* kSpec =
+constexpr const char* kInspected =
     "nvfp4_quantize[in=bf16,layout=128x4,scale=tensor,math=exact,tpc=1,4over6=off]@sm_90a";
 }
 
 TEST_CASE("cli: inspect --source is exactly what the library generates") {
   Sandbox sandbox;
-  const auto spec = fourge::KernelSpec::parse(kSpec);
-  const CommandResult text = sandbox.run({"inspect", kSpec, "--source"});
+  const auto spec = fourge::KernelSpec::parse(kInspected);
+  const CommandResult text = sandbox.run({"inspect", kInspected, "--source"});
   REQUIRE(text.exit_code == 0);
   CHECK(text.out == fourge::generate_source(spec));
   const CommandResult json = sandbox.run(
       {"inspect", "nvfp4_quantize[layout=128x4]", "--target", "sm_90a", "--source", "--json"});
   REQUIRE(json.exit_code == 0);
-  CHECK(json.json().at("spec") == kSpec);
+  CHECK(json.json().at("spec") == kInspected);
   CHECK(json.json().at("source") == fourge::generate_source(spec));
   CHECK(json.json().at("options") == fourge::compile_options(spec));
   CHECK(!std::filesystem::exists(sandbox.cache()));
@@ -35,7 +35,7 @@ TEST_CASE("cli: inspect --ptx shows the target's instructions") {
   REQUIRE(with.exit_code == 0);
   CHECK(with.out.find(".target sm_100a") != std::string::npos);
   CHECK(with.out.find(instruction) != std::string::npos);
-  const CommandResult without = sandbox.run({"inspect", kSpec, "--ptx"});
+  const CommandResult without = sandbox.run({"inspect", kInspected, "--ptx"});
   REQUIRE(without.exit_code == 0);
   CHECK(without.out.find(".target sm_90a") != std::string::npos);
   CHECK(without.out.find(instruction) == std::string::npos);
@@ -43,7 +43,7 @@ TEST_CASE("cli: inspect --ptx shows the target's instructions") {
 
 TEST_CASE("cli: inspect --resources reads the cubin") {
   Sandbox sandbox;
-  const CommandResult result = sandbox.run({"inspect", kSpec, "--resources", "--json"});
+  const CommandResult result = sandbox.run({"inspect", kInspected, "--resources", "--json"});
   REQUIRE(result.exit_code == 0);
   const auto report = result.json();
   CHECK(report.at("target") == "sm_90a");
@@ -53,13 +53,13 @@ TEST_CASE("cli: inspect --resources reads the cubin") {
   CHECK(resources.at("code_bytes") > 0);
   CHECK(resources.at("local_loads") == 0);
   CHECK(resources.at("local_stores") == 0);
-  const auto spec = fourge::KernelSpec::parse(kSpec);
+  const auto spec = fourge::KernelSpec::parse(kInspected);
   REQUIRE(resources.at("params").size() == spec.op().params.size());
   for (std::size_t i = 0; i < spec.op().params.size(); ++i) {
     CHECK(resources.at("params").at(i).at("offset") == spec.op().params[i].offset);
     CHECK(resources.at("params").at(i).at("bytes") == spec.op().params[i].size);
   }
-  const CommandResult text = sandbox.run({"inspect", kSpec});
+  const CommandResult text = sandbox.run({"inspect", kInspected});
   CHECK(text.exit_code == 0);
   CHECK(text.out.find("registers") != std::string::npos);
 }
@@ -73,13 +73,13 @@ TEST_CASE("cli: inspect --sass runs a disassembler from PATH, without a shell") 
              "#!/bin/sh\necho \"arguments $# $1\"\ntest -s \"$2\" && echo cubin is there\n");
   std::filesystem::permissions(program, std::filesystem::perms::owner_all);
   sandbox.set_variable("PATH", tools + ":/usr/bin:/bin");
-  const CommandResult found = sandbox.run({"inspect", kSpec, "--sass"});
+  const CommandResult found = sandbox.run({"inspect", kInspected, "--sass"});
   CHECK(found.exit_code == 0);
   CHECK(found.out == "arguments 2 -c\ncubin is there\n");
   CHECK(names_in(sandbox.path("tmp")).empty());
 
   write_text(program, "#!/bin/sh\nexit 3\n");
-  const CommandResult failing = sandbox.run({"inspect", kSpec, "--sass"});
+  const CommandResult failing = sandbox.run({"inspect", kInspected, "--sass"});
   CHECK(failing.exit_code == 5);
   CHECK(failing.says("exit code 3"));
 }
@@ -95,7 +95,7 @@ TEST_CASE("cli: inspect --sass without a disassembler says what it needs") {
   }
   Sandbox sandbox;
   sandbox.set_variable("PATH", sandbox.path("home"));
-  const CommandResult result = sandbox.run({"inspect", kSpec, "--sass"});
+  const CommandResult result = sandbox.run({"inspect", kInspected, "--sass"});
   CHECK(result.exit_code == 3);
   CHECK(result.says("nvdisasm or cuobjdump"));
   CHECK(result.says(sandbox.path("home")));
@@ -103,11 +103,11 @@ TEST_CASE("cli: inspect --sass without a disassembler says what it needs") {
 
 TEST_CASE("cli: build tells where a kernel came from") {
   Sandbox sandbox;
-  const CommandResult first = sandbox.run({"build", kSpec, "--json"});
+  const CommandResult first = sandbox.run({"build", kInspected, "--json"});
   REQUIRE(first.exit_code == 0);
   CHECK(first.json().at("origin") == "compiled");
   CHECK(first.json().at("compiles") == 1);
-  const CommandResult second = sandbox.run({"build", kSpec, "--json"});
+  const CommandResult second = sandbox.run({"build", kInspected, "--json"});
   REQUIRE(second.exit_code == 0);
   CHECK(second.json().at("origin") == "disk");
   CHECK(second.json().at("compiles") == 0);
@@ -123,8 +123,8 @@ TEST_CASE("cli: two processes with caches of their own make identical cubins") {
   std::string keys[2];
   std::filesystem::create_directory(sandbox.path("other"));
   for (std::size_t i = 0; i < 2; ++i) {
-    const CommandResult result =
-        sandbox.run({"build", kSpec, "--cache-dir", caches[i], "--output", files[i], "--json"});
+    const CommandResult result = sandbox.run(
+        {"build", kInspected, "--cache-dir", caches[i], "--output", files[i], "--json"});
     REQUIRE(result.exit_code == 0);
     CHECK(result.json().at("origin") == "compiled");
     keys[i] = result.json().at("key").get<std::string>();
@@ -143,7 +143,7 @@ TEST_CASE("cli: build works with a cache directory that cannot be used, and warn
   Sandbox sandbox;
   write_text(sandbox.path("file"), "no directory");
   const CommandResult result =
-      sandbox.run({"build", kSpec, "--cache-dir", sandbox.path("file/cache"), "--json"});
+      sandbox.run({"build", kInspected, "--cache-dir", sandbox.path("file/cache"), "--json"});
   CHECK(result.exit_code == 0);
   CHECK(result.json().at("origin") == "compiled");
   CHECK(result.json().at("publish_failures") == 1);

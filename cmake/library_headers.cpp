@@ -1,0 +1,1 @@
+// Nothing but what its precompiled header is compiled for (FourgeLibraryHeaders.cmake).
