@@ -22,14 +22,13 @@ host::RawSource variant(const std::string& entry, const std::string& operation, 
     return "\nnamespace fourge_device { template <class C> __device__ void run(int* p) {\n" + body +
            "} }\n";
   };
-  return {
-      entry,
-      "// " + entry + "\n" +
-          with_primitives(device("store(p, load(p) " + operation + " C::kValue);\n")) +
-          "\nnamespace fourge_generated {\nstruct Config { static constexpr int kValue = " +
-          std::to_string(addend) + "; };\n}\nextern \"C\" __global__ void " + entry +
-          "(int* p) { fourge_device::run<fourge_generated::Config>(p); }\n",
-      {}};
+  return {entry,
+          "// " + entry + "\n" +
+              with_primitives(device("store(p, load(p) " + operation + " C::kValue);\n")) +
+              "\nnamespace fourge_generated {\nstruct Config { static constexpr int kValue = " +
+              std::to_string(addend) + "; };\n}\nextern \"C\" __global__ void " + entry +
+              "(int* p) { fourge_device::run<fourge_generated::Config>(p); }\n",
+          {}};
 }
 
 std::string unit_of(const std::vector<host::RawSource>& sources) {
@@ -38,15 +37,6 @@ std::string unit_of(const std::vector<host::RawSource>& sources) {
     pieces.push_back({"key" + std::to_string(pieces.size()), source.entry_name, source.source});
   }
   return host::batch_source(pieces);
-}
-
-int result_of(host::HostExecutor& executor, const host::HostFunction& function) {
-  std::vector<int> data(1, 1000);
-  int* p = data.data();
-  const void* argument = &p;
-  const auto buffer = region("p", data);
-  executor.launch(function, shape(1, 1), {&buffer, 1}, {&argument, 1});
-  return data[0];
 }
 
 }  // namespace
@@ -71,7 +61,7 @@ TEST_CASE("a batch: common device code once, variants apart, in any order") {
   REQUIRE(functions.size() == 5);
   const int expected[] = {1001, 2000, 1003, 4000, 5};
   for (std::size_t i = 0; i < functions.size(); ++i) {
-    CHECK(result_of(executor, *functions[i]) == expected[i]);
+    CHECK(changed(executor, *functions[i], 1000) == expected[i]);
   }
 }
 

@@ -103,6 +103,16 @@ BufferRegion region(std::string_view name, const std::vector<T>& buffer,
   return {name, buffer.data(), buffer.size() * sizeof(T), access};
 }
 
+// What one thread of a kernel makes of one word.
+inline int changed(host::HostExecutor& executor, const host::HostFunction& function, int word) {
+  std::vector<int> data(1, word);
+  int* p = data.data();
+  const void* argument = &p;
+  const auto buffer = region("p", data);
+  executor.launch(function, shape(1, 1), {&buffer, 1}, {&argument, 1});
+  return data[0];
+}
+
 // The message of the Error(internal) that the call throws.
 template <class Call>
 std::string internal_error(Call&& call) {
