@@ -1,5 +1,5 @@
-# Half of the time to compile a source of the library is reading fmt's header and the standard ones. They are compiled
-# once, for a module that has nothing else. Whoever builds fourge inside a project of their own compiles each source
+# About half of the time to compile a source of the library is parsing, mostly of fmt's header and the standard ones. They
+# are compiled once, for a module that has nothing else. Whoever builds fourge inside a project of their own compiles each source
 # with its own includes, as do the presets dev and clang (CMAKE_DISABLE_PRECOMPILE_HEADERS).
 if(PROJECT_IS_TOP_LEVEL)
   add_library(fourge_library_headers OBJECT ${PROJECT_SOURCE_DIR}/cmake/library_headers.cpp)

@@ -27,7 +27,7 @@ endfunction()
 # Catch2 program and registers it with CTest. Works with Catch2 2.13 and 3 (tests/support/catch.hpp).
 # With TAGS the cases of each tag are a test of their own, NAME_TAG, so that they may run side by side;
 # every case must have one of them. TOGETHER: sources with the same large templates (JSON, above all) are compiled six at
-# a time, in a third of the time; a name in one's unnamed namespace must be no other's.
+# a time; a name in one's unnamed namespace must be no other's.
 function(fourge_add_test name)
   cmake_parse_arguments(arg "OWN_MAIN;TOGETHER" "TIMEOUT" "SOURCES;LIBRARIES;LABELS;TAGS" ${ARGN})
   add_executable(${name} ${arg_SOURCES})

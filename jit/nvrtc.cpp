@@ -142,8 +142,8 @@ std::string without_final_null(std::string text) {
 }  // namespace
 
 CompileOutput Nvrtc::compile(const std::string& source, const std::string& name,
-                             std::span<const std::string> options,
-                             const std::stop_token& stop) const {
+                             std::span<const std::string> options, const std::stop_token& stop,
+                             bool with_ptx) const {
   Program<Api> program(*api_, source, name);
   program.watch(stop);
   const nvrtcResult result = program.compile(options);
@@ -158,8 +158,10 @@ CompileOutput Nvrtc::compile(const std::string& source, const std::string& name,
       program.text(api_->nvrtcGetCUBINSize, api_->nvrtcGetCUBIN, "nvrtcGetCUBIN");
   const auto bytes = std::as_bytes(std::span(cubin));
   output.cubin.assign(bytes.begin(), bytes.end());
-  output.ptx =
-      without_final_null(program.text(api_->nvrtcGetPTXSize, api_->nvrtcGetPTX, "nvrtcGetPTX"));
+  if (cubin.empty() || with_ptx) {
+    output.ptx =
+        without_final_null(program.text(api_->nvrtcGetPTXSize, api_->nvrtcGetPTX, "nvrtcGetPTX"));
+  }
   output.ok = true;
   return output;
 }

@@ -14,7 +14,7 @@ namespace fourge::jit {
 struct CompileOutput {
   bool ok = false;
   std::vector<std::byte> cubin;  // for real targets (sm_90a)
-  std::string ptx;  // what the cubin was made of; for virtual targets (compute_90a) the result
+  std::string ptx;  // for virtual targets (compute_90a); what the cubin was made of, if asked for
   std::string log;
   std::string status;  // NVRTC's name of the result: "NVRTC_ERROR_COMPILATION"
 };
@@ -37,8 +37,8 @@ class Nvrtc {
   // A stop that is requested ends the compile at NVRTC's next look, which its front end does not take:
   // ok is false then, if it was not done before.
   CompileOutput compile(const std::string& source, const std::string& name,
-                        std::span<const std::string> options,
-                        const std::stop_token& stop = {}) const;
+                        std::span<const std::string> options, const std::stop_token& stop = {},
+                        bool with_ptx = false) const;
 
  private:
   struct Api;

@@ -36,12 +36,11 @@ std::string renamed_entry(std::span<const BatchPiece> pieces, std::size_t i) {
                                                       : std::string(pieces[i].entry_name);
 }
 
-std::string own_namespace(std::span<const BatchPiece> pieces, std::size_t i) {
-  const std::string_view given = pieces[i].entry_name;
-  const std::string name = renamed_entry(pieces, i);
+std::string own_namespace(std::size_t i, std::string_view given, std::string_view name,
+                          std::string_view own) {
   std::string text = fmt::format("\nnamespace variant_{} {{\n", i);
   text += name == given ? "" : fmt::format("#define {} {}\n", given, name);
-  text += halves(pieces[i].source).own;
+  text += own;
   text += "\n";
   text += name == given ? "" : fmt::format("#undef {}\n", given);
   return text + fmt::format("}}  // namespace variant_{}\n", i);
@@ -52,18 +51,21 @@ std::string own_namespace(std::span<const BatchPiece> pieces, std::size_t i) {
 std::string batch_source(std::span<const BatchPiece> pieces) {
   std::string text = "#include \"prelude.hpp\"\n";
   std::string table;
+  std::vector<Halves> parts;
+  for (const BatchPiece& piece : pieces) parts.push_back(halves(piece.source));
   std::vector<bool> done(pieces.size());
   for (std::size_t first = 0; first < pieces.size(); ++first) {
     if (done[first]) continue;
-    const std::string_view device = halves(pieces[first].source).device;
+    const std::string_view device = parts[first].device;
     text += fmt::format("\nnamespace device_{} {{\n{}\n", first, device);
     for (std::size_t i = first; i < pieces.size(); ++i) {
-      if (done[i] || halves(pieces[i].source).device != device) continue;
+      if (done[i] || parts[i].device != device) continue;
       done[i] = true;
-      text += own_namespace(pieces, i);
+      const std::string name = renamed_entry(pieces, i);
+      text += own_namespace(i, pieces[i].entry_name, name, parts[i].own);
       table +=
           fmt::format("    fourge_host::Entry<&device_{}::variant_{}::{}>::describe(\"{}\"),\n",
-                      first, i, renamed_entry(pieces, i), pieces[i].key);
+                      first, i, name, pieces[i].key);
     }
     text += fmt::format("}}  // namespace device_{}\n", first);
   }

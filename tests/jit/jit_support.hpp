@@ -38,9 +38,10 @@ inline const jit::Nvrtc& nvrtc() {
   return instance;
 }
 
+// To a cubin and the PTX that it was made of.
 inline jit::CompileOutput compile(const KernelSpec& spec) {
   return nvrtc().compile(jit::generate(spec, templates()), spec.entry_name() + ".cu",
-                         jit::nvrtc_options(spec.target()));
+                         jit::nvrtc_options(spec.target()), {}, true);
 }
 
 }  // namespace fourge::tests
