@@ -61,13 +61,16 @@ struct TokenRow {
 
   // Byte i of `bytes` is the scale of the thread's i-th column, zero in padding. All threads call.
   FOURGE_INLINE void store_scales(uint8* scales, int first, uint32 bytes) const {
-    // Four lanes exchange their bytes, so that each stores four neighbouring columns.
-    if (kBlocks > 1 && (kLayout != ScaleLayout::linear || (kBlocks == 4 && (columns & 3) == 0))) {
+    // Four lanes exchange their bytes, so that each stores four neighbouring columns. Of tiled scales that is as many
+    // sectors as single bytes are, and only pays for rows that are read twice or shared.
+    constexpr bool kByWords =
+        kBlocks == 4 && (kLayout == ScaleLayout::linear || Config::kRow != RowHolding::registers);
+    if (kByWords && (kLayout != ScaleLayout::linear || (columns & 3) == 0)) {
       const uint32 lane = threadIdx.x & 31u;
       const int quad_lane = static_cast<int>(lane & 3u);
       const uint32 word = transpose_quad(bytes, lane);
       const int column = first - quad_lane + quad_lane * threads();
-      if (quad_lane < kBlocks && column < all_columns) {
+      if (column < all_columns) {
         store(reinterpret_cast<uint32*>(scales + scale_offset<kLayout>(row, column, all_columns)),
               word);
       }

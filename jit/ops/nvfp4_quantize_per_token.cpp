@@ -120,7 +120,7 @@ int block_threads(const KernelSpec& spec) {
   return static_cast<int>(threads_of(holding_of(spec), form_of(spec)));
 }
 
-// Clusters: for 64 registers, or 80 where that would spill.
+// Clusters: for 64 registers, or 80 or 128 where fewer would spill.
 int min_ctas(const KernelSpec& spec) {
   if (spec.index(kRow) == kLooped && spec.index(kFourOverSix) != 0) {
     return 1;  // else the compiler takes 64 for some targets, and spills
@@ -128,8 +128,12 @@ int min_ctas(const KernelSpec& spec) {
   if (spec.index(kRow) != kCluster) {
     return 0;
   }
-  const bool fits = spec.target().major() < 12 && spec.get("layout") == "linear";
-  return fits && spec.index(kFourOverSix) == 0 ? 4 : 3;
+  const bool is_linear = spec.get("layout") == "linear";
+  const bool four_over_six = spec.index(kFourOverSix) != 0;
+  if (spec.target().major() >= 12) {
+    return is_linear || !four_over_six ? 3 : 2;
+  }
+  return is_linear && !four_over_six ? 4 : 3;
 }
 
 bool is_empty(const Args& args) {
@@ -232,6 +236,9 @@ std::string_view nvfp4_per_token_row(std::int64_t rows, std::int64_t cols, std::
                                      const DeviceFacts& device) {
   // With 4over6, of a longer one with two blocks a thread a multiprocessor holds only one.
   constexpr std::int64_t kWideRow = 12288;
+  // A multiprocessor.
+  constexpr std::int64_t kManyRows = 12;
+  constexpr std::int64_t kMany4over6Rows = 64;
   const std::int64_t per_multiprocessor = rows / std::max(device.multiprocessors, 1);
   const auto holds = [&](RowIndex row) {
     return cols <= most_columns(kHoldings[row], {layout, four_over_six, target.major() >= 12});
@@ -239,7 +246,8 @@ std::string_view nvfp4_per_token_row(std::int64_t rows, std::int64_t cols, std::
   RowIndex row = kLooped;
   if (per_multiprocessor < 2 && holds(kRegisters1)) {
     row = kRegisters1;
-  } else if ((four_over_six ? cols <= kWideRow : per_multiprocessor < 12) && holds(kRegisters2)) {
+  } else if (per_multiprocessor < (four_over_six ? kMany4over6Rows : kManyRows) &&
+             (!four_over_six || cols <= kWideRow) && holds(kRegisters2)) {
     row = kRegisters2;
   } else if (holds(kRegisters)) {
     row = kRegisters;

@@ -22,6 +22,7 @@ constexpr std::int64_t kVeryManyRows = 64;  // a multiprocessor
 // Bounds between the kinds of rows in registers, a multiprocessor.
 constexpr std::int64_t kFewRows = 2;
 constexpr std::int64_t kManyRows = 28;
+constexpr std::int64_t kManyTiledRows = 32;
 // A row of so many lies in shared memory, a longer one is read again: norm_row.cuh. With the static part it is within
 // the 48 KiB that every launch may have.
 constexpr std::int64_t kMostHeldColumns = 23040;
@@ -146,6 +147,12 @@ std::string refusal(const KernelSpec& spec) {
 
 int block_threads(const KernelSpec& spec) { return static_cast<int>(row_shape(spec).threads); }
 
+// A copied row's places in 8x4 tiles follow from those of the one before if the rows between are whole tiles.
+std::int64_t whole_tiles(const KernelSpec& spec, std::int64_t ctas) {
+  constexpr std::int64_t kTileRows = 8;
+  return spec.get("layout") == "8x4" ? std::max(kTileRows, ctas / kTileRows * kTileRows) : ctas;
+}
+
 // CTAs of a multiprocessor, which take all rows where rows are copied. On sm_100 and later a thread needs 128 registers.
 int copying_ctas(const KernelSpec& spec) {
   const RowShape& shape = row_shape(spec);
@@ -164,6 +171,9 @@ int min_ctas(const KernelSpec& spec) {
              : shape.blocks == 4 ? 8
              : shape.blocks == 8 ? 4
                                  : 5;
+    }
+    if (shape.blocks == 5 && spec.get("layout") == "128x4") {
+      return 9;
     }
     return shape.blocks == 4 && spec.get("layout") != "linear" ? 8 : shape.min_ctas;
   }
@@ -258,7 +268,8 @@ LaunchShape launch_shape(const KernelSpec& spec, const void* pointer, const Devi
                                    : static_cast<std::uint32_t>(rows_per_cta * args.cols * 2);
   // Of rows that are copied each CTA takes its part.
   const std::int64_t ctas =
-      copied ? std::min(rows, std::int64_t{copying_ctas(spec)} * device.multiprocessors)
+      copied ? std::min(rows, whole_tiles(
+                                  spec, std::int64_t{copying_ctas(spec)} * device.multiprocessors))
              : (rows + rows_per_cta - 1) / rows_per_cta;
   jit::set_ctas(shape, ctas, kMostGridX);
   return shape;
@@ -321,6 +332,7 @@ std::int64_t rmsnorm_quantize_columns(const KernelSpec& spec) {
 std::string_view rmsnorm_quantize_row(const KernelSpec& spec, std::int64_t rows, std::int64_t cols,
                                       const DeviceFacts& device) {
   const std::int64_t per_multiprocessor = rows / std::max(device.multiprocessors, 1);
+  const std::int64_t many = spec.get("layout") == "linear" ? kManyRows : kManyTiledRows;
   const auto row = [&](bool copied, bool few) {
     for (const RowShape& shape : kRowShapes) {
       KernelSpec chosen = spec;
@@ -331,7 +343,7 @@ std::string_view rmsnorm_quantize_row(const KernelSpec& spec, std::int64_t rows,
     }
     return kRowShapes[0].text;
   };
-  if (per_multiprocessor >= kFewRows && per_multiprocessor < kManyRows) {
+  if (per_multiprocessor >= kFewRows && per_multiprocessor < many) {
     if (const auto copied = row(true, false); copied != kRowShapes[0].text) {
       return copied;
     }

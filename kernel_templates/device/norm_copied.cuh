@@ -90,7 +90,7 @@ FOURGE_INLINE void quantize_copied_rows(const NormOperands& operands, const floa
     __syncthreads();
     ask(index + gridDim.x);
     const float factor = norm_factor(sums.total(), Row::kCols, operands.eps);
-    if constexpr (Config::kLayout == ScaleLayout::linear) {
+    if constexpr (Row::Places::kFollow) {
       row.quantize_in_turn(factor, factors, to, stores);
       to.advance_rows(gridDim.x);
     } else {

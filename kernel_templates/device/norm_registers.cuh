@@ -35,9 +35,6 @@ struct RegisterRow {
   FOURGE_INLINE RegisterRow(const NormOperands& given, int64 of_row)
       : operands(given), index(of_row), thread(threadIdx.x), h{}, held_weights{} {}
 
-  // Four lanes exchange tiled scales, so that each stores four neighbouring columns.
-  static constexpr bool kByWords =
-      Config::kLayout != ScaleLayout::linear && (kBlocks >= 4 || Config::kRow.copied);
   // Bytes between a thread's blocks.
   static constexpr int kStep = 32 * kThreads;
 
@@ -54,33 +51,17 @@ struct RegisterRow {
         : codes(advance(q + row.index * (kCols / 2), row.thread, 8)),
           scales(all_scales + scale_offset<Config::kLayout>(
                                   row.index, static_cast<int64>(row.thread), kColumns)) {}
-    // Those of a row so many further, with linear scales.
+    // With rows so many apart, which are whole tiles, those of the next.
+    static constexpr bool kFollow = Config::kLayout != ScaleLayout::tiled_128x4;
     FOURGE_INLINE void advance_rows(int64 count) {
       codes += count * (kCols / 2);
       scales += count * kColumns;
     }
-    FOURGE_INLINE void put_codes(int i, const Nvfp4Block& block) const {
+    // A scale by itself, in tiles too: lanes that exchange theirs store as many sectors at once as in four turns.
+    FOURGE_INLINE void put(int i, const Nvfp4Block& block) const {
       store(reinterpret_cast<uint64*>(codes + i * (8 * kThreads)),
             block.codes[0] | (static_cast<uint64>(block.codes[1]) << 32));
-    }
-    // `before`: the scales of those of the four blocks that came before; returns what to hand on.
-    FOURGE_INLINE uint32 put_scale(int i, uint32 scale, uint32 before) const {
-      if constexpr (!kByWords) {
-        store(scales + i * kScaleStep, static_cast<uint8>(scale));
-        return 0;
-      }
-      const uint32 bytes = before | (scale << (8 * (i % 4)));
-      if (i % 4 != 3 && i + 1 != kBlocks) {
-        return bytes;
-      }
-      const uint32 lane = threadIdx.x & 31u;
-      const int quad_lane = static_cast<int>(lane & 3u);
-      const uint32 word = transpose_quad(bytes, lane);
-      if (quad_lane <= i % 4) {
-        store(reinterpret_cast<uint32*>(scales - quad_lane + (i / 4 * 4 + quad_lane) * kScaleStep),
-              word);
-      }
-      return 0;
+      store(scales + i * kScaleStep, static_cast<uint8>(block.scale));
     }
   };
 
@@ -137,13 +118,11 @@ struct RegisterRow {
     const char* const weights = of_thread(operands.weight, 0);
     const Places to(*this, q, scales);
     bool ordinary = true;
-    uint32 scale_bytes = 0;
 #pragma unroll
     for (int i = 0; i < kBlocks; ++i) {
       h[i] = normalised(h[i], kBlocks == 1 ? held_weights[0] : load_block(weights, i), factor);
       const Nvfp4Block block = quantize_nvfp4_block_ordinary<Config>(h[i], factors, ordinary);
-      to.put_codes(i, block);
-      scale_bytes = to.put_scale(i, block.scale, scale_bytes);
+      to.put(i, block);
     }
     if_seldom(operands.norm_out != nullptr, [&] {
       char* const out = of_thread(operands.norm_out, index);
@@ -152,8 +131,7 @@ struct RegisterRow {
         store_words(out + i * kStep, h[i].w);
       }
     });
-    // Lanes store each other's scales, so they go together.
-    if (unlikely(__ballot_sync(0xFFFFFFFFu, !ordinary) != 0)) {
+    if (unlikely(!ordinary)) {
       quantize_again(factors, to);
     }
   }
@@ -168,13 +146,11 @@ struct RegisterRow {
         store_words(out + i * kStep, normalised(kept(h[i]), kept(held_weights[i]), factor).w);
       }
     });
-    uint32 scale_bytes = 0;
 #pragma unroll
     for (int i = 0; i < kBlocks; ++i) {
       const Nvfp4Block block =
           quantize_nvfp4_block<Config>(normalised(h[i], kept(held_weights[i]), factor), factors);
-      to.put_codes(i, block);
-      scale_bytes = to.put_scale(i, block.scale, scale_bytes);
+      to.put(i, block);
     }
   }
 
@@ -205,12 +181,10 @@ struct RegisterRow {
   FOURGE_INLINE void quantize_again(const Factors& factors, const Places& to) {
     Factors exact = factors;
     exact.make_exact();
-    uint32 scale_bytes = 0;
 #pragma unroll 1
     for (int i = 0; i < kBlocks; ++i) {
       const Nvfp4Block block = quantize_nvfp4_block_any<Config>(h[0], exact);
-      to.put_codes(i, block);
-      scale_bytes = to.put_scale(i, block.scale, scale_bytes);
+      to.put(i, block);
 #pragma unroll
       for (int k = 0; k + 1 < kBlocks; ++k) {
         h[k] = h[k + 1];

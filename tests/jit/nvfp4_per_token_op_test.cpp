@@ -155,7 +155,7 @@ TEST_CASE("per token: the choice of a row's holding is legal and follows the tab
                        {128, 7168, "registers1", "registers1", "registers1"},
                        {1024, 7168, "registers2", "registers2", "registers2"},
                        {4096, 7168, "registers", "registers", "registers2"},
-                       {16384, 7168, "registers", "registers", "registers2"},
+                       {16384, 7168, "registers", "registers", "registers"},
                        {8192, 12288, "registers", "registers", "registers2"},
                        {1024, 16384, "registers2", "registers2", "registers"},
                        {8192, 16384, "registers", "registers", "registers"},

@@ -197,6 +197,27 @@ TEST_CASE("rmsnorm: rows in registers have just the columns of their threads' bl
   CHECK_THROWS_AS(rmsnorm_quantize_columns(KernelSpec::parse("row_amax[]@sm_90a")), Error);
 }
 
+TEST_CASE("rmsnorm: copied rows of 8x4 tiles are whole tiles apart", "[rmsnorm]") {
+  Args args = good_args();
+  args.cols = 4096;
+  const auto ctas = [&](const char* layout, std::int64_t rows, unsigned multiprocessors) {
+    args.rows = rows;
+    const auto spec =
+        KernelSpec::parse(std::string("rmsnorm_quantize[row=128x2,layout=") + layout + "]@sm_90a");
+    return rmsnorm_quantize_op()
+        .launch_shape(spec, &args, DeviceFacts{static_cast<int>(multiprocessors)})
+        .grid[0];
+  };
+  CHECK(ctas("128x4", 100000, 132) == 924);
+  CHECK(ctas("8x4", 100000, 132) == 920);
+  CHECK(ctas("8x4", 100000, 1) == 8);
+  // Few rows have a CTA each, those that pad the last tile as well.
+  CHECK(ctas("8x4", 3, 132) == 8);
+  CHECK(ctas("8x4", 9, 1) == 8);
+  CHECK(ctas("8x4", 9, 2) == 8);
+  CHECK(ctas("8x4", 9, 3) == 16);
+}
+
 TEST_CASE(
     "rmsnorm: a block a thread for few rows, copied rows for more, the fewest threads for many",
     "[rmsnorm]") {
@@ -210,6 +231,10 @@ TEST_CASE(
   CHECK(row(264, 7168) == "224x2");
   CHECK(row(28 * 132 - 1, 7168) == "224x2");
   CHECK(row(28 * 132, 7168) == "64x7");
+  for (const char* axes : {"layout=128x4", "layout=8x4"}) {
+    CHECK(row(32 * 132 - 1, 7168, axes) == "224x2");
+    CHECK(row(32 * 132, 7168, axes) == "64x7");
+  }
   CHECK(row(264, 7168, "", "sm_89") == "64x7");
   CHECK(row(1024, 4096) == "128x2");
   CHECK(row(1024, 5120) == "160x2");
