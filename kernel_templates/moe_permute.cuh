@@ -6,46 +6,18 @@
 // y over the slabs), and the launch rule takes slabs so narrow that those of all tokens fit in L2.
 //
 // Scales of neighbouring rows are neighbours: the CTA's threads share them out in that order.
+//
+// by=token: see device/permute_tokens.cuh.
 #pragma once
 
 #include "device/global_memory.cuh"
 #include "device/moe_rows.cuh"
+#include "device/permute_tokens.cuh"
 #include "device/store_words.cuh"
 
 namespace fourge_device {
 
-enum class RowScales { none, block128 };
-
-// The tokens of rows.
-template <class Config>
-struct PermuteRows {
-  const int* row_entries;
-  int64 used;
-  uint32 entries;
-  uint32 divisor;
-
-  FOURGE_INLINE PermuteRows(const int* given, int64 rows, int64 tokens, int64 top_k)
-      : row_entries(given), used(rows) {
-    // Entries are below 2^31, so larger numbers need not be told apart.
-    const auto limited = [](int64 n) {
-      return n < 0xFFFFFFFFll ? static_cast<uint32>(n) : 0xFFFFFFFFu;
-    };
-    entries = limited(tokens * top_k);
-    divisor = limited(Config::kIndex == MoeIndex::padded ? top_k : tokens);
-  }
-  // -1 for a row that is padding or not in use.
-  FOURGE_INLINE int64 token(int64 row) const {
-    if (row >= used) {
-      return -1;
-    }
-    const int entry = load(row_entries + row);
-    if (entry < 0 || static_cast<uint32>(entry) >= entries) {
-      return -1;
-    }
-    const uint32 number = static_cast<uint32>(entry);
-    return Config::kIndex == MoeIndex::padded ? number / divisor : number % divisor;
-  }
-};
+enum class PermuteBy { row, token };
 
 // Scales of the blocks of 128 columns that begin in a slab, for the CTA's rows.
 template <class Config>
@@ -65,10 +37,9 @@ FOURGE_INLINE void permute_scales(const float* x_scales, float* y_scales,
 }
 
 template <class Config>
-FOURGE_INLINE void moe_permute_kernel(const void* x, const float* x_scales, void* y,
-                                      float* y_scales, const int* row_entries,
-                                      const int* padded_rows, int64 tokens, int64 top_k, int64 cols,
-                                      int64 capacity) {
+FOURGE_INLINE void permute_by_row(const void* x, const float* x_scales, void* y, float* y_scales,
+                                  const int* row_entries, const int* padded_rows, int64 tokens,
+                                  int64 top_k, int64 cols, int64 capacity) {
   constexpr int kRows = Config::kTokensPerCta;
   constexpr int64 kUnitsOfBlock = Config::kBytes * 8;
   const int64 units = cols * Config::kBytes / 16;
@@ -78,9 +49,7 @@ FOURGE_INLINE void moe_permute_kernel(const void* x, const float* x_scales, void
   const int64 stride = static_cast<int64>(gridDim.x) * cta_rows;
 
   wait_for_predecessor<Config>();
-  const int64 given = load(padded_rows);
-  const PermuteRows<Config> rows(row_entries, given >= 0 && given <= capacity ? given : 0, tokens,
-                                 top_k);
+  const PermuteRows<Config> rows(row_entries, rows_in_use(padded_rows, capacity), tokens, top_k);
 #pragma unroll 1
   for (int64 slab = static_cast<int64>(blockIdx.y) * blockDim.x; slab < units;
        slab += static_cast<int64>(gridDim.y) * blockDim.x) {
@@ -118,6 +87,20 @@ FOURGE_INLINE void moe_permute_kernel(const void* x, const float* x_scales, void
         }
       }
     }
+  }
+}
+
+template <class Config>
+FOURGE_INLINE void moe_permute_kernel(const void* x, const float* x_scales, void* y,
+                                      float* y_scales, const int* row_entries,
+                                      const int* padded_rows, int64 tokens, int64 top_k, int64 cols,
+                                      int64 capacity, const int* rows) {
+  if constexpr (Config::kBy == PermuteBy::token) {
+    permute_by_token<Config>(x, x_scales, y, y_scales, row_entries, padded_rows, tokens, top_k,
+                             cols, capacity, rows);
+  } else {
+    permute_by_row<Config>(x, x_scales, y, y_scales, row_entries, padded_rows, tokens, top_k, cols,
+                           capacity);
   }
 }
 

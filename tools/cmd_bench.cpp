@@ -60,8 +60,8 @@ std::vector<Wanted> parse_wanted(const std::vector<std::string>& what, const std
   std::vector<Wanted> wanted;
   const auto all_of = [&](const BenchOp& op) {
     Wanted entry{&op, {}};
-    for (const std::string& axes : op.variants) {
-      entry.specs.push_back(parse_variant(op, fmt::format("{}[{}]", op.op, axes), target));
+    for (const std::string& text : bench_variants(op, Target::parse(target))) {
+      entry.specs.push_back(parse_variant(op, text, target));
     }
     wanted.push_back(std::move(entry));
   };

@@ -1,8 +1,9 @@
-// A copy of many bytes from device to shared memory that the copy engine makes (cp.async.bulk, sm_90 and later):
-// no thread has registers waiting for it, and one instruction asks for a whole row.
+// Copies of many bytes between device and shared memory that the copy engine makes (cp.async.bulk, sm_90 and later):
+// no thread has registers waiting for them, and one instruction asks for a whole row.
 #pragma once
 
 #include "device/shared_row.cuh"
+#include "device/store_words.cuh"
 
 namespace fourge_device {
 
@@ -62,5 +63,32 @@ struct BulkCopy {
 
 #endif
 };
+
+// Has `bytes` of `row`, a multiple of 16, copied to an address that is one, too; what lies in the row was put there by
+// a copy that all lanes have waited for. A thread that asked waits for bulk_stores_read() before its CTA ends. The lines
+// leave L2 before others do, as with store_words_once().
+FOURGE_INLINE void bulk_store_once(char* to, const SharedRow& row, uint32 bytes) {
+#if defined(FOURGE_HOST_EXECUTION)
+  for (uint32 i = 0; i < bytes / 16; ++i) {
+    store_words(to + i * 16, row.get(static_cast<int>(i)).w);
+  }
+#else
+  asm volatile(
+      "{.reg .b64 policy;\n"
+      "createpolicy.fractional.L2::evict_first.b64 policy, 1.0;\n"
+      "cp.async.bulk.global.shared::cta.bulk_group.L2::cache_hint [%0], [%1], %2, policy;}" ::"l"(
+          to),
+      "r"(row.address), "r"(bytes)
+      : "memory");
+#endif
+}
+FOURGE_INLINE void bulk_stores_read() {
+#if !defined(FOURGE_HOST_EXECUTION)
+  asm volatile(
+      "cp.async.bulk.commit_group;\n"
+      "cp.async.bulk.wait_group.read 0;" ::
+          : "memory");
+#endif
+}
 
 }  // namespace fourge_device

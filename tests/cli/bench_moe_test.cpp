@@ -104,6 +104,22 @@ TEST_CASE("what the benchmark of a mixture of experts runs is right", "[bench]")
   }
 }
 
+TEST_CASE("the benchmark leaves out the variants that a target has not", "[bench]") {
+  std::size_t left_out = 0;
+  for (const BenchOp& op : tools::bench_ops()) {
+    CAPTURE(op.op);
+    CHECK(tools::bench_variants(op, Target::parse("sm_90a")).size() == op.variants.size());
+    const auto older = tools::bench_variants(op, Target::parse("sm_80"));
+    CHECK(!older.empty());
+    left_out += op.variants.size() - older.size();
+    for (const std::string& text : older) {
+      CHECK(text.find("by=token") == std::string::npos);
+      CHECK(text.find("row=224x2") == std::string::npos);
+    }
+  }
+  CHECK(left_out >= 4);
+}
+
 TEST_CASE("the benchmark's comparison sees one changed number", "[bench]") {
   Runtime runtime;
   for (const BenchOp& op : tools::bench_moe_ops()) {

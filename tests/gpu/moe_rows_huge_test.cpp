@@ -12,6 +12,15 @@
 namespace fourge::tests::huge {
 namespace {
 
+// What turned_map() is the inverse of.
+std::vector<std::int32_t> turned_back() {
+  std::vector<std::int32_t> map;
+  for (std::int64_t i = 0; i < kRows; ++i) {
+    map.push_back(skipped(turned(i)) ? -1 : static_cast<std::int32_t>(turned(i)));
+  }
+  return map;
+}
+
 struct ExpandForm {
   const char* axes;
   reference::ExpandFormat format;
@@ -30,11 +39,7 @@ void check_expand(const ExpandForm& form) {
   const auto map = upload(stream, turned_map());
   const Kernel kernel = prepare(std::string("moe_expand_quantize[index=padded,") + form.axes + "]");
   const bool staged = kernel.spec().get("staging") == "on";
-  std::vector<std::int32_t> row_entries;
-  for (std::int64_t row = 0; row < kRows; ++row) {
-    row_entries.push_back(skipped(turned(row)) ? -1 : static_cast<std::int32_t>(turned(row)));
-  }
-  const auto entries = upload(stream, row_entries);
+  const auto entries = upload(stream, turned_back());
   const auto workspace =
       upload(stream, Bytes(moe::expand_workspace_bytes(nvfp4 ? "nvfp4" : "mxfp8", kRows, kCols)));
   MoeExpandQuantizeArgs args;
@@ -77,6 +82,8 @@ void check_expand(const ExpandForm& form) {
 
 TEST_CASE("moe_permute on more than 2^31 elements", "[moe][large][huge]") {
   if (!has_memory()) return;
+  const std::string by = GENERATE(as<std::string>{}, "row", "token");
+  if (by == "token" && !Gpu::get().target().features().bulk_copy) return;
   const Stream stream(Gpu::get().context());
   const Elements piece = make_piece(kCols, 1);
   const DeviceRows x(stream, piece);
@@ -92,7 +99,9 @@ TEST_CASE("moe_permute on more than 2^31 elements", "[moe][large][huge]") {
   args.top_k = 1;
   args.cols = kCols;
   args.capacity = kRows;
-  prepare("moe_permute[bits=16,scales=none]").launch(args, stream.get());
+  const auto rows = upload(stream, turned_back());
+  args.rows = reinterpret_cast<const std::int32_t*>(rows.data());
+  prepare("moe_permute[bits=16,scales=none,by=" + by + "]").launch(args, stream.get());
   stream.synchronize();
   for (const std::int64_t row : sample()) {
     INFO("row " << row);
@@ -107,6 +116,8 @@ TEST_CASE("moe_permute on more than 2^31 elements", "[moe][large][huge]") {
 
 TEST_CASE("moe_permute with block scales on more than 2^31 elements", "[moe][large][huge]") {
   if (!has_memory()) return;
+  const std::string by = GENERATE(as<std::string>{}, "row", "token");
+  if (by == "token" && !Gpu::get().target().features().bulk_copy) return;
   constexpr std::int64_t kBlocks = kCols / 128;
   const Stream stream(Gpu::get().context());
   const Elements piece = make_piece(kCols / 2, 2);  // its bytes
@@ -131,7 +142,9 @@ TEST_CASE("moe_permute with block scales on more than 2^31 elements", "[moe][lar
   args.top_k = 1;
   args.cols = kCols;
   args.capacity = kRows;
-  prepare("moe_permute[bits=8,scales=block128]").launch(args, stream.get());
+  const auto rows = upload(stream, turned_back());
+  args.rows = reinterpret_cast<const std::int32_t*>(rows.data());
+  prepare("moe_permute[bits=8,scales=block128,by=" + by + "]").launch(args, stream.get());
   stream.synchronize();
   for (const std::int64_t row : sample()) {
     INFO("row " << row);

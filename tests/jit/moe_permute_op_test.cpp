@@ -1,3 +1,4 @@
+#include <fourge/error.hpp>
 #include <fourge/kernel_spec.hpp>
 #include <fourge/moe_permute.hpp>
 
@@ -25,7 +26,8 @@ Args good_args() {
           5,
           3,
           256,
-          40};
+          40,
+          at<std::int32_t>(0x7000)};
 }
 
 std::string refusal(const std::function<void(Args&)>& change,
@@ -88,4 +90,61 @@ TEST_CASE("moe_permute: memory and launch of a call", "[moe]") {
   CHECK(launch("moe_permute[tpc=1]@sm_90a", args).grid[1] == 65535);
   args.capacity = 0;
   CHECK(launch("moe_permute@sm_90a", args).empty);
+}
+
+TEST_CASE("moe_permute: by token", "[moe]") {
+  const std::string axes = "[by=token,scales=block128]";
+  CHECK(refusal([](Args&) {}, axes) == "accepted");
+  CHECK(mentions(refusal([](Args& a) { a.rows = nullptr; }, axes), "rows is a null"));
+  CHECK(mentions(refusal([](Args& a) { a.row_entries = nullptr; }, axes), "row_entries is a null"));
+  CHECK(refusal([](Args& a) { a.row_entries = nullptr; }, "[by=token]") == "accepted");
+  CHECK(refusal([](Args& a) { a.tokens = 0, a.rows = nullptr; }, axes) == "accepted");
+  CHECK(mentions(refusal([](Args& a) { a.cols = (1 << 28) + 128; }, axes), "more than 2^29 bytes"));
+  const auto refused = [](const char* text) {
+    try {
+      fourge::KernelSpec::parse(text);
+    } catch (const fourge::Error& error) {
+      return std::string(error.what());
+    }
+    return std::string("accepted");
+  };
+  CHECK(refused("moe_permute[by=token]@sm_90") == "accepted");
+  CHECK(mentions(refused("moe_permute[by=token]@sm_89"), "needs bulk copies, which sm_89 has not"));
+  CHECK(mentions(refused("moe_permute[by=token,tpc=4]@sm_90"), "tpc is for by=row"));
+}
+
+TEST_CASE("moe_permute: memory and launch of a call by token", "[moe]") {
+  Args args = good_args();
+  CHECK(regions("moe_permute[by=token,scales=block128]@sm_90a", args).size() == 7);
+  const auto list = regions("moe_permute[by=token]@sm_90a", args);
+  REQUIRE(list.size() == 4);
+  CHECK(list[3].name == "rows");
+  CHECK(list[3].bytes == 5 * 3 * 4);
+  const auto shape = [&](const char* axes, std::int64_t tokens, std::int64_t cols,
+                         std::int64_t capacity) {
+    args.tokens = tokens;
+    args.cols = cols;
+    args.capacity = capacity;
+    return launch((std::string("moe_permute[by=token,") + axes + "]@sm_90a").c_str(), args);
+  };
+  // Many tokens: a piece is a row of up to 16 KiB.
+  const auto many = shape("bits=8", 16384, 7168, 131072);
+  CHECK(many.block[0] == 32);
+  CHECK(many.grid[0] == 16384);
+  CHECK(many.grid[1] == 1);
+  CHECK(many.dynamic_shared_bytes == 7168);
+  const auto wide = shape("bits=16", 16384, 12288, 131072);
+  CHECK(wide.grid[1] == 2);
+  CHECK(wide.dynamic_shared_bytes == 12288);
+  // Few tokens: pieces of 1 KiB at least.
+  CHECK(shape("bits=8", 1, 7168, 8).grid[1] == 7);
+  CHECK(shape("bits=8", 256, 7168, 2048).grid[1] == 3);
+  CHECK(shape("bits=8", 3, 16, 8).grid[1] == 1);
+  // As many CTAs for scales as for tokens, or more, if there is much padding.
+  CHECK(shape("bits=8,scales=block128", 16384, 7168, 131072).grid[0] == 16384 + 1024 * 14);
+  CHECK(shape("bits=8,scales=block128", 16384, 7168, 262144).grid[0] == 16384 + 16384);
+  CHECK(shape("bits=8,scales=block128", 1, 7168, 4096).grid[0] == 1 + 32 * 14 / 7);
+  CHECK(shape("bits=8,scales=block128", 0, 7168, 32).grid[0] == 2);  // 14 items
+  CHECK(shape("bits=8", 0, 7168, 32).empty);
+  CHECK(shape("bits=8,scales=block128", 5, 7168, 0).empty);
 }

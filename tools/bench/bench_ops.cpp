@@ -222,6 +222,29 @@ std::span<const BenchOp> bench_ops() {
   return kAll;
 }
 
+std::vector<std::string> bench_variants(const BenchOp& op, const Target& target) {
+  // "tpc=auto" is the bench command's own.
+  const auto is_taken = [&](std::string text) {
+    constexpr std::string_view kAutomatic = "tpc=auto";
+    if (const std::size_t at = text.find(kAutomatic); at != std::string::npos) {
+      text.replace(at, kAutomatic.size(), "tpc=1");
+    }
+    try {
+      KernelSpec::parse(text, target);
+    } catch (const Error& error) {
+      if (error.kind() != ErrorKind::invalid_spec) throw;
+      return false;
+    }
+    return true;
+  };
+  std::vector<std::string> taken;
+  for (const std::string& axes : op.variants) {
+    std::string text = fmt::format("{}[{}]", op.op, axes);
+    if (is_taken(text)) taken.push_back(std::move(text));
+  }
+  return taken;
+}
+
 const BenchOp& find_bench_op(std::string_view name) {
   std::vector<std::string_view> known{"moe"};
   for (const BenchOp& op : bench_ops()) {

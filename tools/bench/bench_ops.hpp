@@ -80,6 +80,9 @@ struct BenchOp {
   }
 };
 
+// "OPERATION[AXES]" of those variants that the target takes.
+std::vector<std::string> bench_variants(const BenchOp& op, const Target& target);
+
 // All, those of bench_moe_ops() included.
 std::span<const BenchOp> bench_ops();
 // The operations around a mixture of experts, with rmsnorm_quantize: "moe" on the command line.

@@ -171,7 +171,8 @@ std::vector<BenchOp> make_table() {
        kBenchTopK});
   table.push_back({MoePermuteArgs::kOp,
                    {"bits=16,tpc=1", "bits=16,tpc=4", "bits=8,scales=block128,tpc=1",
-                    "bits=8,scales=block128,tpc=4", "bits=16,index=compact,tpc=4"},
+                    "bits=8,scales=block128,tpc=4", "bits=16,index=compact,tpc=4",
+                    "bits=16,by=token", "bits=8,scales=block128,by=token"},
                    fill<MoePermuteArgs>,
                    {},
                    kHidden,

@@ -218,8 +218,9 @@ typedef struct fourge_moe_permute_args {
   int64_t top_k; /* 56 */
   int64_t cols; /* 64 */
   int64_t capacity; /* 72 */
+  const int32_t* rows; /* 80 */
 } fourge_moe_permute_args;
-FOURGE_C_ARGS_SIZE(fourge_moe_permute_args, 80);
+FOURGE_C_ARGS_SIZE(fourge_moe_permute_args, 88);
 
 /* weighted sum of the rows of a token's experts, in a fixed order */
 typedef struct fourge_moe_finalize_args {
@@ -489,6 +490,7 @@ FOURGE_C_ARGS_SIZE(fourge_allreduce_rmsnorm_quantize_args, 240);
   X(moe_permute, top_k) \
   X(moe_permute, cols) \
   X(moe_permute, capacity) \
+  X(moe_permute, rows) \
   X(moe_finalize, x) \
   X(moe_finalize, out) \
   X(moe_finalize, rows) \

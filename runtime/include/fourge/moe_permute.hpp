@@ -10,6 +10,9 @@
 //                tokens * top_k), for padding. Axis index, the convention of the routing maps:
 //                  padded   entry = token * top_k + j  (experts' rows padded to tiles)
 //                  compact  entry = j * tokens + token (rows without padding)
+//                Not looked at with by=token and without scales
+//   rows         by=token: int32 [tokens * top_k], the row of each entry; -1, as any number outside [0, N), for none. As
+//                moe_route_maps gives both: where row_entries names an entry, rows names that row. No row twice
 //   padded_rows  int32 in device memory: N, the rows in use. At most capacity; with more, nothing is
 //                written
 //
@@ -20,7 +23,9 @@
 // while they are gathered by moe_expand_quantize.
 //
 // tokens >= 0, top_k > 0, capacity >= 0; cols > 0, a multiple of 128 with scales, otherwise such that a
-// row is a multiple of 16 bytes. Axis tpc: rows that a thread has in flight; the bytes are the same.
+// row is a multiple of 16 bytes. The rest is about speed, the bytes are the same. Axis tpc: rows that a thread has in flight.
+// Axis by: with token a row of x is read once, not for each of its experts; the quicker way where the target has bulk
+// copies (sm_90 and later), and rows are at most 2^29 bytes long.
 //
 // Calls are asynchronous on the caller's stream; nothing is read back. x must not overlap y.
 // Streams, threads and errors: <fourge/kernel.hpp>.
@@ -48,6 +53,7 @@ struct MoePermuteArgs {
   std::int64_t top_k = 0;
   std::int64_t cols = 0;
   std::int64_t capacity = 0;
+  const std::int32_t* rows = nullptr;
 };
 
 // The definition behind the spec text "moe_permute[...]".

@@ -15,8 +15,9 @@ OpCall make_call(const KernelSpec& spec, const Routing& routing, std::int64_t co
                  std::uint64_t seed) {
   const bool padded = spec.get("index") == "padded";
   const bool scaled = spec.get("scales") == "block128";
+  const bool by_token = spec.get("by") == "token";
   const auto convention = padded ? IndexConvention::padded : IndexConvention::compact;
-  const RowMaps maps = make_row_maps(routing, convention, padded ? 8 : 1);
+  RowMaps maps = make_row_maps(routing, convention, padded ? 8 : 1);
   const auto row_bytes = static_cast<std::size_t>(cols * (spec.get("bits") == "8" ? 1 : 2));
   const auto tokens = static_cast<std::size_t>(routing.tokens);
   const auto blocks = static_cast<std::size_t>(scaled ? cols / 128 : 0);
@@ -38,15 +39,24 @@ OpCall make_call(const KernelSpec& spec, const Routing& routing, std::int64_t co
   const auto capacity = static_cast<std::size_t>(maps.capacity);
   std::vector<std::uint8_t> y(capacity * row_bytes, kPoison);
   std::vector<float> y_scales(capacity * blocks, std::bit_cast<float>(0xA5A5A5A5U));
-  reference::permute_rows(x, row_tokens, row_bytes, y);
   reference::permute_block_scales(x_scales, row_tokens, tokens, blocks, y_scales);
+  // The last entry that has a row is sent beyond those in use.
+  for (auto entry = maps.rows.rbegin(); by_token && seed % 2 == 1 && entry != maps.rows.rend();
+       ++entry) {
+    if (*entry >= 0) {
+      row_tokens[static_cast<std::size_t>(*entry)] = -1;
+      *entry = static_cast<std::int32_t>(maps.used);
+      break;
+    }
+  }
+  reference::permute_rows(x, row_tokens, row_bytes, y);
   const std::vector<std::int32_t> used{static_cast<std::int32_t>(maps.used)};
 
   OpCall call{spec,
               routing.label + ", cols " + std::to_string(cols),
               {input_buffer("x", x), input_buffer("x_scales", x_scales), output_buffer("y", y),
                output_buffer("y_scales", y_scales), input_buffer("row_entries", maps.entries),
-               input_buffer("padded_rows", used)},
+               input_buffer("padded_rows", used), input_buffer("rows", maps.rows)},
               {},
               {}};
   call.args = [tokens = routing.tokens, top_k = routing.top_k, cols,
@@ -54,7 +64,7 @@ OpCall make_call(const KernelSpec& spec, const Routing& routing, std::int64_t co
     return args_bytes(MoePermuteArgs{
         at[0], reinterpret_cast<const float*>(at[1]), at[2], reinterpret_cast<float*>(at[3]),
         reinterpret_cast<const std::int32_t*>(at[4]), reinterpret_cast<const std::int32_t*>(at[5]),
-        tokens, top_k, cols, rows});
+        tokens, top_k, cols, rows, reinterpret_cast<const std::int32_t*>(at[6])});
   };
   return call;
 }
@@ -70,15 +80,23 @@ void visit_moe_permute_calls(const KernelSpec& spec, CallSize size, const CallSi
     visit(random_routing(1025, 8, 64, 16, 32, 6), 7168);
     // More groups of rows than the grid has in y.
     visit(random_routing(140000, 2, 16, 0, 16, 7), 128);
+    // By token: more items of scales than CTAs for them.
+    if (spec.get("by") == "token" && spec.get("scales") == "block128" && spec.get("bits") == "8") {
+      visit(random_routing(8, 8, 64, 0, 64, 12), 128000);
+    }
     return;
   }
   for (const Routing& routing : usual_routings()) {
     visit(routing, 384);
   }
   visit(random_routing(5, 2, 4, 0, 3, 8), 2176);
+  visit(random_routing(2, 2, 4, 0, 4, 13), 20480);
   if (spec.get("scales") == "none") {
     visit(random_routing(5, 2, 4, 0, 3, 9), 16);
     visit(random_routing(5, 2, 4, 0, 3, 9), 2000);
+    // Pieces of a row that are not alike; more experts than lanes.
+    visit(random_routing(3, 2, 4, 0, 4, 10), 20000);
+    visit(random_routing(7, 40, 64, 8, 48, 11), 48);
   }
 }
 
