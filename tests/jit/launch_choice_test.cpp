@@ -87,6 +87,7 @@ TEST_CASE(
   CHECK(tpc("moe_permute", 4, 7168) == "1");
   CHECK(tpc("moe_permute", 5, 7168) == "4");
   CHECK(tpc("moe_permute", 4096, 7168) == "4");
+  CHECK(tpc("moe_permute[by=token]", 4096, 7168) == "1");
 }
 
 TEST_CASE("the candidates are the variants with the same results that take the columns") {
