@@ -15,7 +15,7 @@ RankTurns::RankTurns(const std::vector<TurnTaker*>& takers, std::uint64_t seed, 
     Place& place = places_.emplace_back(Place{this, taker, nullptr});
     place.fiber = std::make_unique<Fiber>(&RankTurns::fiber_body, &place);
   }
-  next_ = random_() % places_.size();
+  next_ = random_below(places_.size());
 }
 
 void RankTurns::fiber_body(void* place, Fiber& /*self*/) {
@@ -71,9 +71,9 @@ void RankTurns::pause(std::size_t taker) {
 
 // For a while some, and at times a whole rank, stand still as long as others can run.
 void RankTurns::stall_anew() {
-  stalled_until_ = turns_ + 1 + random_() % 400;
+  stalled_until_ = turns_ + 1 + random_below(400);
   const bool whole_rank = one_in(2);
-  const int rank = places_[random_() % places_.size()].taker->rank();
+  const int rank = places_[random_below(places_.size())].taker->rank();
   for (Place& place : places_) {
     place.stalled = (whole_rank && place.taker->rank() == rank) || one_in(4);
   }
@@ -103,7 +103,7 @@ std::size_t RankTurns::choose() {
     }
   }
   const auto& among = best_.empty() ? any_ : best_;
-  return among.empty() ? places_.size() : among[random_() % among.size()];
+  return among.empty() ? places_.size() : among[random_below(among.size())];
 }
 
 void RankTurns::hand_over(std::size_t taker) {

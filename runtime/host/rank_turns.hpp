@@ -46,8 +46,9 @@ class RankTurns {
   void sleep(std::size_t taker);
   void wake(std::size_t taker) { places_[taker].can_run = true; }
 
-  std::mt19937_64& random() noexcept { return random_; }
-  bool one_in(unsigned n) { return random_() % n == 0; }
+  // Below n, which is at most 2^32.
+  std::uint64_t random_below(std::uint64_t n) { return ((random_() >> 32) * n) >> 32; }
+  bool one_in(unsigned n) { return random_below(n) == 0; }
 
  private:
   struct Place {
@@ -67,7 +68,9 @@ class RankTurns {
   // Who can run, for choose(): a turn allocates nothing.
   std::vector<std::size_t> best_;
   std::vector<std::size_t> any_;
-  std::mt19937_64 random_;
+  // Asked for several times an access, so a quick one; its upper half is random enough.
+  std::linear_congruential_engine<std::uint64_t, 6364136223846793005U, 1442695040888963407U, 0>
+      random_;
   int slow_rank_;
   std::uint64_t most_turns_;
   std::uint64_t turns_ = 0;

@@ -113,9 +113,9 @@ void Worker::maybe_hand_over(unsigned one_in) {
 }
 
 void Worker::deliver_some() {
-  std::size_t count = 1 + world_.turns->random()() % std::max<std::size_t>(1, pending_.size() / 4);
+  std::size_t count = 1 + world_.turns->random_below(std::max<std::size_t>(1, pending_.size() / 4));
   for (; count != 0 && !pending_.empty(); --count) {
-    const std::size_t chosen = world_.turns->random()() % pending_.size();
+    const std::size_t chosen = world_.turns->random_below(pending_.size());
     pending_[chosen].arrive();
     pending_[chosen] = pending_.back();
     pending_.pop_back();
@@ -152,7 +152,7 @@ void Worker::store(const Origin& origin, void* address, const void* data, std::s
 
 void Worker::load(const void* address, void* data, std::size_t bytes) {
   if (world_.turns->one_in(8)) {
-    world_.workers[world_.turns->random()() % world_.workers.size()]->deliver_some();
+    world_.workers[world_.turns->random_below(world_.workers.size())]->deliver_some();
   }
   maybe_hand_over(kAccessesToHandOver);
   std::memcpy(data, address, bytes);

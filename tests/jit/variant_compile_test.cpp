@@ -1,5 +1,5 @@
 // Every legal variant compiles, without a warning, for every target; none of them accesses local memory;
-// the E2M1 conversion instruction is there exactly on the targets that have it. Sources are hermetic: NVRTC gets no include path and no header at all.
+// the E2M1 conversion instruction is there exactly on the targets that have it, bulk copies in the variants that are made of them. Sources are hermetic: NVRTC gets no include path and no header at all.
 #include <fourge/kernel_spec.hpp>
 
 #include "jit/cubin.hpp"
@@ -77,6 +77,13 @@ bool encodes_e2m1(const KernelSpec& spec) {
   return by_axis || has(name, "fp4_quantize");
 }
 
+// Whether it has the copy engine bring rows to shared memory.
+bool copies_in_bulk(const KernelSpec& spec) {
+  const auto& name = spec.op().name;
+  return (name == "rmsnorm_quantize" && spec.get("row").ends_with("x2")) ||
+         (name == "moe_permute" && spec.get("by") == "token");
+}
+
 void check_ptx(const KernelSpec& spec, const std::string& ptx) {
   const fourge::Target target = spec.target();
   const auto& features = target.features();
@@ -84,6 +91,9 @@ void check_ptx(const KernelSpec& spec, const std::string& ptx) {
   CHECK(has(ptx, kCvtE2m1) == (features.cvt_e2m1 && encodes_e2m1(spec)));
   CHECK_FALSE((has(ptx, kCvtE4m3) && !features.cvt_e4m3));
   CHECK_FALSE((has(ptx, "ld.global.nc.v8.b32") && !features.load_256));
+  CHECK(has(ptx, "cp.async.bulk.shared::cluster.global.mbarrier") == copies_in_bulk(spec));
+  CHECK(has(ptx, "cp.async.bulk.global.shared::cta.bulk_group.L2::cache_hint") ==
+        (copies_in_bulk(spec) && spec.op().name == "moe_permute"));
   CHECK_FALSE(has(ptx, "fma.rn.f32"));  // contraction or a missing flush
   CHECK_FALSE(has(ptx, "mul.f32"));
 }
