@@ -43,17 +43,12 @@ std::vector<MatrixShape> parse_tokens(const std::string& text) {
   return shapes;
 }
 
-constexpr std::string_view kAutomatic = "tpc=auto";
-
 // Text may have tpc=auto, where the operation has a rule for it.
 WantedSpec parse_variant(const BenchOp& op, const std::string& text, const std::string& target) {
-  const std::size_t at = text.find(kAutomatic);
-  if (at == std::string::npos || op.automatic == nullptr) {
+  if (text.find(kAutomatic) == std::string::npos || op.automatic == nullptr) {
     return {parse_spec_argument(text, target), ""};
   }
-  std::string first = text;
-  first.replace(at, kAutomatic.size(), "tpc=1");
-  return {parse_spec_argument(first, target), text};
+  return {parse_spec_argument(first_of_automatic(text), target), text};
 }
 
 std::vector<Wanted> parse_wanted(const std::vector<std::string>& what, const std::string& target) {

@@ -1,4 +1,3 @@
-#include <fourge/error.hpp>
 #include <fourge/kernel_spec.hpp>
 #include <fourge/moe_permute.hpp>
 
@@ -14,6 +13,7 @@ namespace {
 using fourge::tests::at;
 using fourge::tests::launch;
 using fourge::tests::mentions;
+using fourge::tests::refusal_of_spec;
 using fourge::tests::regions;
 
 Args good_args() {
@@ -100,17 +100,10 @@ TEST_CASE("moe_permute: by token", "[moe]") {
   CHECK(refusal([](Args& a) { a.row_entries = nullptr; }, "[by=token]") == "accepted");
   CHECK(refusal([](Args& a) { a.tokens = 0, a.rows = nullptr; }, axes) == "accepted");
   CHECK(mentions(refusal([](Args& a) { a.cols = (1 << 28) + 128; }, axes), "more than 2^29 bytes"));
-  const auto refused = [](const char* text) {
-    try {
-      fourge::KernelSpec::parse(text);
-    } catch (const fourge::Error& error) {
-      return std::string(error.what());
-    }
-    return std::string("accepted");
-  };
-  CHECK(refused("moe_permute[by=token]@sm_90") == "accepted");
-  CHECK(mentions(refused("moe_permute[by=token]@sm_89"), "needs bulk copies, which sm_89 has not"));
-  CHECK(mentions(refused("moe_permute[by=token,tpc=4]@sm_90"), "tpc is for by=row"));
+  CHECK(refusal_of_spec("moe_permute[by=token]@sm_90") == "accepted");
+  CHECK(mentions(refusal_of_spec("moe_permute[by=token]@sm_89"),
+                 "needs bulk copies, which sm_89 has not"));
+  CHECK(mentions(refusal_of_spec("moe_permute[by=token,tpc=4]@sm_90"), "tpc is for by=row"));
 }
 
 TEST_CASE("moe_permute: memory and launch of a call by token", "[moe]") {
@@ -125,7 +118,7 @@ TEST_CASE("moe_permute: memory and launch of a call by token", "[moe]") {
     args.tokens = tokens;
     args.cols = cols;
     args.capacity = capacity;
-    return launch((std::string("moe_permute[by=token,") + axes + "]@sm_90a").c_str(), args);
+    return launch(std::string("moe_permute[by=token,") + axes + "]@sm_90a", args);
   };
   // Many tokens: a piece is a row of up to 16 KiB.
   const auto many = shape("bits=8", 16384, 7168, 131072);

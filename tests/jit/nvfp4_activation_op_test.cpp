@@ -2,6 +2,7 @@
 #include <fourge/kernel_spec.hpp>
 #include <fourge/nvfp4_activation_quantize.hpp>
 
+#include "tests/jit/op_args.hpp"
 #include "tests/support/catch.hpp"
 
 #include <functional>
@@ -101,12 +102,11 @@ TEST_CASE("the launches cover all rows and stay within the grid's limits", "[act
   CHECK(shape.grid[0] * shape.block[0] * 8 >= 4112 / 16);
   // Blocks a thread takes, by the CTAs that one each would give: 3 * 18 a multiprocessor, and multiples.
   const auto columns_of_ctas = [](const char* axes, std::int64_t rows, std::int64_t cols) {
-    const KernelSpec spec =
-        KernelSpec::parse(std::string("silu_and_mul_nvfp4_quantize[") + axes + "]@sm_90a");
     Silu many;
     many.rows = rows;
     many.cols = cols;
-    return spec.op().launch_shape(spec, &many, {132}).grid[0];
+    const std::string text = std::string("silu_and_mul_nvfp4_quantize[") + axes + "]@sm_90a";
+    return fourge::tests::launch(text, many).grid[0];
   };
   CHECK(columns_of_ctas("", 1, 7168) == 7);
   CHECK(columns_of_ctas("", 1024, 7168) == 7);

@@ -39,10 +39,20 @@ inline bool mentions(const std::string& text, const std::string& part) {
   return text.find(part) != std::string::npos;
 }
 
+// Why there is no such variant; "accepted" if there is.
+inline std::string refusal_of_spec(const std::string& text) {
+  try {
+    KernelSpec::parse(text).check();
+  } catch (const Error& error) {
+    return error.what();
+  }
+  return "accepted";
+}
+
 template <class Args>
-LaunchShape launch(const char* text, const Args& args) {
+LaunchShape launch(const std::string& text, const Args& args, int multiprocessors = 132) {
   const KernelSpec spec = KernelSpec::parse(text);
-  return spec.op().launch_shape(spec, &args, {132});
+  return spec.op().launch_shape(spec, &args, {multiprocessors});
 }
 
 template <class Args>

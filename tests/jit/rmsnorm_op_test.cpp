@@ -86,12 +86,7 @@ TEST_CASE("rmsnorm: scales and eps must be usable", "[rmsnorm]") {
 
 TEST_CASE("rmsnorm: illegal combinations are refused by name", "[rmsnorm]") {
   const auto refusal = [](const std::string& axes, const std::string& target = "sm_90a") {
-    try {
-      KernelSpec::parse("rmsnorm_quantize[" + axes + "]@" + target).check();
-    } catch (const Error& error) {
-      return std::string(error.what());
-    }
-    return std::string("accepted");
+    return fourge::tests::refusal_of_spec("rmsnorm_quantize[" + axes + "]@" + target);
   };
   CHECK(mentions(refusal("out=fp8,layout=128x4"), "layout must be linear"));
   CHECK(mentions(refusal("out=mxfp8,scale=token"), "scale must be tensor"));
@@ -179,7 +174,7 @@ TEST_CASE("rmsnorm: rows in registers have just the columns of their threads' bl
               std::to_string(form.blocks) + (form.copied != 0 ? ", true}" : "}"));
     for (const std::int64_t rows : {1, 264, 100000}) {
       args.rows = rows;
-      const LaunchShape shape = launch(text.c_str(), args);
+      const LaunchShape shape = launch(text, args);
       CHECK(shape.block[0] == form.threads);
       CHECK(shape.block[1] == 1);
       const std::int64_t most = form.copied == 0 ? rows : std::int64_t{form.copied} * 132;
@@ -200,13 +195,10 @@ TEST_CASE("rmsnorm: rows in registers have just the columns of their threads' bl
 TEST_CASE("rmsnorm: copied rows of 8x4 tiles are whole tiles apart", "[rmsnorm]") {
   Args args = good_args();
   args.cols = 4096;
-  const auto ctas = [&](const char* layout, std::int64_t rows, unsigned multiprocessors) {
+  const auto ctas = [&](const std::string& layout, std::int64_t rows, int multiprocessors) {
     args.rows = rows;
-    const auto spec =
-        KernelSpec::parse(std::string("rmsnorm_quantize[row=128x2,layout=") + layout + "]@sm_90a");
-    return rmsnorm_quantize_op()
-        .launch_shape(spec, &args, DeviceFacts{static_cast<int>(multiprocessors)})
-        .grid[0];
+    const std::string text = "rmsnorm_quantize[row=128x2,layout=" + layout + "]@sm_90a";
+    return launch(text, args, multiprocessors).grid[0];
   };
   CHECK(ctas("128x4", 100000, 132) == 924);
   CHECK(ctas("8x4", 100000, 132) == 920);

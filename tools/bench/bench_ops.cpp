@@ -222,15 +222,17 @@ std::span<const BenchOp> bench_ops() {
   return kAll;
 }
 
+std::string first_of_automatic(std::string text) {
+  if (const std::size_t at = text.find(kAutomatic); at != std::string::npos) {
+    text.replace(at, kAutomatic.size(), "tpc=1");
+  }
+  return text;
+}
+
 std::vector<std::string> bench_variants(const BenchOp& op, const Target& target) {
-  // "tpc=auto" is the bench command's own.
-  const auto is_taken = [&](std::string text) {
-    constexpr std::string_view kAutomatic = "tpc=auto";
-    if (const std::size_t at = text.find(kAutomatic); at != std::string::npos) {
-      text.replace(at, kAutomatic.size(), "tpc=1");
-    }
+  const auto is_taken = [&](const std::string& text) {
     try {
-      KernelSpec::parse(text, target);
+      KernelSpec::parse(first_of_automatic(text), target);
     } catch (const Error& error) {
       if (error.kind() != ErrorKind::invalid_spec) throw;
       return false;

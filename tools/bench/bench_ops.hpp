@@ -80,6 +80,11 @@ struct BenchOp {
   }
 };
 
+// In a variant's axes, of an operation that has a rule for it: the value that `automatic` gives for a call's sizes.
+inline constexpr std::string_view kAutomatic = "tpc=auto";
+// The text of a variant as a spec, which has tpc=1 instead.
+std::string first_of_automatic(std::string text);
+
 // "OPERATION[AXES]" of those variants that the target takes.
 std::vector<std::string> bench_variants(const BenchOp& op, const Target& target);
 

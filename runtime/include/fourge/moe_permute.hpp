@@ -23,9 +23,11 @@
 // while they are gathered by moe_expand_quantize.
 //
 // tokens >= 0, top_k > 0, capacity >= 0; cols > 0, a multiple of 128 with scales, otherwise such that a
-// row is a multiple of 16 bytes. The rest is about speed, the bytes are the same. Axis tpc: rows that a thread has in flight.
-// Axis by: with token a row of x is read once, not for each of its experts: the quicker way, but with scales and thousands of tokens about as fast, where the target has bulk
-// copies (sm_90 and later), and rows are at most 2^29 bytes long.
+// row is a multiple of 16 bytes.
+//
+// The bytes are the same, whatever these say. Axis tpc: rows that a thread has in flight (by=row). Axis by: with token a
+// row of x is read once, not for each of its experts; for targets with bulk copies (sm_90 and later) and rows of at most
+// 2^29 bytes. It is the quicker way, but with scales and thousands of tokens about as fast.
 //
 // Calls are asynchronous on the caller's stream; nothing is read back. x must not overlap y.
 // Streams, threads and errors: <fourge/kernel.hpp>.
