@@ -125,43 +125,46 @@ struct AllreduceCall {
     exchange.send_rows(cursor);
     pad(tail);
     slots.clear();
-    finish(exchange, tail, share);
+    finish(exchange, tail);
     group.prepare_next(arrived, (state.generation + 1) % kGenerations, row_bytes(vectors), 0);
   }
 
-  FOURGE_INLINE void two_shot_sentinels(const RowTail<Config>& tail) const {
+  FOURGE_INLINE void two_shot(const RowTail<Config>& tail, bool by_sentinels) const {
     ControlState state = {};
     const PeerSlots<Config> slots{group, state, slot_bytes};
-    const TwoShotSentinels<Config> exchange{slots, share, x, rows, vectors};
-    typename TwoShotSentinels<Config>::Inputs inputs = exchange.first_inputs();
-    state = load_state(group.control, group.control_words);
-    if (group.gave_up()) {
-      return;
+    uint32 arrived;
+    if (by_sentinels) {
+      const TwoShotSentinels<Config> exchange{slots, share, x, rows, vectors};
+      typename TwoShotSentinels<Config>::Inputs inputs = exchange.first_inputs();
+      state = load_state(group.control, group.control_words);
+      if (group.gave_up()) {
+        return;
+      }
+      arrived = group.arrive();
+      exchange.send_inputs(inputs);
+      pad(tail);
+      __syncthreads();
+      exchange.send_sums();
+      slots.clear();
+      group.prepare_next(arrived, (state.generation + 1) % kGenerations, row_bytes(exchange.part()),
+                         row_bytes(vectors));
+      __syncthreads();
+    } else {
+      state = load_state(group.control, group.control_words);
+      if (group.gave_up()) {
+        return;
+      }
+      arrived = group.arrive();
+      pad(tail);
+      const TwoShot<Config> exchange{
+          group, state, x, rows, vectors, input_offset, input_slot_bytes, result_offset};
+      exchange.reduce();
     }
-    const uint32 arrived = group.arrive();
-    exchange.send_inputs(inputs);
-    pad(tail);
-    __syncthreads();
-    exchange.send_sums();
-    slots.clear();
-    group.prepare_next(arrived, (state.generation + 1) % kGenerations, row_bytes(exchange.part()),
-                       row_bytes(vectors));
-    __syncthreads();
-    finish(exchange, tail, share);
-  }
-
-  FOURGE_INLINE void two_shot(const RowTail<Config>& tail) const {
-    const ControlState state = load_state(group.control, group.control_words);
-    if (group.gave_up()) {
-      return;
+    finish(TwoShotSums<Config>{slots, by_sentinels, vectors, result_offset}, tail);
+    if (!by_sentinels) {
+      state = state_of(group.control_words);
+      group.prepare_next(arrived, state.generation, state.used_bytes, state.result_bytes);
     }
-    const uint32 arrived = group.arrive();
-    const TwoShot<Config> exchange{
-        group, state, x, rows, vectors, input_offset, input_slot_bytes, result_offset};
-    pad(tail);
-    exchange.reduce();
-    finish(exchange, tail, RowShare(rows, 0));
-    group.prepare_next(arrived, state.generation, state.used_bytes, state.result_bytes);
   }
 
  private:
@@ -171,12 +174,11 @@ struct AllreduceCall {
     }
   }
   template <class Exchange>
-  FOURGE_INLINE void finish(const Exchange& exchange, const RowTail<Config>& tail,
-                            const RowShare& row_share) const {
+  FOURGE_INLINE void finish(const Exchange& exchange, const RowTail<Config>& tail) const {
     if constexpr (kSum) {
       store_sums<Config>(exchange, rows, vectors, sum_out);
     } else {
-      finish_rows<Config>(exchange, rows, row_share, tail);
+      finish_rows<Config>(exchange, rows, share, tail);
     }
   }
 };
@@ -242,10 +244,8 @@ FOURGE_INLINE void allreduce_rmsnorm_quantize_kernel(
                                    sum_out};
   if constexpr (kOneShot) {
     call.one_shot(tail);
-  } else if (by_sentinels) {
-    call.two_shot_sentinels(tail);
   } else {
-    call.two_shot(tail);
+    call.two_shot(tail, by_sentinels);
   }
 }
 

@@ -43,6 +43,11 @@ FOURGE_INLINE uint32 gave_up_mark(uint64 calls) {
   return (static_cast<uint32>(calls) & 0x7FFFFFFFu) + 1;
 }
 
+// What load_state() found, again: rather than in registers all the time.
+FOURGE_INLINE ControlState state_of(const ControlWords& words) {
+  return {static_cast<uint32>(words.get(0)), words.get(1), words.get(2), words.get(3)};
+}
+
 // By all threads of a CTA, of which one asks: one place that all threads of a device ask at once answers slowly.
 FOURGE_INLINE ControlState load_state(const Control* control, ControlWords& words) {
   if (threadIdx.x == 0) {
@@ -55,7 +60,7 @@ FOURGE_INLINE ControlState load_state(const Control* control, ControlWords& word
     words.set(kGaveUpWord, gave_up != 0 && gave_up != gave_up_mark(calls) ? 1 : 0);
   }
   __syncthreads();
-  return {static_cast<uint32>(words.get(0)), words.get(1), words.get(2), words.get(3)};
+  return state_of(words);
 }
 
 template <class Config>

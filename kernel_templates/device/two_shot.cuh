@@ -46,33 +46,17 @@ struct TwoShot {
     if (own_rows() == 0) {
       return;
     }
-    send_inputs();
-    if (!meet(2 * state.calls + 1, WaitKind::input_barrier)) {
-      return;  // nobody is to take what are not the sums for them
-    }
-    send_sums();
-    meet(2 * state.calls + 2, WaitKind::result_barrier);
-  }
-
-  // Hands a row's sums to put(vector's number, sum).
-  template <class Put>
-  FOURGE_INLINE void get_row(int64 row, const Put& put) const {
-    const char* const from = group.own() + result_offset + row * vectors * 16;
-    const int step = static_cast<int>(blockDim.x);
+    // One copy of the barrier for both.
 #pragma unroll 1
-    for (int first = static_cast<int>(threadIdx.x); first < vectors; first += 4 * step) {
-      PeerVector v[4];
-#pragma unroll
-      for (int b = 0; b < 4; ++b) {
-        if (first + b * step < vectors) {
-          v[b] = load_peer(from + (first + b * step) * 16);
-        }
+    for (uint32 step = 1; step <= 2; ++step) {
+      if (step == 1) {
+        send_inputs();
+      } else {
+        send_sums();
       }
-#pragma unroll
-      for (int b = 0; b < 4; ++b) {
-        if (first + b * step < vectors) {
-          put(first + b * step, v[b]);
-        }
+      if (!meet(2 * state.calls + step,
+                step == 1 ? WaitKind::input_barrier : WaitKind::result_barrier)) {
+        return;  // after the first nobody is to take what are not the sums for them
       }
     }
   }
@@ -101,7 +85,7 @@ struct TwoShot {
 #pragma unroll
         for (int b = 0; b < kInputBatch; ++b) {
           const int vector = first + b * step;
-          const int owner = vector / part();
+          const int owner = owner_of<kRanks>(vector, part());
           if (vector < vectors && owner != group.rank) {
             store_peer(group.at(owner) + input_place(group.rank, row, vector - owner * part()),
                        as_input<Config::kInput>(v[b]));
@@ -117,20 +101,21 @@ struct TwoShot {
     if (mine <= 0) {
       return;
     }
-    const int64 count = own_rows() * mine;
-    const int64 step = blockDim.x;
+    // From one of a thread's vectors to the next are so many rows of this CTA's, and vectors.
+    const int step = static_cast<int>(blockDim.x);
+    const int vectors_on = step % mine;
+    const int64 rows_on = row_of(step / mine) - row_of(0);
+    int in_part = static_cast<int>(threadIdx.x) % mine;
+    int64 row = row_of(static_cast<int>(threadIdx.x) / mine);
 #pragma unroll 1
-    for (int64 first = threadIdx.x; first < count; first += step * kBatch) {
+    while (row < rows) {
       PeerVector own[kBatch];
       PeerVector v[kBatch][kRanks];
       int64 at[kBatch];
 #pragma unroll
       for (int b = 0; b < kBatch; ++b) {
-        const int64 item = first + b * step;
-        if (item < count) {
-          const int i = static_cast<int>(item / mine);
-          const int in_part = static_cast<int>(item - static_cast<int64>(i) * mine);
-          const int64 row = row_of(i);
+        at[b] = -1;
+        if (row < rows) {
           at[b] = (row * vectors + begin + in_part) * 16;
           own[b] = load_words4(x + at[b]);
 #pragma unroll
@@ -139,15 +124,21 @@ struct TwoShot {
               v[b][r] = load_peer(group.own() + input_place(r, row, in_part));
             }
           }
+          row += rows_on;
+          in_part += vectors_on;
+          if (in_part >= mine) {
+            in_part -= mine;
+            row += gridDim.x;
+          }
         }
       }
 #pragma unroll
       for (int b = 0; b < kBatch; ++b) {
-        if (first + b * step < count) {
-          const PeerVector mine = as_input<Config::kInput>(own[b]);
+        if (at[b] >= 0) {
+          const PeerVector input = as_input<Config::kInput>(own[b]);
 #pragma unroll
           for (int r = 0; r < kRanks; ++r) {
-            v[b][r] = chosen(r != group.rank, v[b][r], mine);
+            v[b][r] = chosen(r != group.rank, v[b][r], input);
           }
           const PeerVector sum = add_up<Config>(v[b]);
 #pragma unroll

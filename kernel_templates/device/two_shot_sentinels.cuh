@@ -8,6 +8,7 @@
 
 #include "device/peer_slots.cuh"
 #include "device/row_share.cuh"
+#include "device/two_shot_sums.cuh"
 
 namespace fourge_device {
 
@@ -19,29 +20,10 @@ FOURGE_INLINE bool adds_by_sentinels(int64 bytes, int64 slot_bytes) {
   return Config::kRanks > 1 && bytes <= slot_bytes && bytes <= kMostSentinelBytes;
 }
 
-// Stands for a sum of two -0.0, which is the sentinel, on the way: no sum is a NaN of these bits.
-inline constexpr uint32 kSentinelSum = 0xFFFFFFFFu;
-
-FOURGE_INLINE PeerVector replaced(const PeerVector& sum, uint32 from, uint32 to) {
-  PeerVector v;
-#pragma unroll
-  for (int i = 0; i < 4; ++i) {
-    v.w[i] = sum.w[i] == from ? to : sum.w[i];
-  }
-  return v;
-}
-FOURGE_INLINE PeerVector without_sentinel(const PeerVector& sum) {
-  return replaced(sum, kSentinel, kSentinelSum);
-}
-FOURGE_INLINE PeerVector with_sentinel(const PeerVector& sum) {
-  return replaced(sum, kSentinelSum, kSentinel);
-}
-
 template <class Config>
 struct TwoShotSentinels {
   static constexpr int kRanks = Config::kRanks;
   static constexpr int kCount = 2;  // vectors of a thread on their way out
-  static constexpr int kBatch = 4;  // and that it waits for at once
 
   const PeerSlots<Config>& slots;
   const RowShare& share;
@@ -90,30 +72,6 @@ struct TwoShotSentinels {
 #pragma unroll 1
       for (int i = first; i < mine(); i += share.threads()) {
         send_sum(row, i);
-      }
-    }
-  }
-
-  // Hands a row's sums to put(vector's number, sum).
-  template <class Put>
-  FOURGE_INLINE void get_row(int64 row, const Put& put) const {
-    const int step = static_cast<int>(blockDim.x);
-    const char* const from = kept(static_cast<const char*>(slots.own(rank()))) + row * vectors * 16;
-#pragma unroll 1
-    for (int first = static_cast<int>(threadIdx.x); first < vectors; first += step * kBatch) {
-      PeerVector v[kBatch];
-#pragma unroll
-      for (int b = 0; b < kBatch; ++b) {
-        if (first + b * step < vectors) {
-          v[b] = load_peer(from + (first + b * step) * 16);
-        }
-      }
-      wait_for(v, from, first);
-#pragma unroll
-      for (int b = 0; b < kBatch; ++b) {
-        if (first + b * step < vectors) {
-          put(first + b * step, v[b]);
-        }
       }
     }
   }
@@ -186,27 +144,6 @@ struct TwoShotSentinels {
 #pragma unroll
     for (int r = 0; r < kRanks; ++r) {
       store_peer(group().peers[r] + slots.place(r) + at, sum);
-    }
-  }
-
-  // Looks again at what is not there yet.
-  FOURGE_INLINE void wait_for(PeerVector (&v)[kBatch], const char* from, int first) const {
-    const int step = static_cast<int>(blockDim.x);
-    PeerWait<Config> wait{group(), WaitKind::result_barrier, 0, 0};
-    int late = 0;
-    do {
-      late = -1;
-#pragma unroll
-      for (int b = 0; b < kBatch; ++b) {
-        if (first + b * step < vectors && has_sentinel(v[b])) {
-          late = first + b * step;
-          v[b] = load_peer(from + late * 16);
-        }
-      }
-    } while (late >= 0 && !wait.is_over(owner_of<kRanks>(late, part())));
-#pragma unroll
-    for (int b = 0; b < kBatch; ++b) {
-      v[b] = with_sentinel(v[b]);
     }
   }
 };

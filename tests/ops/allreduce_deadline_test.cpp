@@ -57,13 +57,11 @@ constexpr Defect kDefects[][2] = {
     {{"sums are sent without what was waited for", "if (absent >= 0) {\n      return;",
       "if (false) {\n"}},
     {{"calls go on after giving up",
-      "if (group.gave_up()) {\n      return;\n    }\n    const uint32 arrived = group.arrive();\n"
-      "    const TwoShot",
-      "const uint32 arrived = group.arrive();\n    const TwoShot"},
-     {"sums are sent without what was waited for",
-      "if (!meet(2 * state.calls + 1, WaitKind::input_barrier)) {\n      return;  // nobody is to "
-      "take what are",
-      "if (!meet(2 * state.calls + 1, WaitKind::input_barrier)) {  //"}}};
+      "if (group.gave_up()) {\n        return;\n      }\n      arrived = group.arrive();\n"
+      "      pad(tail);\n      const TwoShot",
+      "arrived = group.arrive();\n      pad(tail);\n      const TwoShot"},
+     {"sums are sent without what was waited for", "return;  // after the first nobody is to take",
+      ";  //"}}};
 
 }  // namespace
 
