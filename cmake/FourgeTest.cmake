@@ -15,6 +15,11 @@ target_precompile_headers(fourge_test_headers PRIVATE
   ${PROJECT_SOURCE_DIR}/tests/support/catch.hpp <algorithm> <cstdint> <filesystem> <functional> <memory> <optional>
   <span> <string> <string_view> <vector>)
 
+# Catch2's own sources, for programs with a main function of their own (tests/support/catch_session.hpp).
+add_library(fourge_catch_session STATIC ${PROJECT_SOURCE_DIR}/tests/support/catch_session.cpp)
+target_link_libraries(fourge_catch_session PUBLIC Catch2::Catch2 PRIVATE fourge_settings)
+fourge_compile_quickly(fourge_catch_session)
+
 # fourge_set_timeout(SECONDS TEST...): five times as long where a sanitizer slows the test down.
 function(fourge_set_timeout seconds)
   if(FOURGE_SANITIZE)
@@ -26,13 +31,14 @@ endfunction()
 # fourge_add_test(NAME SOURCES... [LIBRARIES...] [LABELS...] [OWN_MAIN] [TOGETHER] [TIMEOUT s] [TAGS...]) builds one
 # Catch2 program and registers it with CTest. Works with Catch2 2.13 and 3 (tests/support/catch.hpp).
 # With TAGS the cases of each tag are a test of their own, NAME_TAG, so that they may run side by side;
-# every case must have one of them. TOGETHER: sources with the same large templates (JSON, above all) are compiled six at
-# a time; a name in one's unnamed namespace must be no other's.
+# every case must have one of them. OWN_MAIN: a source has the main function, and calls run_catch(). TOGETHER: sources
+# with the same large templates (JSON, above all) are compiled six at a time; a name in one's unnamed namespace must be
+# no other's.
 function(fourge_add_test name)
   cmake_parse_arguments(arg "OWN_MAIN;TOGETHER" "TIMEOUT" "SOURCES;LIBRARIES;LABELS;TAGS" ${ARGN})
   add_executable(${name} ${arg_SOURCES})
   target_link_libraries(${name} PRIVATE fourge_settings fourge_headers ${arg_LIBRARIES}
-    $<IF:$<BOOL:${arg_OWN_MAIN}>,Catch2::Catch2,Catch2::Catch2WithMain>)
+    $<IF:$<BOOL:${arg_OWN_MAIN}>,fourge_catch_session,Catch2::Catch2WithMain>)
   fourge_compile_quickly(${name})
   target_precompile_headers(${name} REUSE_FROM fourge_test_headers)
   if(arg_TOGETHER AND NOT CMAKE_DISABLE_PRECOMPILE_HEADERS)

@@ -10,8 +10,9 @@
 #include <vector>
 
 #include "tools/aligned_bytes.hpp"
-#include "tools/command.hpp"
+#include "tools/common_options.hpp"
 #include "tools/execution.hpp"
+#include "tools/exit_code.hpp"
 
 namespace fourge::tools {
 

@@ -4,7 +4,7 @@
 #include <fourge/options.hpp>
 
 #include "cache/trust.hpp"
-#include "tools/command.hpp"
+#include "tools/common_options.hpp"
 
 namespace fourge::tools {
 

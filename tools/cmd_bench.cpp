@@ -4,7 +4,7 @@
 #include <algorithm>
 
 #include "tools/bench/gpu_bench.hpp"
-#include "tools/bench/gpu_session.hpp"
+#include "tools/bench/gpu_session_options.hpp"
 #include "tools/bench/series.hpp"
 #include "tools/command.hpp"
 #include "tools/execution.hpp"

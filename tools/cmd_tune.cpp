@@ -8,7 +8,7 @@
 
 #include "runtime/tuning/tuned_choice.hpp"
 #include "tools/bench/gpu_bench.hpp"
-#include "tools/bench/gpu_session.hpp"
+#include "tools/bench/gpu_session_options.hpp"
 #include "tools/bench/median.hpp"
 #include "tools/bench/series.hpp"
 #include "tools/cache_access.hpp"

@@ -1,25 +1,15 @@
-// What the subcommands share: the options that each of them takes, and the action that the command
-// line asked for. One source file for each subcommand; add_NAME() defines its options.
+// What the subcommands share: how they are defined, and the action that the command line asked for.
+// One source file for each subcommand; add_NAME() defines its options.
 #pragma once
-
-#include <fourge/options.hpp>
 
 #include <CLI/CLI.hpp>
 #include <functional>
 #include <string>
-#include <vector>
 
+#include "tools/common_options.hpp"
 #include "tools/exit_code.hpp"
 
 namespace fourge::tools {
-
-struct CommonOptions {
-  std::string cache_dir;               // empty: from the environment
-  std::vector<std::string> read_only;  // empty: from the environment
-  std::string nvrtc;                   // empty: from the environment, then the search
-  std::string log = "warn";
-  bool json = false;
-};
 
 struct CommandLine {
   CommonOptions common;
@@ -31,9 +21,6 @@ struct CommandLine {
 CLI::App& add_command(CLI::App& parent, CommandLine& line, const std::string& name,
                       const std::string& description, const std::string& details = {});
 void add_common_options(CLI::App& app, CommonOptions& common);
-
-// The environment's options, overridden by the command line's; messages go to standard error.
-Options library_options(const CommonOptions& common);
 
 void add_run(CLI::App& app, CommandLine& line);
 void add_bench(CLI::App& app, CommandLine& line);

@@ -2,9 +2,13 @@
 // made from.
 #pragma once
 
-#include <CLI/CLI.hpp>
 #include <string>
 #include <vector>
+
+// Its header costs each source that reads it seconds.
+namespace CLI {
+class App;
+}
 
 namespace fourge::tools {
 

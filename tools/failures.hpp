@@ -4,7 +4,8 @@
 #include <cstddef>
 #include <cstdint>
 
-#include "tools/command.hpp"
+#include "tools/common_options.hpp"
+#include "tools/exit_code.hpp"
 
 namespace fourge::tools {
 

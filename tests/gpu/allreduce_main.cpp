@@ -2,7 +2,6 @@
 // that is fewer than two. FOURGE_TEST_RANKS: other numbers of ranks, which may share devices. As
 // `--rank-process ...` it is one rank of a test that has processes for ranks, with `--manifest [RANKS]` it prints
 // the specs that the tests take, for `fourge prewarm --manifest`, and with `--devices` how many it sees.
-#define CATCH_CONFIG_RUNNER
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
@@ -10,7 +9,7 @@
 
 #include "tests/gpu/allreduce_process.hpp"
 #include "tests/gpu/allreduce_support.hpp"
-#include "tests/support/catch.hpp"
+#include "tests/support/catch_session.hpp"
 
 namespace {
 
@@ -78,7 +77,7 @@ int main(int argc, char* argv[]) {
   }
   if (const int end = look_at_devices(); end >= 0) return end;
   try {
-    return Catch::Session().run(argc, argv);
+    return fourge::tests::run_catch(argc, argv);
   } catch (const std::exception& error) {
     std::fprintf(stderr, "all-reduce tests: %s\n", error.what());
     return 1;

@@ -1,10 +1,9 @@
 // Runs the tests on the first device; exits with 77 (skipped, for CTest) where there is none.
-#define CATCH_CONFIG_RUNNER
 #include <cstdio>
 #include <exception>
 
 #include "tests/gpu/gpu_fixture.hpp"
-#include "tests/support/catch.hpp"
+#include "tests/support/catch_session.hpp"
 
 int main(int argc, char* argv[]) {
   std::string reason;
@@ -23,7 +22,7 @@ int main(int argc, char* argv[]) {
     std::printf("gpu tests: %s, %s, driver %d, %zu device(s)\n", devices[0].name.c_str(),
                 gpu.target().text().c_str(), fourge::driver_version(), devices.size());
     std::fflush(stdout);
-    return Catch::Session().run(argc, argv);
+    return fourge::tests::run_catch(argc, argv);
   } catch (const std::exception& error) {
     std::fprintf(stderr, "gpu tests: %s\n", error.what());
     return 1;

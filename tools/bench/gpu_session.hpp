@@ -10,7 +10,7 @@
 #include <string>
 #include <vector>
 
-#include "tools/command.hpp"
+#include "tools/common_options.hpp"
 
 namespace fourge::tools {
 
@@ -20,10 +20,6 @@ struct GpuSessionOptions {
   std::size_t samples = 30;
   std::string on = "gpu";
 };
-
-// what, --shapes, --samples and --on. options must outlive the command.
-void add_gpu_session_options(CLI::App& command, GpuSessionOptions& options,
-                             const std::string& what_help, const std::string& samples_help);
 
 // The device that --on names. Throws Error(unsupported) without one; purpose: "a benchmark".
 DeviceInfo open_gpu(const GpuSessionOptions& options, const std::string& purpose);
