@@ -16,6 +16,10 @@ namespace fourge::host {
 
 namespace {
 
+// Runners are kept with their stacks, up to a thousand each, whose mappings cost more than a small launch does: as many as
+// two clusters at a time take. The kernel limits mappings.
+constexpr std::size_t kMostIdle = 16;
+
 std::uint64_t block_count(const LaunchShape& shape) {
   return std::uint64_t{shape.grid[0]} * shape.grid[1] * shape.grid[2];
 }
@@ -85,7 +89,7 @@ std::unique_ptr<BlockRunner> GridRunner::take() {
 
 void GridRunner::give_back(std::unique_ptr<BlockRunner> runner) {
   const std::lock_guard lock(mutex_);
-  if (idle_.size() < threads_) {
+  if (idle_.size() < kMostIdle) {
     idle_.push_back(std::move(runner));
   }
 }
