@@ -30,8 +30,8 @@ struct TwoShotSums {
   static constexpr int kBatch = 4;  // vectors that a thread has on their way
 
   const PeerSlots<Config>& slots;
-  bool
-      by_sentinels;  // in this rank's own slot, where data says that it is there; else in its result area, and they are
+  // They come to this rank's own slot, where data says that it is there; else all are in the result area.
+  bool by_sentinels;
   int vectors;  // of a row
   int64 result_offset;
 
