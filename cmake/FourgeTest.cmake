@@ -16,7 +16,7 @@ target_precompile_headers(fourge_test_headers PRIVATE
   <span> <string> <string_view> <vector>)
 
 # Catch2's own sources, for programs with a main function of their own (tests/support/catch_session.hpp).
-add_library(fourge_catch_session STATIC ${PROJECT_SOURCE_DIR}/tests/support/catch_session.cpp)
+add_library(fourge_catch_session STATIC EXCLUDE_FROM_ALL ${PROJECT_SOURCE_DIR}/tests/support/catch_session.cpp)
 target_link_libraries(fourge_catch_session PUBLIC Catch2::Catch2 PRIVATE fourge_settings)
 fourge_compile_quickly(fourge_catch_session)
 
