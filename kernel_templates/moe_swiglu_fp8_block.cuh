@@ -27,7 +27,7 @@ namespace fourge_device {
 template <int kWords>
 FOURGE_INLINE float swiglu_block_max(float of_thread) {
   const uint32 bits = float_bits(of_thread);
-  return float_from_bits(kWords == 8 ? quad_max_of_warp(bits) : octet_max_of_warp(bits));
+  return float_from_bits(kWords == 8 ? quad_max_of_warp(bits) : octet_max(bits));
 }
 template <int kWords>
 FOURGE_INLINE float swiglu_max(const float (&o)[4 * kWords]) {

@@ -32,12 +32,13 @@ struct Block32Scale {
   bool unusual;  // the thread's part has a NaN or an infinity
 };
 
-// All lanes of the block call. inverse_largest: 1 / the largest magnitude of the element format. A block
-// whose scale byte is 0 gets o = 0, and so does one with an infinity (byte 254, whose reciprocal is subnormal).
+// All lanes of the warp call but those that have exited. inverse_largest: 1 / the largest magnitude of the
+// element format. A block whose scale byte is 0 gets o = 0, and so does one with an infinity (byte 254, whose
+// reciprocal is subnormal).
 template <class Config, int kLanes>
 FOURGE_INLINE Block32Scale scale_of(const Block32<kLanes>& block, float inverse_largest) {
   const WordsMaximum maximum = maximum_of<Config::kInput>(block.part);
-  const uint32 bits = lanes_max<kLanes>(maximum.bits, 3u << (threadIdx.x & 30u));
+  const uint32 bits = lanes_max<kLanes>(maximum.bits);
   const float amax = value_of_bits<Config::kInput>(bits);
   const uint32 byte = encode_ue8m0_up<Config>(mul_rn(amax, inverse_largest));
   return {byte, byte == 0 ? 0.0f : ue8m0_reciprocal(byte), maximum.unusual};

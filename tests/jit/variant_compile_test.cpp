@@ -85,6 +85,21 @@ bool copies_in_bulk(const KernelSpec& spec) {
          (name == "moe_permute" && spec.get("by") == "token");
 }
 
+// Shuffles whose mask is not all lanes, a constant: the compiler would look for lanes with equal masks, or the hardware take
+// them one group after another (device/octet.cuh).
+std::size_t shuffles_of_some_lanes(const std::string& ptx) {
+  std::size_t count = 0;
+  for (std::size_t at = ptx.find("shfl.sync."); at != std::string::npos;
+       at = ptx.find("shfl.sync.", at + 1)) {
+    const std::string line = ptx.substr(at, ptx.find(';', at) - at);
+    const std::string mask = line.substr(line.rfind(' ') + 1);
+    const bool all = mask == "-1" || has(ptx, ("mov.u32 \t" + mask + ", -1;").c_str()) ||
+                     has(ptx, ("mov.b32 \t" + mask + ", -1;").c_str());
+    count += all ? 0U : 1U;
+  }
+  return count;
+}
+
 void check_ptx(const KernelSpec& spec, const std::string& ptx) {
   const fourge::Target target = spec.target();
   const auto& features = target.features();
@@ -97,6 +112,7 @@ void check_ptx(const KernelSpec& spec, const std::string& ptx) {
         (copies_in_bulk(spec) && spec.op().name == "moe_permute"));
   CHECK_FALSE(has(ptx, "fma.rn.f32"));  // contraction or a missing flush
   CHECK_FALSE(has(ptx, "mul.f32"));
+  CHECK(shuffles_of_some_lanes(ptx) == 0);
 }
 
 void check_target(const char* text) {
@@ -139,6 +155,14 @@ TEST_CASE("every variant compiles for sm_120", "[first]") { check_target("sm_120
 TEST_CASE("every variant compiles for sm_120a", "[second]") { check_target("sm_120a"); }
 TEST_CASE("every variant compiles for sm_120f", "[second]") { check_target("sm_120f"); }
 TEST_CASE("every variant compiles for sm_121a", "[second]") { check_target("sm_121a"); }
+
+TEST_CASE("shuffles with a mask of some lanes are seen", "[first]") {
+  CHECK(shuffles_of_some_lanes("shfl.sync.bfly.b32 %r3|%p1, %r2, 1, 31, -1;\nadd.s32 %r1, 1;") ==
+        0);
+  CHECK(shuffles_of_some_lanes("shfl.sync.bfly.b32 %r3|%p1, %r2, 1, 31, %r7;\n"
+                               "shfl.sync.idx.b32 %r4|%p1, %r2, 0, 31, -1;\n"
+                               "shfl.sync.bfly.b32 %r5|%p1, %r2, 1, 31, 15;") == 2);
+}
 
 TEST_CASE("the cases above are all targets", "[first]") {
   CHECK(Target::all().size() == 14);
