@@ -3,20 +3,52 @@
 // A thread takes 16 elements of each of kTokensPerCta rows, an octet of lanes a block of 128 of each.
 // Lane i of an octet computes the scale of the i-th row's block for all. Grid x runs over the columns,
 // y strides over the groups of rows. With kTokensPerCta of 1 and whole blocks, whose scales lie in the order of the
-// blocks, rows do not matter, and a thread's addresses take few instructions: all is one flat range. Otherwise y and z
-// run over the rows.
+// blocks, rows do not matter, and a thread's addresses take few instructions: all is one flat range, of which few blocks
+// get a warp each. Otherwise y and z run over the rows.
 #pragma once
 
 #include "device/e4m3_words.cuh"
 #include "device/fp8_block.cuh"
 #include "device/octet.cuh"
+#include "device/reduce.cuh"
 #include "device/store_words.cuh"
 #include "device/words_max.cuh"
 
 namespace fourge_device {
 
 inline constexpr int kFlatThreads = 128;  // the launch rule has the same
+inline constexpr int kFewThreads = 256;   // and this: launches with so many take few blocks
 inline constexpr int kUnits = 8;          // of 16 elements, in a block
+
+// A warp a block: the shortest way from a load to its codes, for calls that leave most warps' places free.
+template <class Config>
+FOURGE_INLINE void quantize_few_blocks(const void* x, uint8* data, float* scales, uint32 blocks,
+                                       float eps) {
+  using P = Packed16<Config::kInput>;
+  const uint32 thread = blockIdx.x * kFewThreads + threadIdx.x;
+  const uint32 block = thread / 32;
+  if (block >= blocks) {
+    return;
+  }
+  wait_for_predecessor<Config>();
+  const uint64 four = load(static_cast<const uint64*>(x) + thread);
+  const uint32 a = static_cast<uint32>(four);
+  const uint32 b = static_cast<uint32>(four >> 32);
+  uint32 bits = bits_of_packed(max_packed<Config::kInput>(a, b));
+  if (unlikely(bits > P::kInfinity)) {
+    const auto number = [](uint32 magnitude) { return magnitude <= P::kInfinity ? magnitude : 0u; };
+    bits = max_u32(max_u32(number(a & 0x7FFFu), number((a >> 16) & 0x7FFFu)),
+                   max_u32(number(b & 0x7FFFu), number((b >> 16) & 0x7FFFu)));
+  }
+  const auto factors = fp8_factors<Config>(value_of_bits<Config::kInput>(warp_max(bits)), eps);
+  const float o = factors.reciprocal;
+  store(reinterpret_cast<uint32*>(data) + thread,
+        encode_e4m3x4<Config>(mul_rn(P::low(a), o), mul_rn(P::high(a), o), mul_rn(P::low(b), o),
+                              mul_rn(P::high(b), o)));
+  if (threadIdx.x % 32 == 0) {
+    store(scales + block, factors.scale);
+  }
+}
 
 template <class Config>
 FOURGE_INLINE void quantize_single_units(const void* x, uint8* data, float* scales, int64 rows,
@@ -27,6 +59,11 @@ FOURGE_INLINE void quantize_single_units(const void* x, uint8* data, float* scal
   bool exists = true;
   bool padding = false;
   if (kStorage == Fp8Storage::row_major && cols % (16 * kUnits) == 0) {
+    if (blockDim.x == kFewThreads) {
+      quantize_few_blocks<Config>(x, data, scales,
+                                  static_cast<uint32>(rows) * static_cast<uint32>(cols >> 7), eps);
+      return;
+    }
     const uint64 cta = static_cast<uint64>(blockIdx.y) * gridDim.x + blockIdx.x;
     unit = static_cast<int64>(cta * kFlatThreads) + threadIdx.x;
     if (unit >= rows * static_cast<int64>(static_cast<uint64>(cols) / 16)) {

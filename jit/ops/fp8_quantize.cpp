@@ -16,6 +16,11 @@ namespace {
 constexpr std::int64_t kBlock = 128;
 constexpr std::int64_t kThreadColumns = 16;  // what a thread loads at once
 constexpr int kTileThreads = 256;
+// 1x128: so few blocks take a warp each, in such CTAs; the template has the same.
+constexpr std::int64_t kMostFewBlocks = 4096;
+constexpr int kFewThreads = 256;
+
+constexpr std::size_t kTokensPerCta = 3;  // among the axes
 
 constexpr AxisValue kScaleValues[] = {
     {"f32", "fourge_device::Fp8Scale::f32", "the quotient max(a, eps) / 448"},
@@ -98,22 +103,37 @@ LaunchShape nothing() {
   return shape;
 }
 
-// 1x128: eight threads a block.
+// 1x128, one row at a time, scales in the order of the blocks.
+bool may_be_flat(const KernelSpec& spec) {
+  constexpr std::size_t kStorage = 2;
+  return spec.index(kStorage) == 0 && spec.index(kTokensPerCta) == 0;
+}
+
+int row_block_threads(const KernelSpec& spec) {
+  return may_be_flat(spec) ? kFewThreads : jit::kRowLaunchThreads;
+}
+
+// 1x128: eight threads a block, or a warp.
 LaunchShape row_launch_shape(const KernelSpec& spec, const void* pointer, const DeviceFacts&) {
   const auto& args = *static_cast<const Fp8Quantize1x128Args*>(pointer);
   if (args.rows == 0) {
     return nothing();
   }
-  constexpr std::size_t kStorage = 2;
-  constexpr std::size_t kTokensPerCta = 3;
   const std::int64_t units = blocks(args.cols) * (kBlock / kThreadColumns);
-  if (spec.index(kTokensPerCta) == 0) {
-    const bool flat = spec.index(kStorage) == 0 && args.cols % kBlock == 0;
-    return flat ? jit::flat_launch(units * args.rows)
-                : jit::row_by_row_launch(units, scale_rows(spec.get("storage"), args.rows));
+  if (may_be_flat(spec) && args.cols % kBlock == 0) {
+    const std::int64_t all = args.rows * blocks(args.cols);
+    if (all > kMostFewBlocks) {
+      return jit::flat_launch(units * args.rows);
+    }
+    LaunchShape shape;
+    shape.block[0] = kFewThreads;
+    shape.grid[0] = static_cast<std::uint32_t>((all * 32 + kFewThreads - 1) / kFewThreads);
+    return shape;
   }
-  return jit::row_launch(units, scale_rows(spec.get("storage"), args.rows),
-                         std::int64_t{1} << spec.index(kTokensPerCta));
+  const std::int64_t rows = scale_rows(spec.get("storage"), args.rows);
+  return spec.index(kTokensPerCta) == 0
+             ? jit::row_by_row_launch(units, rows)
+             : jit::row_launch(units, rows, std::int64_t{1} << spec.index(kTokensPerCta));
 }
 
 // 128x128: a CTA a tile; grid y strides over the rows of tiles.
@@ -154,19 +174,18 @@ std::size_t fp8_scale_count_128x128(std::int64_t rows, std::int64_t cols) {
 
 const OpDefinition& fp8_quantize_1x128_op() {
   using Args = Fp8Quantize1x128Args;
-  static constexpr OpDefinition kOp{
-      .name = Args::kOp,
-      .summary = "E4M3 with one FP32 scale for 128 elements of a row",
-      .axes = kRowAxes,
-      .template_file = "fp8_quantize_1x128.cuh",
-      .entry_function = "fp8_quantize_1x128_kernel",
-      .params = kParams<Args>,
-      .args_size = sizeof(Args),
-      .block_threads = [](const KernelSpec&) { return jit::kRowLaunchThreads; },
-      .refusal = refusal,
-      .check_args = check_args<Args>,
-      .launch_shape = row_launch_shape,
-      .regions = row_regions};
+  static constexpr OpDefinition kOp{.name = Args::kOp,
+                                    .summary = "E4M3 with one FP32 scale for 128 elements of a row",
+                                    .axes = kRowAxes,
+                                    .template_file = "fp8_quantize_1x128.cuh",
+                                    .entry_function = "fp8_quantize_1x128_kernel",
+                                    .params = kParams<Args>,
+                                    .args_size = sizeof(Args),
+                                    .block_threads = row_block_threads,
+                                    .refusal = refusal,
+                                    .check_args = check_args<Args>,
+                                    .launch_shape = row_launch_shape,
+                                    .regions = row_regions};
   return kOp;
 }
 

@@ -92,6 +92,11 @@ void visit_fp8_quantize_1x128_calls(const KernelSpec& spec, CallSize size, const
   constexpr std::array<std::int64_t, 2> kShapes[] = {{0, 128},  {1, 16},  {1, 128}, {2, 144},
                                                      {3, 2192}, {5, 256}, {34, 400}};
   visit<Args>(spec, 1, kShapes, all_patterns(), sink);
+  if (spec.get("storage") == "row_major" && spec.get("tpc") == "1") {
+    // Blocks too many for a warp each.
+    constexpr std::array<std::int64_t, 2> kMany[] = {{4099, 128}};
+    visit<Args>(spec, 1, kMany, kRandomAndSpecials, sink);
+  }
 }
 
 void visit_fp8_quantize_128x128_calls(const KernelSpec& spec, CallSize size, const CallSink& sink) {
