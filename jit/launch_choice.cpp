@@ -36,7 +36,7 @@ struct Rule {
   std::array<std::string_view, 4> tpc;  // by SizeClass
 };
 
-constexpr Rule kRules[] = {{"nvfp4_quantize", "linear", "", false, {"1", "1", "2", "2"}},
+constexpr Rule kRules[] = {{"nvfp4_quantize", "linear", "", false, {"1", "1", "1", "1"}},
                            {"nvfp4_quantize", "128x4", "", false, {"1", "1", "4", "4"}},
                            {"nvfp4_quantize", "8x4", "", false, {"1", "1", "1", "4"}},
                            {"nvfp4_quantize", "linear", "", true, {"1", "2", "2", "4"}},

@@ -129,13 +129,20 @@ FOURGE_INLINE uint32 quantize_thread_blocks(const Load& load_block, const Factor
   }
 }
 
+// Threads of a CTA of the flat range; the launch rule has the same. 128 take up to 3% less time than 64 with one block each, and
+// with more up to 2% more.
+template <class Config>
+inline constexpr uint32 kFlatThreads =
+    Config::kTokensPerCta == 1 && Config::kFourOverSix == FourOverSix::off ? 128 : kThreads;
+
 template <class Config>
 FOURGE_INLINE void nvfp4_quantize_flat(const void* x, uint8* codes, uint8* scales,
                                        const float* global_scale, float global_scale_value,
                                        int64 blocks) {
   const int64 cta = static_cast<int64>(static_cast<uint64>(blockIdx.y) * gridDim.x + blockIdx.x);
-  const int64 first = cta * (kThreads * Config::kTokensPerCta) + threadIdx.x;
-  const auto at = [&](int i) { return first + i * static_cast<int64>(kThreads); };
+  constexpr uint32 kFlat = kFlatThreads<Config>;
+  const int64 first = cta * (kFlat * Config::kTokensPerCta) + threadIdx.x;
+  const auto at = [&](int i) { return first + i * static_cast<int64>(kFlat); };
   const auto exists = [&](int i) { return at(i) < blocks; };
   quantize_thread_blocks<Config>(
       [&](int i) { return Nvfp4Source<Config>::read(x, at(i)); },

@@ -14,6 +14,7 @@ namespace {
 
 constexpr std::int64_t kBlock = 16;
 constexpr int kThreads = 64;  // the template's, too
+constexpr int kFlatThreads = 128;
 
 constexpr std::int64_t kMostFlatX = std::int64_t{1} << 30;
 constexpr std::int64_t kMostGridZ = 65535;
@@ -75,7 +76,12 @@ std::string refusal(const KernelSpec& spec) {
 // Rows and batches do not matter: see the template.
 bool is_flat(const KernelSpec& spec) { return spec.index(kLayout) == 0 && !has_row_scale(spec); }
 
-int block_threads(const KernelSpec&) { return kThreads; }
+// As in the template.
+int block_threads(const KernelSpec& spec) {
+  return is_flat(spec) && spec.index(kTokensPerCta) == 0 && spec.index(kFourOverSix) == 0
+             ? kFlatThreads
+             : kThreads;
+}
 
 // 4over6 of a block a thread that needs no local memory with 56 registers, and gains a tenth by more warps.
 bool fits_56_registers(const KernelSpec& spec) {
@@ -159,8 +165,9 @@ LaunchShape launch_shape(const KernelSpec& spec, const void* pointer, const Devi
   const std::int64_t tpc = std::int64_t{1} << spec.index(kTokensPerCta);
   if (is_flat(spec)) {
     const std::int64_t blocks = args.batches * args.rows * (args.cols / kBlock);
-    const std::int64_t ctas = (blocks + kThreads * tpc - 1) / (kThreads * tpc);
-    shape.block[0] = kThreads;
+    const std::int64_t threads = block_threads(spec);
+    shape.block[0] = static_cast<std::uint32_t>(threads);
+    const std::int64_t ctas = (blocks + threads * tpc - 1) / (threads * tpc);
     jit::set_ctas(shape, ctas, kMostFlatX);
     return shape;
   }

@@ -49,8 +49,8 @@ bool only_speed(const std::string_view axis) { return axis == "tpc" || axis == "
 }  // namespace
 
 TEST_CASE("rows at a time by shape, as measured on an H200") {
-  CHECK(chosen("nvfp4_quantize[]", "tpc") == "1 1 1 2 2 2");
-  CHECK(chosen("nvfp4_quantize[math=fast]", "tpc") == "1 1 1 2 2 2");
+  CHECK(chosen("nvfp4_quantize[]", "tpc") == "1 1 1 1 1 1");
+  CHECK(chosen("nvfp4_quantize[math=fast]", "tpc") == "1 1 1 1 1 1");
   CHECK(chosen("nvfp4_quantize[layout=128x4]", "tpc") == "1 1 1 4 4 4");
   CHECK(chosen("nvfp4_quantize[layout=128x4,math=fast]", "tpc") == "1 1 1 4 4 4");
   CHECK(chosen("nvfp4_quantize[layout=8x4]", "tpc") == "1 1 1 1 4 4");
@@ -65,10 +65,10 @@ TEST_CASE("rows at a time by shape, as measured on an H200") {
 TEST_CASE("what the spec said on an axis of speed does not matter, the device does") {
   const CallShape shape{4096, 7168};
   for (const char* tpc : {"1", "2", "4"}) {
-    const auto spec = spec_of(std::string("nvfp4_quantize[tpc=") + tpc + "]");
-    CHECK(choose_launch(spec, shape, kH200).get("tpc") == "2");
+    const auto spec = spec_of(std::string("nvfp4_quantize[layout=128x4,tpc=") + tpc + "]");
+    CHECK(choose_launch(spec, shape, kH200).get("tpc") == "4");
     CHECK(choose_launch(spec, shape, DeviceFacts{1320}).get("tpc") == "1");
-    CHECK(choose_launch(spec, shape, DeviceFacts{0}).get("tpc") == "2");
+    CHECK(choose_launch(spec, shape, DeviceFacts{0}).get("tpc") == "4");
   }
 }
 

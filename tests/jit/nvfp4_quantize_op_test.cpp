@@ -194,7 +194,9 @@ TEST_CASE("the launch covers every row and column and stays within the grid's li
         const LaunchShape shape = shape_of(text, rows, cols);
         INFO(text << " " << rows << "x" << cols);
         CHECK_FALSE(shape.empty);
-        CHECK(shape.block[0] == 64);
+        const bool is_flat = std::string(text).find("linear") != std::string::npos;
+        const std::int64_t threads = is_flat ? 128 : 64;
+        CHECK(shape.block[0] == threads);
         CHECK(shape.grid[1] <= 65535);
         CHECK(shape.grid[2] <= 65535);
         const KernelSpec spec = KernelSpec::parse(text);
@@ -203,8 +205,8 @@ TEST_CASE("the launch covers every row and column and stays within the grid's li
         if (spec.get("layout") == "linear") {
           // Blocks one after another; the last CTA in x or y may have none.
           const std::int64_t blocks = rows * (cols / 16);
-          CHECK(ctas * 64 * tpc >= blocks);
-          CHECK(ctas * 64 * tpc < blocks + 64 * tpc * (1 + std::int64_t{shape.grid[0]}));
+          CHECK(ctas * threads * tpc >= blocks);
+          CHECK(ctas * threads * tpc < blocks + threads * tpc * (1 + std::int64_t{shape.grid[0]}));
         } else {
           // 64 block columns of a group of tpc rows, or eight of eight rows; y has whole tiles if there are
           // several slices.
@@ -219,6 +221,12 @@ TEST_CASE("the launch covers every row and column and stays within the grid's li
   }
   CHECK(shape_of("nvfp4_quantize@sm_90a", 0, 64).empty);
   CHECK(shape_of("nvfp4_quantize[layout=linear,scale=row,tpc=4]@sm_90a", 9, 64).grid[1] == 3);
+  // 128 threads a CTA where each takes one block of a flat range, if it is not much work.
+  for (const char* axes : {"tpc=2", "tpc=1,4over6=mae448", "tpc=1,scale=row"}) {
+    CAPTURE(axes);
+    CHECK(shape_of((std::string("nvfp4_quantize[") + axes + "]@sm_90a").c_str(), 5, 64).block[0] ==
+          64);
+  }
 }
 
 TEST_CASE("batches beyond the grid's z go round in x", "[nvfp4_quantize]") {
