@@ -120,6 +120,26 @@ TEST_CASE("the benchmark leaves out the variants that a target has not", "[bench
   CHECK(left_out >= 4);
 }
 
+TEST_CASE("the benchmark gives row scales to the variants that take them", "[bench]") {
+  for (const char* name : {"nvfp4_quantize", "nvfp4_dequantize"}) {
+    const BenchOp& op = tools::find_bench_op(name);
+    for (const char* scale : {"tensor", "row", "tensor_inv", "row_inv"}) {
+      CAPTURE(name, scale);
+      const auto spec =
+          KernelSpec::parse(std::string(name) + "[scale=" + scale + "]", Target::parse("sm_90a"));
+      CHECK(op.gives(spec, "global_scale") == std::string(scale).starts_with("row"));
+      CHECK(op.gives(spec, "x"));
+      float scales[100];
+      const auto bytes = tools::bench_content(spec, "global_scale", sizeof(scales));
+      REQUIRE(bytes.size() == sizeof(scales));
+      std::memcpy(scales, bytes.data(), sizeof(scales));
+      const float about = std::string(scale).ends_with("_inv") ? 1 / 896.0F : 896.0F;
+      CHECK(std::all_of(std::begin(scales), std::end(scales),
+                        [&](float s) { return s > 0.9F * about && s < 1.1F * about; }));
+    }
+  }
+}
+
 TEST_CASE("the benchmark's comparison sees one changed number", "[bench]") {
   Runtime runtime;
   for (const BenchOp& op : tools::bench_moe_ops()) {

@@ -19,16 +19,33 @@
 namespace fourge::tools {
 namespace {
 
-// For elements of about one: 448 * 6 / 3.
+// For elements of about one: 448 * 6 / 3. Those of 8 bits are 128 times as large.
 constexpr float kGlobalScale = 896.0F;
 
+// Empty if there is no such axis.
+std::string_view value_of(const KernelSpec& spec, std::string_view name) {
+  for (const Axis& axis : spec.op().axes) {
+    if (axis.name == name) return spec.get(name);
+  }
+  return {};
+}
+
+float global_scale_of(const KernelSpec& spec) {
+  const float scale = value_of(spec, "in") == "e4m3" ? kGlobalScale / 128 : kGlobalScale;
+  return value_of(spec, "scale").ends_with("_inv") ? 1 / scale : scale;
+}
+
+bool needs_row_scales(const KernelSpec& spec, std::string_view buffer) {
+  return buffer == "global_scale" && value_of(spec, "scale").starts_with("row");
+}
+
 template <class Args>
-void fill_matrix(const KernelSpec&, const MatrixShape& shape, void* pointer) {
+void fill_matrix(const KernelSpec& spec, const MatrixShape& shape, void* pointer) {
   auto args = Args{};
   args.rows = shape.rows;
   args.cols = shape.cols;
   if constexpr (requires { args.global_scale_value; }) {
-    args.global_scale_value = kGlobalScale;
+    args.global_scale_value = global_scale_of(spec);
   }
   if constexpr (requires { args.padded_cols; }) {
     args.padded_cols = shape.cols;
@@ -78,11 +95,12 @@ std::vector<std::string> both(std::vector<std::string> first,
 
 const std::vector<BenchOp>& table() {
   static const std::vector<BenchOp> kTable = {
-      {Nvfp4QuantizeArgs::kOp,
-       both(cross({"layout=linear|128x4|8x4", "math=exact|fast", "tpc=1|2|4"}),
-            cross({"layout=linear|128x4|8x4", "tpc=1|2|4", "4over6=mae448"})),
-       fill_matrix<Nvfp4QuantizeArgs>,
-       {"global_scale"}},
+      {.op = Nvfp4QuantizeArgs::kOp,
+       .variants = both(cross({"layout=linear|128x4|8x4", "math=exact|fast", "tpc=1|2|4"}),
+                        cross({"layout=linear|128x4|8x4", "tpc=1|2|4", "4over6=mae448"})),
+       .fill = fill_matrix<Nvfp4QuantizeArgs>,
+       .unused = {"global_scale"},
+       .needs = needs_row_scales},
       {Nvfp4QuantizePerTokenArgs::kOp,
        cross({"layout=linear|128x4", "row=registers|registers2|registers1|cluster|looped",
               "4over6=off|mae448"}),
@@ -104,10 +122,11 @@ const std::vector<BenchOp>& table() {
       {Fp8Quantize128x128Args::kOp, {""}, fill_matrix<Fp8Quantize128x128Args>, {}},
       {RowAmaxArgs::kOp, {""}, fill_matrix<RowAmaxArgs>, {"row_map"}},
       {GlobalScaleArgs::kOp, {""}, fill_global_scale, {}},
-      {Nvfp4DequantizeArgs::kOp,
-       cross({"layout=linear|128x4", "out=bf16"}),
-       fill_matrix<Nvfp4DequantizeArgs>,
-       {"global_scale"}},
+      {.op = Nvfp4DequantizeArgs::kOp,
+       .variants = cross({"layout=linear|128x4", "out=bf16"}),
+       .fill = fill_matrix<Nvfp4DequantizeArgs>,
+       .unused = {"global_scale"},
+       .needs = needs_row_scales},
       {Mxfp4DequantizeArgs::kOp,
        cross({"layout=linear|128x4", "out=bf16"}),
        fill_matrix<Mxfp4DequantizeArgs>,
@@ -261,6 +280,7 @@ const BenchOp& find_bench_op(std::string_view name) {
 std::string bench_content_kind(const KernelSpec& spec, std::string_view buffer) {
   if (is_numbers(buffer)) return std::string(number_type(spec, buffer));
   if (buffer == "x_scales") return "factors";
+  if (buffer == "global_scale") return fmt::format("near {}", global_scale_of(spec));
   if (buffer == "scales" || buffer == "linear" || buffer == "tiled") {
     return spec.op().name.starts_with("mx") ? "ue8m0" : "e4m3 scales";
   }
@@ -283,6 +303,9 @@ std::vector<std::uint8_t> bench_content(const KernelSpec& spec, std::string_view
     fill([&] { put_number(kind, numbers.next(), content); });
   } else if (kind == "factors") {
     fill([&] { put_number("f32", 0.01F + 0.001F * numbers.next(), content); });
+  } else if (buffer == "global_scale") {
+    const float about = global_scale_of(spec);
+    fill([&] { put_number("f32", about * (1 + 0.01F * numbers.next()), content); });
   } else if (kind == "ue8m0" || kind == "e4m3 scales") {
     // Powers around one as UE8M0 (127) and ordinary numbers as E4M3.
     const unsigned first = kind == "ue8m0" ? 120 : 0x30;
