@@ -12,8 +12,8 @@
 namespace fourge {
 namespace {
 
-// Elements for each multiprocessor. On 132 of them, rows of 7168: up to 300 rows, 2000, 8000, and more.
-enum SizeClass : std::size_t { kSmall, kMiddle, kLarge, kHuge };
+// Elements for each multiprocessor. On 132 of them, rows of 7168: up to five rows, 300, 2000, 8000, and more.
+enum SizeClass : std::size_t { kFew, kSmall, kMiddle, kLarge, kHuge };
 
 double elements_each(const CallShape& shape, const DeviceFacts& device) {
   return static_cast<double>(shape.rows) * static_cast<double>(shape.cols) /
@@ -22,6 +22,7 @@ double elements_each(const CallShape& shape, const DeviceFacts& device) {
 
 SizeClass size_class(const CallShape& shape, const DeviceFacts& device) {
   const double elements = elements_each(shape, device);
+  if (elements < 300) return kFew;
   if (elements < 16'000) return kSmall;
   if (elements < 110'000) return kMiddle;
   return elements < 440'000 ? kLarge : kHuge;
@@ -33,17 +34,19 @@ struct Rule {
   std::string_view layout;
   std::string_view math;
   bool four_over_six;
-  std::array<std::string_view, 4> tpc;  // by SizeClass
+  std::array<std::string_view, 5> tpc;  // by SizeClass
 };
 
-constexpr Rule kRules[] = {{"nvfp4_quantize", "linear", "", false, {"1", "1", "1", "1"}},
-                           {"nvfp4_quantize", "128x4", "", false, {"1", "1", "4", "4"}},
-                           {"nvfp4_quantize", "8x4", "", false, {"1", "1", "1", "4"}},
-                           {"nvfp4_quantize", "linear", "", true, {"1", "2", "2", "4"}},
-                           {"nvfp4_quantize", "", "", true, {"1", "1", "4", "4"}},
-                           {"mxfp4_quantize", "linear", "", false, {"1", "1", "1", "1"}},
-                           {"mxfp4_quantize", "", "", false, {"1", "1", "1", "2"}},
-                           {"mxfp8_quantize", "", "", false, {"1", "1", "1", "1"}}};
+constexpr Rule kRules[] = {{"nvfp4_quantize", "linear", "", false, {"1", "1", "1", "1", "1"}},
+                           {"nvfp4_quantize", "128x4", "", false, {"1", "1", "1", "4", "4"}},
+                           {"nvfp4_quantize", "8x4", "", false, {"1", "1", "1", "1", "4"}},
+                           {"nvfp4_quantize", "linear", "", true, {"1", "1", "2", "2", "4"}},
+                           // Fewer CTAs for the padding of a tile.
+                           {"nvfp4_quantize", "128x4", "", true, {"4", "1", "1", "4", "4"}},
+                           {"nvfp4_quantize", "", "", true, {"1", "1", "1", "4", "4"}},
+                           {"mxfp4_quantize", "linear", "", false, {"1", "1", "1", "1", "1"}},
+                           {"mxfp4_quantize", "", "", false, {"1", "1", "1", "1", "2"}},
+                           {"mxfp8_quantize", "", "", false, {"1", "1", "1", "1", "1"}}};
 
 // The value of an axis; empty if the op has none of that name.
 std::string_view value_of(const KernelSpec& spec, std::string_view axis) {

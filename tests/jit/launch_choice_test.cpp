@@ -55,7 +55,8 @@ TEST_CASE("rows at a time by shape, as measured on an H200") {
   CHECK(chosen("nvfp4_quantize[layout=128x4,math=fast]", "tpc") == "1 1 1 4 4 4");
   CHECK(chosen("nvfp4_quantize[layout=8x4]", "tpc") == "1 1 1 1 4 4");
   CHECK(chosen("nvfp4_quantize[4over6=mae448]", "tpc") == "1 1 2 2 4 4");
-  CHECK(chosen("nvfp4_quantize[4over6=mse256,layout=128x4]", "tpc") == "1 1 1 4 4 4");
+  CHECK(chosen("nvfp4_quantize[4over6=mse256,layout=128x4]", "tpc") == "4 1 1 4 4 4");
+  CHECK(chosen("nvfp4_quantize[4over6=mse256,layout=8x4]", "tpc") == "1 1 1 4 4 4");
   CHECK(chosen("mxfp4_quantize[]", "tpc") == "1 1 1 1 1 1");
   CHECK(chosen("mxfp4_quantize[layout=128x4]", "tpc") == "1 1 1 1 2 2");
   CHECK(chosen("mxfp8_quantize[]", "tpc") == "1 1 1 1 1 1");
