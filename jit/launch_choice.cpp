@@ -32,21 +32,34 @@ SizeClass size_class(const CallShape& shape, const DeviceFacts& device) {
 struct Rule {
   std::string_view op;
   std::string_view layout;
-  std::string_view math;
   bool four_over_six;
   std::array<std::string_view, 5> tpc;  // by SizeClass
+  std::string_view axis = {};           // if one is named, its value begins so
+  std::string_view value = {};
 };
 
-constexpr Rule kRules[] = {{"nvfp4_quantize", "linear", "", false, {"1", "1", "1", "1", "1"}},
-                           {"nvfp4_quantize", "128x4", "", false, {"1", "1", "1", "4", "4"}},
-                           {"nvfp4_quantize", "8x4", "", false, {"1", "1", "1", "1", "4"}},
-                           {"nvfp4_quantize", "linear", "", true, {"1", "1", "2", "2", "4"}},
-                           // Fewer CTAs for the padding of a tile.
-                           {"nvfp4_quantize", "128x4", "", true, {"4", "1", "1", "4", "4"}},
-                           {"nvfp4_quantize", "", "", true, {"1", "1", "1", "4", "4"}},
-                           {"mxfp4_quantize", "linear", "", false, {"1", "1", "1", "1", "1"}},
-                           {"mxfp4_quantize", "", "", false, {"1", "1", "1", "1", "2"}},
-                           {"mxfp8_quantize", "", "", false, {"1", "1", "1", "1", "1"}}};
+constexpr Rule kRules[] = {
+    {"nvfp4_quantize", "linear", false, {"1", "1", "1", "2", "2"}, "scale", "row"},
+    {"nvfp4_quantize", "linear", false, {"1", "1", "1", "1", "1"}},
+    {"nvfp4_quantize", "128x4", false, {"1", "1", "1", "4", "4"}},
+    {"nvfp4_quantize", "8x4", false, {"1", "1", "1", "1", "4"}},
+    {"nvfp4_quantize", "linear", true, {"1", "1", "2", "2", "4"}},
+    // Fewer CTAs for the padding of a tile.
+    {"nvfp4_quantize", "128x4", true, {"4", "1", "1", "4", "4"}},
+    {"nvfp4_quantize", "", true, {"1", "1", "1", "4", "4"}},
+    {"mxfp4_quantize", "linear", false, {"1", "1", "1", "1", "1"}},
+    {"mxfp4_quantize", "", false, {"1", "1", "1", "1", "2"}},
+    {"mxfp8_quantize", "", false, {"1", "1", "1", "1", "1"}},
+    // Of 32 bits much more is written than read, and one row at a time writes quickest.
+    {"nvfp4_dequantize", "", false, {"1", "1", "1", "1", "1"}, "out", "f32"},
+    {"mxfp4_dequantize", "", false, {"1", "1", "1", "1", "1"}, "out", "f32"},
+    {"mxfp8_dequantize", "", false, {"1", "1", "1", "1", "1"}, "out", "f32"},
+    {"nvfp4_dequantize", "linear", false, {"2", "2", "2", "2", "4"}},
+    {"nvfp4_dequantize", "128x4", false, {"1", "2", "4", "4", "4"}},
+    {"mxfp4_dequantize", "linear", false, {"1", "2", "4", "2", "2"}},
+    {"mxfp4_dequantize", "128x4", false, {"1", "2", "4", "2", "2"}},
+    {"mxfp8_dequantize", "linear", false, {"1", "2", "4", "2", "2"}},
+    {"mxfp8_dequantize", "128x4", false, {"1", "1", "1", "1", "4"}}};
 
 // The value of an axis; empty if the op has none of that name.
 std::string_view value_of(const KernelSpec& spec, std::string_view axis) {
@@ -64,7 +77,7 @@ bool has_four_over_six(const KernelSpec& spec) {
 bool fits(const Rule& rule, const KernelSpec& spec) {
   return rule.op == spec.op().name && rule.four_over_six == has_four_over_six(spec) &&
          (rule.layout.empty() || rule.layout == value_of(spec, "layout")) &&
-         (rule.math.empty() || rule.math == value_of(spec, "math"));
+         (rule.axis.empty() || value_of(spec, rule.axis).starts_with(rule.value));
 }
 
 // Whether calls of so many columns are within what the variant can hold.

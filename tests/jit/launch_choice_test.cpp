@@ -57,10 +57,28 @@ TEST_CASE("rows at a time by shape, as measured on an H200") {
   CHECK(chosen("nvfp4_quantize[4over6=mae448]", "tpc") == "1 1 2 2 4 4");
   CHECK(chosen("nvfp4_quantize[4over6=mse256,layout=128x4]", "tpc") == "4 1 1 4 4 4");
   CHECK(chosen("nvfp4_quantize[4over6=mse256,layout=8x4]", "tpc") == "1 1 1 4 4 4");
+  CHECK(chosen("nvfp4_quantize[scale=row]", "tpc") == "1 1 1 2 2 2");
+  CHECK(chosen("nvfp4_quantize[scale=row_inv]", "tpc") == "1 1 1 2 2 2");
+  CHECK(chosen("nvfp4_quantize[scale=tensor_inv]", "tpc") == "1 1 1 1 1 1");
   CHECK(chosen("mxfp4_quantize[]", "tpc") == "1 1 1 1 1 1");
   CHECK(chosen("mxfp4_quantize[layout=128x4]", "tpc") == "1 1 1 1 2 2");
   CHECK(chosen("mxfp8_quantize[]", "tpc") == "1 1 1 1 1 1");
   CHECK(chosen("mxfp8_quantize[layout=128x4]", "tpc") == "1 1 1 1 1 1");
+}
+
+TEST_CASE("dequantized rows at a time by shape, as measured on an H200") {
+  CHECK(chosen("nvfp4_dequantize[out=bf16]", "tpc") == "2 2 2 2 4 4");
+  CHECK(chosen("nvfp4_dequantize[out=f16,layout=128x4]", "tpc") == "1 2 4 4 4 4");
+  CHECK(chosen("mxfp4_dequantize[out=bf16]", "tpc") == "1 2 4 2 2 2");
+  CHECK(chosen("mxfp4_dequantize[out=bf16,layout=128x4]", "tpc") == "1 2 4 2 2 2");
+  CHECK(chosen("mxfp8_dequantize[out=bf16]", "tpc") == "1 2 4 2 2 2");
+  CHECK(chosen("mxfp8_dequantize[out=bf16,layout=128x4]", "tpc") == "1 1 1 1 4 4");
+  for (const char* op : {"nvfp4_dequantize", "mxfp4_dequantize", "mxfp8_dequantize"}) {
+    CAPTURE(op);
+    CHECK(chosen(std::string(op) + "[out=f32,layout=8x4,tpc=4]", "tpc") == "1 1 1 1 1 1");
+    // Not measured: as it was asked for.
+    CHECK(chosen(std::string(op) + "[out=bf16,layout=8x4,tpc=4]", "tpc") == "4 4 4 4 4 4");
+  }
 }
 
 TEST_CASE("what the spec said on an axis of speed does not matter, the device does") {
