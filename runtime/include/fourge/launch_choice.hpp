@@ -22,8 +22,8 @@ struct CallShape {
 
 // The spec with those axes set for such a call on such a device, the others as they are. Always legal if
 // the spec is, and takes the call's columns if any value of the axes does. A spec of an operation without
-// a rule, or of a layout that was not measured, is returned unchanged. Depends on nothing but its arguments; the same bits come out of all that
-// it may return. Thread-safe.
+// a rule, or of a layout that was not measured, is returned unchanged. Depends on nothing but its arguments;
+// the same bits come out of all that it may return. Thread-safe.
 FOURGE_API KernelSpec choose_launch(const KernelSpec& spec, const CallShape& shape,
                                     const DeviceFacts& device);
 
