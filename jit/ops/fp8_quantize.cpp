@@ -16,7 +16,7 @@ namespace {
 constexpr std::int64_t kBlock = 128;
 constexpr std::int64_t kThreadColumns = 16;  // what a thread loads at once
 constexpr int kTileThreads = 256;
-// 1x128: so few blocks take a warp each, in such CTAs; the template has the same.
+// 1x128: so few blocks take a warp each, in CTAs of so many threads, by which the template knows them.
 constexpr std::int64_t kMostFewBlocks = 4096;
 constexpr int kFewThreads = 256;
 

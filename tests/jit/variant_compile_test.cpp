@@ -1,6 +1,6 @@
 // Every legal variant compiles, without a warning, for every target; none of them accesses local memory;
 // the E2M1 conversion instruction is there exactly on the targets that have it, bulk copies in the variants that are
-// made of them. Sources are hermetic: NVRTC gets no include path and no header at all.
+// made of them; shuffles name all lanes. Sources are hermetic: NVRTC gets no include path and no header at all.
 #include <fourge/kernel_spec.hpp>
 
 #include "jit/cubin.hpp"
