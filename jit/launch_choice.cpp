@@ -9,6 +9,8 @@
 #include <string_view>
 #include <utility>
 
+#include "jit/axis_value.hpp"
+
 namespace fourge {
 namespace {
 
@@ -50,7 +52,7 @@ constexpr Rule kRules[] = {
     {"mxfp4_quantize", "linear", false, {"1", "1", "1", "1", "1"}},
     {"mxfp4_quantize", "", false, {"1", "1", "1", "1", "2"}},
     {"mxfp8_quantize", "", false, {"1", "1", "1", "1", "1"}},
-    // Of 32 bits much more is written than read, and one row at a time writes quickest.
+    // Of 32 bits much more is written than read, and one row at a time writes quickest (8x4 not measured).
     {"nvfp4_dequantize", "", false, {"1", "1", "1", "1", "1"}, "out", "f32"},
     {"mxfp4_dequantize", "", false, {"1", "1", "1", "1", "1"}, "out", "f32"},
     {"mxfp8_dequantize", "", false, {"1", "1", "1", "1", "1"}, "out", "f32"},
@@ -61,23 +63,15 @@ constexpr Rule kRules[] = {
     {"mxfp8_dequantize", "linear", false, {"1", "2", "4", "2", "2"}},
     {"mxfp8_dequantize", "128x4", false, {"1", "1", "1", "1", "4"}}};
 
-// The value of an axis; empty if the op has none of that name.
-std::string_view value_of(const KernelSpec& spec, std::string_view axis) {
-  for (std::size_t i = 0; i < spec.op().axes.size(); ++i) {
-    if (spec.op().axes[i].name == axis) return spec.op().axes[i].values[spec.index(i)].text;
-  }
-  return {};
-}
-
 bool has_four_over_six(const KernelSpec& spec) {
-  const std::string_view value = value_of(spec, "4over6");
+  const std::string_view value = jit::axis_value(spec, "4over6");
   return !value.empty() && value != "off";
 }
 
 bool fits(const Rule& rule, const KernelSpec& spec) {
   return rule.op == spec.op().name && rule.four_over_six == has_four_over_six(spec) &&
-         (rule.layout.empty() || rule.layout == value_of(spec, "layout")) &&
-         (rule.axis.empty() || value_of(spec, rule.axis).starts_with(rule.value));
+         (rule.layout.empty() || rule.layout == jit::axis_value(spec, "layout")) &&
+         (rule.axis.empty() || jit::axis_value(spec, rule.axis).starts_with(rule.value));
 }
 
 // Whether calls of so many columns are within what the variant can hold.

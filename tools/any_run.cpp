@@ -8,6 +8,7 @@
 #include <cstring>
 #include <random>
 
+#include "jit/axis_value.hpp"
 #include "reference/formats.hpp"
 #include "tools/report.hpp"
 
@@ -18,13 +19,6 @@ constexpr int kUnwritten = 0xA5;
 
 [[noreturn]] void refuse(const KernelSpec& spec, const std::string& what) {
   throw Error(ErrorKind::invalid_argument, fmt::format("{}: {}", spec.text(), what));
-}
-
-std::string axis_value(const KernelSpec& spec, std::string_view name) {
-  const auto axes = spec.op().axes;
-  const bool has =
-      std::any_of(axes.begin(), axes.end(), [name](const Axis& axis) { return axis.name == name; });
-  return has ? std::string(spec.get(name)) : std::string();
 }
 
 template <class T>
@@ -64,7 +58,7 @@ const Param& param_of(const KernelSpec& spec, std::string_view name) {
 }
 
 void fill_elements(const KernelSpec& spec, AlignedBytes& bytes, std::mt19937_64& random) {
-  const std::string type = axis_value(spec, "in");
+  const std::string_view type = jit::axis_value(spec, "in");
   const auto number = [&random] {
     float sum = 0;
     for (int i = 0; i < 4; ++i) {
@@ -129,7 +123,7 @@ AnyCall make_any_call(const KernelSpec& spec, std::int64_t rows, std::int64_t co
   }
   const OpDefinition& op = spec.op();
   AnyCall call{std::vector<std::byte>(op.args_size), {}};
-  const bool row_scales = axis_value(spec, "scale").starts_with("row");
+  const bool row_scales = jit::axis_value(spec, "scale").starts_with("row");
   for (const Param& param : op.params) {
     if (param.type == "float") {
       store(call.args, param, scalar_for(param.name));

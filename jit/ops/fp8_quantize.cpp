@@ -15,12 +15,13 @@ namespace {
 
 constexpr std::int64_t kBlock = 128;
 constexpr std::int64_t kThreadColumns = 16;  // what a thread loads at once
+constexpr std::int64_t kTransposedRows = 4;  // storage=transposed has whole groups of so many
 constexpr int kTileThreads = 256;
 // 1x128: so few blocks take a warp each, in CTAs of so many threads, by which the template knows them.
 constexpr std::int64_t kMostFewBlocks = 4096;
 constexpr int kFewThreads = 256;
 
-constexpr std::size_t kTokensPerCta = 3;  // among the axes
+enum RowAxisIndex : std::size_t { kStorage = 2, kTokensPerCta };
 
 constexpr AxisValue kScaleValues[] = {
     {"f32", "fourge_device::Fp8Scale::f32", "the quotient max(a, eps) / 448"},
@@ -47,7 +48,7 @@ std::int64_t scale_rows(std::string_view storage, std::int64_t rows) {
     return rows;
   }
   if (storage == "transposed") {
-    return jit::round_up(rows, 4);
+    return jit::round_up(rows, kTransposedRows);
   }
   throw Error(ErrorKind::invalid_spec,
               fmt::format("unknown scale storage \"{}\"; known: row_major, transposed", storage));
@@ -105,7 +106,6 @@ LaunchShape nothing() {
 
 // 1x128, one row at a time, scales in the order of the blocks.
 bool may_be_flat(const KernelSpec& spec) {
-  constexpr std::size_t kStorage = 2;
   return spec.index(kStorage) == 0 && spec.index(kTokensPerCta) == 0;
 }
 
@@ -130,7 +130,8 @@ LaunchShape row_launch_shape(const KernelSpec& spec, const void* pointer, const 
     shape.grid[0] = static_cast<std::uint32_t>((all * 32 + kFewThreads - 1) / kFewThreads);
     return shape;
   }
-  const std::int64_t rows = scale_rows(spec.get("storage"), args.rows);
+  const std::int64_t rows =
+      spec.index(kStorage) == 0 ? args.rows : jit::round_up(args.rows, kTransposedRows);
   return spec.index(kTokensPerCta) == 0
              ? jit::row_by_row_launch(units, rows)
              : jit::row_launch(units, rows, std::int64_t{1} << spec.index(kTokensPerCta));

@@ -120,6 +120,20 @@ TEST_CASE("the benchmark leaves out the variants that a target has not", "[bench
   CHECK(left_out >= 4);
 }
 
+namespace {
+
+// Whether the global scales that a call of this spec is given are near `about`.
+bool global_scales_near(const KernelSpec& spec, float about) {
+  float scales[100];
+  const auto bytes = tools::bench_content(spec, "global_scale", sizeof(scales));
+  REQUIRE(bytes.size() == sizeof(scales));
+  std::memcpy(scales, bytes.data(), sizeof(scales));
+  return std::all_of(std::begin(scales), std::end(scales),
+                     [&](float s) { return s > 0.9F * about && s < 1.1F * about; });
+}
+
+}  // namespace
+
 TEST_CASE("the benchmark gives row scales to the variants that take them", "[bench]") {
   for (const char* name : {"nvfp4_quantize", "nvfp4_dequantize"}) {
     const BenchOp& op = tools::find_bench_op(name);
@@ -129,15 +143,12 @@ TEST_CASE("the benchmark gives row scales to the variants that take them", "[ben
           KernelSpec::parse(std::string(name) + "[scale=" + scale + "]", Target::parse("sm_90a"));
       CHECK(op.gives(spec, "global_scale") == std::string(scale).starts_with("row"));
       CHECK(op.gives(spec, "x"));
-      float scales[100];
-      const auto bytes = tools::bench_content(spec, "global_scale", sizeof(scales));
-      REQUIRE(bytes.size() == sizeof(scales));
-      std::memcpy(scales, bytes.data(), sizeof(scales));
-      const float about = std::string(scale).ends_with("_inv") ? 1 / 896.0F : 896.0F;
-      CHECK(std::all_of(std::begin(scales), std::end(scales),
-                        [&](float s) { return s > 0.9F * about && s < 1.1F * about; }));
+      CHECK(global_scales_near(spec, std::string(scale).ends_with("_inv") ? 1 / 896.0F : 896.0F));
     }
   }
+  CHECK(global_scales_near(
+      KernelSpec::parse("nvfp4_quantize[in=e4m3,scale=row,math=fast]", Target::parse("sm_90a")),
+      7.0F));
 }
 
 TEST_CASE("the benchmark's comparison sees one changed number", "[bench]") {

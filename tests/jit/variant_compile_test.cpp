@@ -85,8 +85,8 @@ bool copies_in_bulk(const KernelSpec& spec) {
          (name == "moe_permute" && spec.get("by") == "token");
 }
 
-// Shuffles whose mask is not all lanes, a constant: the compiler would look for lanes with equal masks, or the hardware take
-// them one group after another (device/octet.cuh).
+// Shuffles whose mask is not all lanes, as a constant or in a register: the compiler would look for lanes with equal
+// masks, or the hardware take them one group after another (device/octet.cuh).
 std::size_t shuffles_of_some_lanes(const std::string& ptx) {
   std::size_t count = 0;
   for (std::size_t at = ptx.find("shfl.sync."); at != std::string::npos;
@@ -159,6 +159,10 @@ TEST_CASE("every variant compiles for sm_121a", "[second]") { check_target("sm_1
 TEST_CASE("shuffles with a mask of some lanes are seen", "[first]") {
   CHECK(shuffles_of_some_lanes("shfl.sync.bfly.b32 %r3|%p1, %r2, 1, 31, -1;\nadd.s32 %r1, 1;") ==
         0);
+  CHECK(shuffles_of_some_lanes("mov.u32 \t%r7, -1;\n"
+                               "shfl.sync.idx.b32 %r3|%p1, %r2, 0, 31, %r7;") == 0);
+  CHECK(shuffles_of_some_lanes("mov.u32 \t%r77, -1;\nmov.u32 \t%r7, 15;\n"
+                               "shfl.sync.idx.b32 %r3|%p1, %r2, 0, 31, %r7;") == 1);
   CHECK(shuffles_of_some_lanes("shfl.sync.bfly.b32 %r3|%p1, %r2, 1, 31, %r7;\n"
                                "shfl.sync.idx.b32 %r4|%p1, %r2, 0, 31, -1;\n"
                                "shfl.sync.bfly.b32 %r5|%p1, %r2, 1, 31, 15;") == 2);

@@ -1,5 +1,7 @@
 #include "tools/bench/bench_ops.hpp"
 
+#include "jit/axis_value.hpp"
+
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
@@ -22,21 +24,13 @@ namespace {
 // For elements of about one: 448 * 6 / 3. Those of 8 bits are 128 times as large.
 constexpr float kGlobalScale = 896.0F;
 
-// Empty if there is no such axis.
-std::string_view value_of(const KernelSpec& spec, std::string_view name) {
-  for (const Axis& axis : spec.op().axes) {
-    if (axis.name == name) return spec.get(name);
-  }
-  return {};
-}
-
 float global_scale_of(const KernelSpec& spec) {
-  const float scale = value_of(spec, "in") == "e4m3" ? kGlobalScale / 128 : kGlobalScale;
-  return value_of(spec, "scale").ends_with("_inv") ? 1 / scale : scale;
+  const float scale = jit::axis_value(spec, "in") == "e4m3" ? kGlobalScale / 128 : kGlobalScale;
+  return jit::axis_value(spec, "scale").ends_with("_inv") ? 1 / scale : scale;
 }
 
 bool needs_row_scales(const KernelSpec& spec, std::string_view buffer) {
-  return buffer == "global_scale" && value_of(spec, "scale").starts_with("row");
+  return buffer == "global_scale" && jit::axis_value(spec, "scale").starts_with("row");
 }
 
 template <class Args>
@@ -173,11 +167,8 @@ std::uint16_t half_bits(float value) {
 std::string_view number_type(const KernelSpec& spec, std::string_view buffer) {
   if (buffer == "weights") return spec.get("weights");
   if (buffer == "bias") return "f32";
-  for (const Axis& axis : spec.op().axes) {
-    if (axis.name == "in") return spec.get("in");
-    if (axis.name == "bits") return spec.get("bits") == "16" ? "bf16" : "e4m3";
-  }
-  return "e4m3";
+  if (const auto in = jit::axis_value(spec, "in"); !in.empty()) return in;
+  return jit::axis_value(spec, "bits") == "16" ? "bf16" : "e4m3";
 }
 
 bool is_numbers(std::string_view buffer) {

@@ -12,6 +12,7 @@
 #include <fourge/rmsnorm_quantize.hpp>
 #include <type_traits>
 
+#include "jit/axis_value.hpp"
 #include "tools/bench/bench_ops.hpp"
 #include "tools/bench/moe_check.hpp"
 #include "tools/bench/moe_tables.hpp"
@@ -25,16 +26,10 @@ constexpr float kFp8Scale = 0.01F;
 
 std::size_t size(std::int64_t count) { return static_cast<std::size_t>(count); }
 
-bool has_axis(const KernelSpec& spec, std::string_view name) {
-  for (const Axis& axis : spec.op().axes) {
-    if (axis.name == name) return true;
-  }
-  return false;
-}
-
 bool is_padded(const KernelSpec& spec) {
   if (spec.op().name == MoeActivationQuantizeArgs::kOp) return false;
-  return !has_axis(spec, "index") || spec.get("index") == "padded";
+  const std::string_view index = jit::axis_value(spec, "index");
+  return index.empty() || index == "padded";
 }
 
 // Of the last one asked for, since measurements come shape by shape.
@@ -96,7 +91,7 @@ std::vector<std::uint8_t> bytes_of(const std::vector<T>& values) {
 std::vector<std::uint8_t> exact(const KernelSpec& spec, const MatrixShape& shape,
                                 std::string_view buffer) {
   if (buffer == "global_scale" || buffer == "scale") {
-    const bool fp8 = has_axis(spec, "out") && spec.get("out") == "fp8";
+    const bool fp8 = jit::axis_value(spec, "out") == "fp8";
     return bytes_of(
         std::vector<float>(size(kBenchExperts), fp8 ? kFp8Scale : moe_bench_encode_scale(spec)));
   }
@@ -105,7 +100,7 @@ std::vector<std::uint8_t> exact(const KernelSpec& spec, const MatrixShape& shape
         moe::expand_workspace_bytes(spec.get("format"), shape.rows, shape.cols));
   }
   const MoeTables& tables = tables_of(spec, shape);
-  const bool inverse = has_axis(spec, "rows") && spec.get("rows") == "inverse";
+  const bool inverse = jit::axis_value(spec, "rows") == "inverse";
   if (buffer == "ids" || buffer == "expert_ids") return bytes_of(tables.ids);
   if (buffer == "row_entries" || (buffer == "row_map" && inverse)) return bytes_of(tables.entries);
   if (buffer == "rows" || buffer == "row_map") return bytes_of(tables.rows);
