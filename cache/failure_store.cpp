@@ -6,12 +6,12 @@
 
 #include <algorithm>
 #include <cerrno>
-#include <nlohmann/json.hpp>
 #include <string_view>
 #include <utility>
 
 #include "cache/disk_store.hpp"
 #include "cache/entry.hpp"
+#include "cache/json_text.hpp"
 #include "cache/temporary_name.hpp"
 
 namespace fourge::cache {
@@ -48,13 +48,13 @@ std::string encode(const Failure& failure) {
   const Json document{{"failure", kFailureFormat},    {"time", time.count()},
                       {"compiler", failure.compiler}, {"status", failure.status},
                       {"log", failure.log},           {"source", failure.source_path}};
-  return document.dump(-1, ' ', false, Json::error_handler_t::replace);
+  return json_text(document);
 }
 
 std::optional<Failure> decode(const std::vector<std::byte>& payload) {
   const auto* text = reinterpret_cast<const char*>(payload.data());
-  const Json document = Json::parse(text, text + payload.size(), nullptr, false);
   try {
+    const Json document = parse_json_text({text, payload.size()});
     if (document.at("failure").get<int>() != kFailureFormat) return std::nullopt;
     Failure failure;
     failure.time = Time(std::chrono::duration_cast<Time::duration>(

@@ -7,10 +7,10 @@
 #include <array>
 #include <cmath>
 #include <limits>
-#include <nlohmann/json.hpp>
 #include <utility>
 
 #include "cache/digest.hpp"
+#include "cache/json_text.hpp"
 
 namespace fourge {
 namespace {
@@ -58,8 +58,7 @@ Json to_json(const TuningRecord& record) {
 
 // So that no damage passes for another answer.
 Json with_check(Json document) {
-  document["check"] =
-      cache::sha256(document.dump(-1, ' ', false, Json::error_handler_t::replace)).hex();
+  document["check"] = cache::sha256(cache::json_text(document)).hex();
   return document;
 }
 
@@ -89,13 +88,13 @@ TuningRecord from_json(const Json& document) {
 std::string encode_tuning(const TuningRecord& record) {
   const std::string wrong = objection(record);
   if (!wrong.empty()) throw Error(ErrorKind::invalid_argument, "a tuning record: " + wrong);
-  return with_check(to_json(record)).dump(1, ' ', false, Json::error_handler_t::replace) + '\n';
+  return cache::json_text(with_check(to_json(record)), 1) + '\n';
 }
 
 std::optional<TuningRecord> parse_tuning(std::string_view text, std::string* why) {
   std::string wrong;
   try {
-    const Json document = Json::parse(text);
+    const Json document = cache::parse_json_text(text);
     TuningRecord record = from_json(document);
     wrong = objection(record);
     if (wrong.empty() && with_check(to_json(record)) != document) wrong = "it is damaged";

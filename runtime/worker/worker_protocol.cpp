@@ -1,8 +1,9 @@
 #include "runtime/worker/worker_protocol.hpp"
 
 #include <array>
-#include <nlohmann/json.hpp>
 #include <string_view>
+
+#include "cache/json_text.hpp"
 
 namespace fourge::worker {
 namespace {
@@ -73,12 +74,12 @@ std::string encode(const WorkerAnswer& answer) {
     document["log"] = answer.log;
     document["source"] = answer.source_path;
   }
-  return document.dump(-1, ' ', false, Json::error_handler_t::replace);
+  return cache::json_text(document);
 }
 
 std::optional<WorkerAnswer> decode(const std::string& line) {
   try {
-    const Json document = Json::parse(line);
+    const Json document = cache::parse_json_text(line);
     WorkerAnswer answer = decoded(document);
     if (answer.ok) {
       auto cubin = bytes_of(document.at("cubin").get_ref<const std::string&>());
