@@ -16,8 +16,13 @@ std::vector<KernelSpec> variants_for(const OpDefinition& op, std::span<const Tar
 // ones that are tested completely, where others are sampled.
 std::vector<KernelSpec> basic_nvfp4_variants(const Target& target);
 
-// Greedy all-pairs cover of `all`, which must be of one op.
-std::vector<KernelSpec> pairwise_sample(const std::vector<KernelSpec>& all, std::uint64_t seed);
+// Which targets a sample tells apart: each, or those of different features only, for which different source
+// is generated.
+enum class SampleTargets { each, features };
+
+// All-pairs cover of `all`, of each operation by itself, with as few as it gets of the variants that take NVRTC long.
+std::vector<KernelSpec> pairwise_sample(const std::vector<KernelSpec>& all, std::uint64_t seed,
+                                        SampleTargets targets = SampleTargets::each);
 
 // A few of those: each value of each axis is in one of them at least, and those that show the most pairs
 // come first.
