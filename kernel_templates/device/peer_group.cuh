@@ -122,8 +122,7 @@ struct PeerWait {
 
   // After a look in vain at what rank r is to send. True: wait no longer.
   FOURGE_INLINE bool is_over(int r) {
-    constexpr uint32 kLooks = 16;  // for one at the clock
-    if (++looks % kLooks != 0) {
+    if (++looks % kLooksForClock != 0) {
       return false;
     }
     if (load_control(&group.control->gave_up) != 0) {

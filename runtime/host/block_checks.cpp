@@ -46,6 +46,14 @@ void BlockRunner::fail(const std::string& what) const {
 void BlockRunner::check_global(std::uintptr_t address, std::size_t bytes, std::size_t align,
                                bool is_store) {
   const auto kind = is_store ? GlobalMemory::Kind::store : GlobalMemory::Kind::load;
+  const BufferRegion*& last = last_regions_[is_store ? 1 : 0];
+  if (last != nullptr && GlobalMemory::allows(*last, address, bytes, align, kind)) {
+    return;
+  }
+  last = launch_->memory.allowing(address, bytes, align, kind);
+  if (last != nullptr) {
+    return;
+  }
   if (const auto fault = launch_->memory.fault(address, bytes, align, kind)) {
     fail(*fault);
   }

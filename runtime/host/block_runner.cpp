@@ -20,25 +20,20 @@ namespace {
 // Thrown through the threads of a block that failed, to unwind their stacks.
 struct Abandoned {};
 
-// Which block this OS thread is in: the hooks have no other way to know.
-thread_local BlockRunner* current_runner = nullptr;
-
-class CurrentRunner {
- public:
-  explicit CurrentRunner(BlockRunner* runner) : previous_(std::exchange(current_runner, runner)) {}
-  ~CurrentRunner() { current_runner = previous_; }
-  CurrentRunner(const CurrentRunner&) = delete;
-  CurrentRunner& operator=(const CurrentRunner&) = delete;
-
- private:
-  BlockRunner* previous_;
-};
-
 constexpr std::size_t kSharedAlignment = 128;
 
 }  // namespace
 
-BlockRunner* BlockRunner::current() noexcept { return current_runner; }
+class BlockRunner::CurrentScope {
+ public:
+  explicit CurrentScope(BlockRunner* runner) : previous_(std::exchange(current_, runner)) {}
+  ~CurrentScope() { current_ = previous_; }
+  CurrentScope(const CurrentScope&) = delete;
+  CurrentScope& operator=(const CurrentScope&) = delete;
+
+ private:
+  BlockRunner* previous_;
+};
 
 BlockRunner::~BlockRunner() {
   quitting_ = true;
@@ -59,6 +54,7 @@ void BlockRunner::reset(const Launch& launch, const Index3& block) {
   unwinding_ = false;
   failure_ = nullptr;
   ready_.clear();
+  last_regions_ = {};
   static_begin_ = 0;
   static_end_ = 0;
   shadow_.begin_block(count_);
@@ -73,6 +69,10 @@ void BlockRunner::reset(const Launch& launch, const Index3& block) {
   void* const dynamic =
       shape.dynamic_shared_bytes == 0 ? nullptr : dynamic_shared_.data() + padding;
 
+  warps_.assign((count_ + 31) / 32, Warp{0xFFFFFFFFU, 0});
+  if (count_ % 32 != 0) {
+    warps_.back().live >>= 32 - count_ % 32;
+  }
   threads_.resize(std::max<std::size_t>(threads_.size(), count_));
   for (unsigned i = 0; i < count_; ++i) {
     Thread& thread = threads_[i];
@@ -94,7 +94,7 @@ void BlockRunner::run(const Launch& launch, const Index3& block, Cluster* cluste
   cluster_ = cluster;
   rank_ = rank;
   reset(launch, block);
-  const CurrentRunner scope(this);
+  const CurrentScope scope(this);
   schedule();
   if (!failure_ && exited_ < count_) {
     failure_ = std::make_exception_ptr(Error(ErrorKind::internal, describe_stall()));
@@ -106,10 +106,10 @@ void BlockRunner::run(const Launch& launch, const Index3& block, Cluster* cluste
 }
 
 void BlockRunner::pause() {
-  if (current_runner != this) {
+  if (current_ != this) {
     return;
   }
-  current_runner = nullptr;
+  current_ = nullptr;
   is_paused_ = true;
   const auto* const begin = reinterpret_cast<const unsigned char*>(static_begin_);
   static_saved_.assign(begin, begin + (static_end_ - static_begin_));
@@ -119,7 +119,7 @@ void BlockRunner::resume() {
   if (!std::exchange(is_paused_, false)) {
     return;
   }
-  current_runner = this;
+  current_ = this;
   std::copy(static_saved_.begin(), static_saved_.end(),
             reinterpret_cast<unsigned char*>(static_begin_));
 }
@@ -133,19 +133,28 @@ void BlockRunner::schedule() {
       ready_.pop_front();
       thread->fiber->enter();
     } else if (next_ < count_) {
-      if (idle_fibers_.empty()) {
-        fibers_.reserve(fibers_.size() + 1);
-        idle_fibers_.reserve(fibers_.size() + 1);
-        fibers_.push_back(std::make_unique<Fiber>(&BlockRunner::fiber_body, this));
-        idle_fibers_.push_back(fibers_.back().get());
+      // Without a stack for it the block fails, and threads that have begun are unwound.
+      try {
+        idle_fiber().enter();
+      } catch (...) {
+        failure_ = std::current_exception();
       }
-      Fiber* const fiber = idle_fibers_.back();
-      idle_fibers_.pop_back();
-      fiber->enter();
     } else {
       return;
     }
   }
+}
+
+Fiber& BlockRunner::idle_fiber() {
+  if (idle_fibers_.empty()) {
+    fibers_.reserve(fibers_.size() + 1);
+    idle_fibers_.reserve(fibers_.size() + 1);
+    fibers_.push_back(std::make_unique<Fiber>(&BlockRunner::fiber_body, this));
+    idle_fibers_.push_back(fibers_.back().get());
+  }
+  Fiber& fiber = *idle_fibers_.back();
+  idle_fibers_.pop_back();
+  return fiber;
 }
 
 void BlockRunner::unwind() {
@@ -184,7 +193,9 @@ void BlockRunner::run_thread(Thread& thread, Fiber& self) {
   }
   thread.phase = Phase::exited;
   ++exited_;
-  if (unwinding_ || failure_) {
+  Warp& warp = warps_[thread.index / 32];
+  warp.live &= ~(1U << thread.index % 32);
+  if (unwinding_ || failure_ || warp.waiting == 0) {
     return;
   }
   // Lanes that wait for this one need to no longer.
@@ -281,17 +292,7 @@ void BlockRunner::receive(const Cluster::Store& store) {
   shadow_.access(running_->index, address, sizeof(store.value), SharedAccess::store, fault);
 }
 
-std::uint32_t BlockRunner::live_lanes(unsigned warp) const {
-  std::uint32_t lanes = 0;
-  for (unsigned lane = 0; lane < 32 && warp * 32 + lane < count_; ++lane) {
-    if (threads_[warp * 32 + lane].phase != Phase::exited) {
-      lanes |= 1U << lane;
-    }
-  }
-  return lanes;
-}
-
-std::uint32_t BlockRunner::active_mask() const { return live_lanes(running_->index / 32); }
+std::uint32_t BlockRunner::active_mask() const { return warps_[running_->index / 32].live; }
 
 std::uint64_t BlockRunner::warp(WarpKind kind, std::uint32_t mask, const LaneOperand& operand) {
   Thread& thread = *running_;
@@ -306,6 +307,7 @@ std::uint64_t BlockRunner::warp(WarpKind kind, std::uint32_t mask, const LaneOpe
   thread.mask = mask;
   thread.operand = operand;
   thread.phase = Phase::at_warp;
+  warps_[thread.index / 32].waiting |= 1U << thread.index % 32;
   try_complete_warp(thread);
   if (thread.phase == Phase::at_warp) {
     suspend(thread, Phase::at_warp);
@@ -317,15 +319,17 @@ std::uint64_t BlockRunner::warp(WarpKind kind, std::uint32_t mask, const LaneOpe
 // it names that has not exited waits in it.
 void BlockRunner::try_complete_warp(Thread& thread) {
   const unsigned warp = thread.index / 32;
-  const std::uint32_t lanes = thread.mask & live_lanes(warp);
+  const std::uint32_t lanes = thread.mask & warps_[warp].live;
+  if ((lanes & ~warps_[warp].waiting) != 0) {
+    return;
+  }
   std::array<LaneOperand, 32> operands;
   for (unsigned lane = 0; lane < 32; ++lane) {
     if ((lanes >> lane & 1U) == 0) {
       continue;
     }
     const Thread& other = threads_[warp * 32 + lane];
-    if (other.phase != Phase::at_warp || other.mask != thread.mask ||
-        other.warp_kind != thread.warp_kind) {
+    if (other.mask != thread.mask || other.warp_kind != thread.warp_kind) {
       return;
     }
     operands[lane] = other.operand;
@@ -345,6 +349,7 @@ void BlockRunner::try_complete_warp(Thread& thread) {
                         : fmt::format("mask {:#010x} does not name", thread.mask)));
   }
   shadow_.warp_sync(warp, lanes);
+  warps_[warp].waiting &= ~lanes;
   for (unsigned lane = 0; lane < 32; ++lane) {
     if ((lanes >> lane & 1U) != 0) {
       Thread& other = threads_[warp * 32 + lane];

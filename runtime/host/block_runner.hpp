@@ -28,8 +28,9 @@ class BlockRunner {
   BlockRunner(const BlockRunner&) = delete;
   BlockRunner& operator=(const BlockRunner&) = delete;
 
-  // Throws Error(internal) that names block and thread if the kernel does what it may not; all of
-  // the block's threads are unwound by then and the runner is fit for the next block.
+  // Throws Error(internal) that names block and thread if the kernel does what it may not, Error(io) if there is no
+  // memory for a thread's stack; all of the block's threads are unwound by then and the runner is fit for the next
+  // block.
   // With a cluster, the block is its CTA `rank`; its other CTAs must run at the same time on other OS
   // threads, and run() may throw ClusterFailed.
   void run(const Launch& launch, const fourge_host::Index3& block, Cluster* cluster = nullptr,
@@ -56,7 +57,7 @@ class BlockRunner {
   [[noreturn]] void fail(const std::string& what) const;
 
   // The runner whose block the calling OS thread is in; null outside of one.
-  static BlockRunner* current() noexcept;
+  static BlockRunner* current() noexcept { return current_; }
 
  private:
   enum class Phase : std::uint8_t { not_started, running, at_barrier, at_warp, exited };
@@ -72,8 +73,18 @@ class BlockRunner {
     std::uint64_t result = 0;
   };
 
+  // Of its 32 lanes: those that have not exited, and those that wait in an operation of the warp.
+  struct Warp {
+    std::uint32_t live = 0;
+    std::uint32_t waiting = 0;
+  };
+
+  class CurrentScope;
+
   void reset(const Launch& launch, const fourge_host::Index3& block);
   void schedule();
+  // Throws Error(io) if no stack can be mapped.
+  Fiber& idle_fiber();
   void unwind();
   static void fiber_body(void* runner, Fiber& self);
   void run_threads(Fiber& self);
@@ -85,7 +96,6 @@ class BlockRunner {
   void receive(const Cluster::Store& store);
   // Completes the operation that the lane waits in, if all have arrived.
   void try_complete_warp(Thread& thread);
-  std::uint32_t live_lanes(unsigned warp) const;
   void check_dynamic_shared(std::uintptr_t address, std::size_t bytes) const;
   void note_static_shared(std::uintptr_t address, std::size_t bytes);
 
@@ -95,15 +105,20 @@ class BlockRunner {
   std::string name_of(unsigned thread) const;
   std::string prefix(const Thread& thread) const;
 
+  // Which block this OS thread is in: the hooks have no other way to know.
+  static inline thread_local constinit BlockRunner* current_ = nullptr;
+
   const Launch* launch_ = nullptr;
   fourge_host::Index3 block_{};
   Cluster* cluster_ = nullptr;
   unsigned rank_ = 0;
   std::vector<Thread> threads_;
+  std::vector<Warp> warps_;
   unsigned count_ = 0;
   unsigned next_ = 0;  // the first thread that has not started
   unsigned exited_ = 0;
   std::deque<Thread*> ready_;
+  std::array<const BufferRegion*, 2> last_regions_{};  // of the last load and the last store
   Thread* running_ = nullptr;
 
   fourge_host::BarrierKind barrier_kind_{};

@@ -147,11 +147,13 @@ Fiber::Fiber(Body body, void* argument) : body_(body), argument_(argument) {
   mapping_bytes_ = kStackBytes + page;
   void* const mapping = mmap(nullptr, mapping_bytes_, PROT_READ | PROT_WRITE,
                              MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-  if (mapping == MAP_FAILED) {
+  // The guard page is a mapping of its own, of which the kernel allows so many.
+  const bool guarded = mapping != MAP_FAILED && mprotect(mapping, page, PROT_NONE) == 0;
+  if (!guarded) {
+    if (mapping != MAP_FAILED) munmap(mapping, mapping_bytes_);
     throw Error(ErrorKind::io,
                 "host execution: no memory for a thread's stack (use fewer host threads)");
   }
-  mprotect(mapping, page, PROT_NONE);
   mapping_ = mapping;
   context->stack = static_cast<char*>(mapping) + page;
 #if defined(FOURGE_HOST_TSAN)

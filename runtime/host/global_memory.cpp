@@ -24,18 +24,6 @@ const char* to_text(Access access) {
   return "?";
 }
 
-bool allows(Access access, GlobalMemory::Kind kind) {
-  switch (kind) {
-    case GlobalMemory::Kind::load:
-      return access != Access::write;
-    case GlobalMemory::Kind::store:
-      return access != Access::read;
-    case GlobalMemory::Kind::atomic:
-      return access == Access::read_write;
-  }
-  return false;
-}
-
 const char* to_text(GlobalMemory::Kind kind) {
   switch (kind) {
     case GlobalMemory::Kind::load:
@@ -68,6 +56,16 @@ GlobalMemory::GlobalMemory(std::span<const BufferRegion> regions) {
   }
 }
 
+const BufferRegion* GlobalMemory::allowing(std::uintptr_t address, std::size_t bytes,
+                                           std::size_t align, Kind kind) const {
+  for (const BufferRegion& region : regions_) {
+    if (allows(region, address, bytes, align, kind)) {
+      return &region;
+    }
+  }
+  return nullptr;
+}
+
 const BufferRegion* GlobalMemory::holder(std::uintptr_t address) const {
   for (const BufferRegion& region : regions_) {
     if (address >= begin_of(region) && address - begin_of(region) < region.bytes) {
@@ -82,9 +80,7 @@ std::optional<std::string> GlobalMemory::fault(std::uintptr_t address, std::size
   const BufferRegion* forbidding = nullptr;
   const BufferRegion* containing = nullptr;
   for (const BufferRegion& region : regions_) {
-    const std::uintptr_t begin = begin_of(region);
-    if (address < begin || address - begin > region.bytes ||
-        region.bytes - (address - begin) < bytes) {
+    if (!holds(region, address, bytes)) {
       continue;
     }
     if (allows(region.access, kind)) {

@@ -12,7 +12,7 @@ RankTurns::RankTurns(const std::vector<TurnTaker*>& takers, std::uint64_t seed, 
     : random_(seed), slow_rank_(slow_rank), most_turns_(most_turns) {
   places_.reserve(takers.size());
   for (TurnTaker* const taker : takers) {
-    Place& place = places_.emplace_back(Place{this, taker, nullptr});
+    Place& place = places_.emplace_back(Place{this, taker, taker->rank(), nullptr});
     place.fiber = std::make_unique<Fiber>(&RankTurns::fiber_body, &place);
   }
   next_ = random_below(places_.size());
@@ -73,9 +73,9 @@ void RankTurns::pause(std::size_t taker) {
 void RankTurns::stall_anew() {
   stalled_until_ = turns_ + 1 + random_below(400);
   const bool whole_rank = one_in(2);
-  const int rank = places_[random_below(places_.size())].taker->rank();
+  const int rank = places_[random_below(places_.size())].rank;
   for (Place& place : places_) {
-    place.stalled = (whole_rank && place.taker->rank() == rank) || one_in(4);
+    place.stalled = (whole_rank && place.rank == rank) || one_in(4);
   }
 }
 
@@ -91,19 +91,29 @@ std::size_t RankTurns::choose() {
     stall_anew();
   }
   const bool slow_too = one_in(200);
-  best_.clear();
-  any_.clear();
-  for (std::size_t i = 0; i < places_.size(); ++i) {
-    const Place& place = places_[i];
-    if (place.can_run) {
-      any_.push_back(i);
-      if (!place.stalled && (slow_too || place.taker->rank() != slow_rank_)) {
-        best_.push_back(i);
+  do {
+    best_.clear();
+    stalled_.clear();
+    looking_.clear();
+    for (std::size_t i = 0; i < places_.size(); ++i) {
+      const Place& place = places_[i];
+      if (place.can_run) {
+        const bool stands = place.stalled || (!slow_too && place.rank == slow_rank_);
+        (place.looked == arrivals_ ? looking_ : stands ? stalled_ : best_).push_back(i);
       }
     }
-  }
-  const auto& among = best_.empty() ? any_ : best_;
+    // Rather than let those look again who see what they saw before.
+  } while (best_.empty() && !looking_.empty() && deliver_some());
+  const auto& among = !best_.empty() ? best_ : !stalled_.empty() ? stalled_ : looking_;
   return among.empty() ? places_.size() : among[random_below(among.size())];
+}
+
+bool RankTurns::deliver_some() {
+  const std::size_t first = random_below(places_.size());
+  for (std::size_t i = 0; i < places_.size(); ++i) {
+    if (places_[(first + i) % places_.size()].taker->deliver()) return true;
+  }
+  return false;
 }
 
 void RankTurns::hand_over(std::size_t taker) {
@@ -111,6 +121,12 @@ void RankTurns::hand_over(std::size_t taker) {
   if (next_ != taker) {
     pause(taker);
   }
+}
+
+void RankTurns::look_again(std::size_t taker) {
+  places_[taker].looked = arrivals_;
+  hand_over(taker);
+  places_[taker].looked = 0;
 }
 
 void RankTurns::sleep(std::size_t taker) {

@@ -26,6 +26,8 @@ class TurnTaker {
   virtual void body() = 0;
   virtual void pause() = 0;
   virtual void resume() = 0;
+  // What it stored arrives, or some of it. False if there is nothing.
+  virtual bool deliver() = 0;
 };
 
 // Takers are named by their index.
@@ -42,6 +44,11 @@ class RankTurns {
   // What follows is for the one whose turn it is.
   // Another one's turn, or this one's again.
   void hand_over(std::size_t taker);
+  // The same for one that looked for something in vain. As long as others can go on, it is not this one's turn until
+  // something has arrived.
+  void look_again(std::size_t taker);
+  // Something is not as it was when others looked.
+  void arrived() { ++arrivals_; }
   // Not this one's turn until it is woken.
   void sleep(std::size_t taker);
   void wake(std::size_t taker) { places_[taker].can_run = true; }
@@ -54,26 +61,31 @@ class RankTurns {
   struct Place {
     RankTurns* turns;
     TurnTaker* taker;
+    int rank;
     std::unique_ptr<Fiber> fiber;
     bool can_run = true;
     bool stalled = false;
+    std::uint64_t looked = 0;  // after how many arrivals, in vain; 0: not since its last turn
   };
 
   static void fiber_body(void* place, Fiber& self);
   void pause(std::size_t taker);
   void stall_anew();
   std::size_t choose();
+  bool deliver_some();
 
   std::vector<Place> places_;
   // Who can run, for choose(): a turn allocates nothing.
   std::vector<std::size_t> best_;
-  std::vector<std::size_t> any_;
+  std::vector<std::size_t> stalled_;
+  std::vector<std::size_t> looking_;
   // Asked for several times an access, so a quick one; its upper half is random enough.
   std::linear_congruential_engine<std::uint64_t, 6364136223846793005U, 1442695040888963407U, 0>
       random_;
   int slow_rank_;
   std::uint64_t most_turns_;
   std::uint64_t turns_ = 0;
+  std::uint64_t arrivals_ = 1;
   std::uint64_t stalled_until_ = 0;
   std::size_t next_ = 0;
   std::exception_ptr failure_;

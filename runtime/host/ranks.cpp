@@ -49,6 +49,7 @@ class Worker final : public SystemMemory, public TurnTaker {
   void body() override;
   void pause() override { runner_.pause(); }
   void resume() override { runner_.resume(); }
+  bool deliver() override { return deliver_some(); }
 
   void store(const Origin& origin, void* address, const void* data, std::size_t bytes,
              bool is_release) override;
@@ -60,7 +61,7 @@ class Worker final : public SystemMemory, public TurnTaker {
 
  private:
   void maybe_hand_over(unsigned one_in);
-  void deliver_some();
+  bool deliver_some();
 
   World& world_;
   std::size_t number_;
@@ -112,7 +113,9 @@ void Worker::maybe_hand_over(unsigned one_in) {
   }
 }
 
-void Worker::deliver_some() {
+bool Worker::deliver_some() {
+  if (pending_.empty()) return false;
+  world_.turns->arrived();
   std::size_t count = 1 + world_.turns->random_below(std::max<std::size_t>(1, pending_.size() / 4));
   for (; count != 0 && !pending_.empty(); --count) {
     const std::size_t chosen = world_.turns->random_below(pending_.size());
@@ -120,6 +123,7 @@ void Worker::deliver_some() {
     pending_[chosen] = pending_.back();
     pending_.pop_back();
   }
+  return true;
 }
 
 void Worker::deliver_all() {
@@ -127,6 +131,7 @@ void Worker::deliver_all() {
     store.arrive();
   }
   pending_.clear();
+  world_.turns->arrived();
 }
 
 void Worker::store(const Origin& origin, void* address, const void* data, std::size_t bytes,
@@ -138,6 +143,7 @@ void Worker::store(const Origin& origin, void* address, const void* data, std::s
     const auto rest = std::stable_partition(pending_.begin(), pending_.end(), ordered_before);
     std::for_each(pending_.begin(), rest, [](const Pending& store) { store.arrive(); });
     pending_.erase(pending_.begin(), rest);
+    world_.turns->arrived();
   }
   // A vector may arrive in pieces: only its words are whole.
   constexpr std::size_t kWord = 4;
@@ -159,7 +165,8 @@ void Worker::load(const void* address, void* data, std::size_t bytes) {
 }
 
 std::uint64_t Worker::nanoseconds() {
-  maybe_hand_over(1);
+  world_.clock += 10;
+  world_.turns->look_again(number_);
   return world_.clock;
 }
 
