@@ -96,7 +96,8 @@ TEST_CASE("when all look in vain, what is on its way arrives", "[host]") {
   }
 }
 
-TEST_CASE("those who wait for what nobody sends go on looking until the turns are used up", "[host]") {
+TEST_CASE("those who wait for what nobody sends go on looking until the turns are used up",
+          "[host]") {
   Group group(2);
   int looks = 0;
   for (std::size_t i = 0; i < 2; ++i) {

@@ -35,7 +35,8 @@ class MemoryLimit {
 
 }  // namespace
 
-TEST_CASE("a block without memory for its stacks fails as a whole, and the next one runs", "[host]") {
+TEST_CASE("a block without memory for its stacks fails as a whole, and the next one runs",
+          "[host]") {
   Kernels kernels({kernel_source("meet", R"(
 extern "C" __global__ void meet(int* out) {
   store(&out[threadIdx.x], __syncthreads_count(1));
