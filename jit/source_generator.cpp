@@ -88,7 +88,7 @@ std::string config_struct(const KernelSpec& spec) {
   const TargetFeatures& has = target.features();
   std::string text = "namespace fourge_generated {\nstruct Config {\n";
   const auto constant = [&text](std::string_view name, std::string_view value) {
-    text += fmt::format("  static constexpr auto {} = {};\n", name, value);
+    text += fmt::format("  __device__ static constexpr auto {}() {{ return {}; }}\n", name, value);
   };
   const auto flag = [&constant](std::string_view name, bool value) {
     constant(name, value ? "true" : "false");

@@ -16,12 +16,13 @@ enum class AllreduceOut { sum, norm, nvfp4, mxfp8, fp8 };
 // What rmsnorm_quantize's parts are told.
 template <class Config>
 struct AfterSum : Config {
-  static constexpr QuantizedFormat kFormat =
-      Config::kOut == AllreduceOut::nvfp4   ? QuantizedFormat::nvfp4
-      : Config::kOut == AllreduceOut::mxfp8 ? QuantizedFormat::mxfp8
-      : Config::kOut == AllreduceOut::fp8   ? QuantizedFormat::fp8
-                                            : QuantizedFormat::none;
-  static constexpr Residual kResidual = Residual::add;
+  __device__ static constexpr QuantizedFormat kFormat() {
+    return Config::kOut() == AllreduceOut::nvfp4   ? QuantizedFormat::nvfp4
+           : Config::kOut() == AllreduceOut::mxfp8 ? QuantizedFormat::mxfp8
+           : Config::kOut() == AllreduceOut::fp8   ? QuantizedFormat::fp8
+                                                   : QuantizedFormat::none;
+  }
+  __device__ static constexpr Residual kResidual() { return Residual::add; }
 };
 
 template <class Config>
@@ -39,7 +40,7 @@ struct RowTail {
   // The row's sums are in shared memory.
   FOURGE_INLINE void operator()(Row& row, int64 index) const {
     row.gather(sums);
-    if constexpr (Config::kOut == AllreduceOut::norm) {
+    if constexpr (Config::kOut() == AllreduceOut::norm) {
       row.for_blocks([&] {
         row.load(true);
         row.template normalise<true>();
@@ -51,7 +52,7 @@ struct RowTail {
 
   // The scales of the rows that only pad the layout.
   FOURGE_INLINE void pad(int64 rows) const {
-    constexpr ScaleLayout kLayout = Config::kLayout;
+    constexpr ScaleLayout kLayout = Config::kLayout();
     if constexpr (kLayout != ScaleLayout::linear) {
       const int64 first = rows + (blockIdx.x + gridDim.x - rows % gridDim.x) % gridDim.x;
       for (int64 row = first; row < padded_rows<kLayout>(rows); row += gridDim.x) {
@@ -94,7 +95,7 @@ FOURGE_INLINE void store_sums(const Exchange& exchange, int64 rows, int vectors,
 // A call, when its predecessor's memory may be read.
 template <class Config>
 struct AllreduceCall {
-  static constexpr bool kSum = Config::kOut == AllreduceOut::sum;
+  enum : bool { kSum = Config::kOut() == AllreduceOut::sum };
 
   const PeerGroup<Config>& group;
   const RowShare& share;
@@ -191,14 +192,14 @@ FOURGE_INLINE void allreduce_rmsnorm_quantize_kernel(
     void* peer2, void* peer3, void* peer4, void* peer5, void* peer6, void* peer7, void* control,
     void* report, int64 slot_bytes, int64 input_offset, int64 input_slot_bytes, int64 result_offset,
     int64, int64 deadline_ns) {
-  constexpr bool kSum = Config::kOut == AllreduceOut::sum;
-  constexpr bool kOneShot = Config::kAlgorithm == Algorithm::one_shot;
+  constexpr bool kSum = Config::kOut() == AllreduceOut::sum;
+  constexpr bool kOneShot = Config::kAlgorithm() == Algorithm::one_shot;
   constexpr bool kGiven =
-      Config::kScaling == Scaling::tensor &&
-      (Config::kOut == AllreduceOut::nvfp4 || Config::kOut == AllreduceOut::fp8);
+      Config::kScaling() == Scaling::tensor &&
+      (Config::kOut() == AllreduceOut::nvfp4 || Config::kOut() == AllreduceOut::fp8);
   // A row's own scale needs its largest element, and the sum alone needs no more than one CTA.
   constexpr int kPartBits =
-      Config::kRanks > 1 && Config::kScaling == Scaling::tensor && !kSum ? 3 : 0;
+      Config::kRanks() > 1 && Config::kScaling() == Scaling::tensor && !kSum ? 3 : 0;
   __shared__ SharedArray<uint32, 64> scratch;
   __shared__ SharedArray<float, kMostLanes> sums;
   __shared__ ControlWords control_words;
@@ -230,7 +231,7 @@ FOURGE_INLINE void allreduce_rmsnorm_quantize_kernel(
 
   const float given = kGiven && scale != nullptr ? load(scale) : scale_value;
   const NormQuantizer<AfterSum<Config>> quantize{
-      q, scales, padded_columns<Config::kLayout>(unit_scale_columns<AfterSum<Config>>(cols))};
+      q, scales, padded_columns<Config::kLayout()>(unit_scale_columns<AfterSum<Config>>(cols))};
   const RowTail<Config> tail{operands, quantize, given, token_scales, scratch, sums};
   const AllreduceCall<Config> call{group,
                                    share,

@@ -32,12 +32,12 @@ FOURGE_INLINE void fp8_quantize_128x128_kernel(const void* x, uint8* data, float
       const int64 row = first + i * kRowsPerPass;
       block[i] = Words8{};
       if (unit < units && row < rows) {
-        block[i] =
-            load_words8<Config::kLoad256>(static_cast<const char*>(x) + (row * units + unit) * 32);
+        block[i] = load_words8<Config::kLoad256()>(static_cast<const char*>(x) +
+                                                   (row * units + unit) * 32);
       }
     }
-    const uint32 max_bits = cta_max(maximum_of<Config::kInput>(block).bits, scratch);
-    const auto factors = fp8_factors<Config>(value_of_bits<Config::kInput>(max_bits), eps);
+    const uint32 max_bits = cta_max(maximum_of<Config::kInput()>(block).bits, scratch);
+    const auto factors = fp8_factors<Config>(value_of_bits<Config::kInput()>(max_bits), eps);
 #pragma unroll
     for (int i = 0; i < kPasses; ++i) {
       const int64 row = first + i * kRowsPerPass;

@@ -16,15 +16,15 @@
 
 namespace fourge_device {
 
-inline constexpr int kFlatThreads = 128;  // the launch rule has the same
-inline constexpr int kFewThreads = 256;   // and this: launches with so many take few blocks
-inline constexpr int kUnits = 8;          // of 16 elements, in a block
+enum : int { kFlatThreads = 128 };  // the launch rule has the same
+enum : int { kFewThreads = 256 };   // and this: launches with so many take few blocks
+enum : int { kUnits = 8 };          // of 16 elements, in a block
 
 // A warp a block: the shortest way from a load to its codes, for calls that leave most warps' places free.
 template <class Config>
 FOURGE_INLINE void quantize_few_blocks(const void* x, uint8* data, float* scales, uint32 blocks,
                                        float eps) {
-  using P = Packed16<Config::kInput>;
+  using P = Packed16<Config::kInput()>;
   const uint32 thread = blockIdx.x * kFewThreads + threadIdx.x;
   const uint32 block = thread / 32;
   if (block >= blocks) {
@@ -34,13 +34,13 @@ FOURGE_INLINE void quantize_few_blocks(const void* x, uint8* data, float* scales
   const uint64 four = load(static_cast<const uint64*>(x) + thread);
   const uint32 a = static_cast<uint32>(four);
   const uint32 b = static_cast<uint32>(four >> 32);
-  uint32 bits = bits_of_packed(max_packed<Config::kInput>(a, b));
+  uint32 bits = bits_of_packed(max_packed<Config::kInput()>(a, b));
   if (unlikely(bits > P::kInfinity)) {
     const auto number = [](uint32 magnitude) { return magnitude <= P::kInfinity ? magnitude : 0u; };
     bits = max_u32(max_u32(number(a & 0x7FFFu), number((a >> 16) & 0x7FFFu)),
                    max_u32(number(b & 0x7FFFu), number((b >> 16) & 0x7FFFu)));
   }
-  const auto factors = fp8_factors<Config>(value_of_bits<Config::kInput>(warp_max(bits)), eps);
+  const auto factors = fp8_factors<Config>(value_of_bits<Config::kInput()>(warp_max(bits)), eps);
   const float o = factors.reciprocal;
   store(reinterpret_cast<uint32*>(data) + thread,
         encode_e4m3x4<Config>(mul_rn(P::low(a), o), mul_rn(P::high(a), o), mul_rn(P::low(b), o),
@@ -53,7 +53,7 @@ FOURGE_INLINE void quantize_few_blocks(const void* x, uint8* data, float* scales
 template <class Config>
 FOURGE_INLINE void quantize_single_units(const void* x, uint8* data, float* scales, int64 rows,
                                          int64 cols, float eps) {
-  constexpr Fp8Storage kStorage = Config::kStorage;
+  constexpr Fp8Storage kStorage = Config::kStorage();
   int64 unit;  // among all of x
   float* scale_to;
   bool exists = true;
@@ -87,10 +87,10 @@ FOURGE_INLINE void quantize_single_units(const void* x, uint8* data, float* scal
   wait_for_predecessor<Config>();
   Words8 block[1] = {};
   if (exists) {
-    block[0] = load_words8<Config::kLoad256>(static_cast<const char*>(x) + unit * 32);
+    block[0] = load_words8<Config::kLoad256()>(static_cast<const char*>(x) + unit * 32);
   }
-  const uint32 max_bits = octet_max(maximum_of<Config::kInput>(block).bits);
-  const auto factors = fp8_factors<Config>(value_of_bits<Config::kInput>(max_bits), eps);
+  const uint32 max_bits = octet_max(maximum_of<Config::kInput()>(block).bits);
+  const auto factors = fp8_factors<Config>(value_of_bits<Config::kInput()>(max_bits), eps);
   if (exists) {
     uint32 codes[4];
     encode_e4m3x16<Config, E4m3Nan::nan>(block[0], factors.reciprocal, codes);
@@ -104,8 +104,8 @@ FOURGE_INLINE void quantize_single_units(const void* x, uint8* data, float* scal
 template <class Config>
 FOURGE_INLINE void quantize_unit_groups(const void* x, uint8* data, float* scales, int64 rows,
                                         int64 cols, float eps) {
-  constexpr int kRows = Config::kTokensPerCta;
-  constexpr Fp8Storage kStorage = Config::kStorage;
+  constexpr int kRows = Config::kTokensPerCta();
+  constexpr Fp8Storage kStorage = Config::kStorage();
   const int64 units = cols / 16;
   const int64 columns = (units + (kUnits - 1)) / kUnits;
   const int64 unit = static_cast<int64>(blockIdx.x) * blockDim.x + threadIdx.x;
@@ -124,17 +124,17 @@ FOURGE_INLINE void quantize_unit_groups(const void* x, uint8* data, float* scale
     for (int i = 0; i < kRows; ++i) {
       block[i][0] = Words8{};
       if (unit < units && first + i < rows) {
-        block[i][0] = load_words8<Config::kLoad256>(static_cast<const char*>(x) +
-                                                    ((first + i) * units + unit) * 32);
+        block[i][0] = load_words8<Config::kLoad256()>(static_cast<const char*>(x) +
+                                                      ((first + i) * units + unit) * 32);
       }
     }
     uint32 max_bits = 0;
 #pragma unroll
     for (int i = 0; i < kRows; ++i) {
-      const uint32 of_row = octet_max(maximum_of<Config::kInput>(block[i]).bits);
+      const uint32 of_row = octet_max(maximum_of<Config::kInput()>(block[i]).bits);
       max_bits = lane % kRows == i ? of_row : max_bits;
     }
-    const auto factors = fp8_factors<Config>(value_of_bits<Config::kInput>(max_bits), eps);
+    const auto factors = fp8_factors<Config>(value_of_bits<Config::kInput()>(max_bits), eps);
 #pragma unroll
     for (int i = 0; i < kRows; ++i) {
       const float reciprocal = octet_broadcast(factors.reciprocal, i);
@@ -154,7 +154,7 @@ FOURGE_INLINE void quantize_unit_groups(const void* x, uint8* data, float* scale
 template <class Config>
 FOURGE_INLINE void fp8_quantize_1x128_kernel(const void* x, uint8* data, float* scales, int64 rows,
                                              int64 cols, float eps) {
-  if constexpr (Config::kTokensPerCta == 1) {
+  if constexpr (Config::kTokensPerCta() == 1) {
     quantize_single_units<Config>(x, data, scales, rows, cols, eps);
   } else {
     quantize_unit_groups<Config>(x, data, scales, rows, cols, eps);

@@ -12,14 +12,14 @@ namespace fourge_device {
 // The encode scale for a tensor's largest magnitude.
 template <class Config>
 FOURGE_INLINE float encode_scale_of(float amax) {
-  const float scale = min_num(div_rn(mul_rn(Config::kRange, 6.0f), amax), kFloatMax);
+  const float scale = min_num(div_rn(mul_rn(Config::kRange(), 6.0f), amax), kFloatMax());
   return is_zero(scale) ? 1.0f : scale;  // amax was infinite
 }
 
 template <class Config>
 FOURGE_INLINE void global_scale_kernel(const void* x, float* amax, float* global_scale,
                                        uint32* workspace, int64 elements) {
-  using Elements = Magnitude<Config::kInput>;
+  using Elements = Magnitude<Config::kInput()>;
   __shared__ SharedArray<uint32, 32> scratch;
   const int64 first = static_cast<int64>(blockIdx.x) * blockDim.x + threadIdx.x;
   const int64 stride = static_cast<int64>(gridDim.x) * blockDim.x;

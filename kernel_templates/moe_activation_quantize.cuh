@@ -17,8 +17,8 @@ namespace fourge_device {
 template <class Config>
 FOURGE_INLINE uint32 activation_rows_each(int64 rows) {
   constexpr bool kLooksUp =
-      Config::kLayout != ScaleLayout::linear || Config::kScaling == Scaling::expert;
-  if (Config::kFormat == QuantizedFormat::none || rows < 8192) {
+      Config::kLayout() != ScaleLayout::linear || Config::kScaling() == Scaling::expert;
+  if (Config::kFormat() == QuantizedFormat::none || rows < 8192) {
     return 1;
   }
   return rows < (kLooksUp ? 32768 : 65536) ? 4 : 8;
@@ -27,8 +27,8 @@ FOURGE_INLINE uint32 activation_rows_each(int64 rows) {
 // The launch has CTAs for all rows, so that no loop over them keeps registers: FP8 with a scale a token then has the 64
 // that let four CTAs run, 5% faster. Others are as fast or up to 4% faster with the loop. The launch rule is the same.
 template <class Config>
-inline constexpr bool kRowsOnce = (Config::kFormat == QuantizedFormat::fp8) &&
-                                  (Config::kScaling == Scaling::token);
+inline constexpr bool kRowsOnce = (Config::kFormat() == QuantizedFormat::fp8) &&
+                                  (Config::kScaling() == Scaling::token);
 
 // Grid y goes on where x ends.
 template <class Config>
@@ -42,29 +42,31 @@ FOURGE_INLINE int64 activation_cta() {
 // Whether a warp takes each of many rows: with a scale of the row's own, and where that was measured to be faster
 // though the next row is not asked for ahead. The launch rule is the same, and gives a row 32 threads then only.
 template <class Config>
-constexpr bool kTakesWarps = Config::kRounding == Rounding::rounded &&
-                             (Config::kScaling == Scaling::token
-                                  ? Config::kLayout == ScaleLayout::linear
-                                  : Config::kFormat == QuantizedFormat::nvfp4);
+constexpr bool kTakesWarps = Config::kRounding() == Rounding::rounded &&
+                             (Config::kScaling() == Scaling::token
+                                  ? Config::kLayout() == ScaleLayout::linear
+                                  : Config::kFormat() == QuantizedFormat::nvfp4);
 
 template <class Config>
 struct ActivationSizes {
-  static constexpr int64 kHalves = kIsGated<Config::kActivation> ? 2 : 1;
-  static constexpr QuantizedFormat kFormat = Config::kFormat;
-  static constexpr int64 kBlockBytes = kFormat == QuantizedFormat::none    ? 32
-                                       : kFormat == QuantizedFormat::nvfp4 ? 8
-                                                                           : 16;
+  enum : int64 { kHalves = kIsGated<Config::kActivation()> ? 2 : 1 };
+  __device__ static constexpr QuantizedFormat kFormat() { return Config::kFormat(); }
+  enum : int64 {
+    kBlockBytes = kFormat() == QuantizedFormat::none    ? 32
+                  : kFormat() == QuantizedFormat::nvfp4 ? 8
+                                                        : 16
+  };
 };
 
 // The scale of a row's block; beyond the row it is zero and only stored as padding.
 template <class Config>
 FOURGE_INLINE void store_activation_scale(uint8* scales, int64 row, uint32 block, uint32 columns,
                                           uint32 scale) {
-  constexpr bool kMx = Config::kFormat == QuantizedFormat::mxfp8;
-  if constexpr (kMx || Config::kFormat == QuantizedFormat::nvfp4) {
+  constexpr bool kMx = Config::kFormat() == QuantizedFormat::mxfp8;
+  if constexpr (kMx || Config::kFormat() == QuantizedFormat::nvfp4) {
     const uint32 own = kMx ? block / 2 : block;
     if (own < columns && (!kMx || block % 2 == 0)) {
-      store(scales + scale_offset<Config::kLayout>(row, own, columns), static_cast<uint8>(scale));
+      store(scales + scale_offset<Config::kLayout()>(row, own, columns), static_cast<uint8>(scale));
     }
   }
 }
@@ -76,8 +78,8 @@ FOURGE_INLINE void moe_activation_quantize_kernel(const void* x, const void* bia
                                                   float scale_value, float limit, float alpha,
                                                   float beta, int64 rows, int64 cols,
                                                   int64 experts) {
-  constexpr bool kToken = Config::kScaling == Scaling::token;
-  constexpr bool kExpert = Config::kScaling == Scaling::expert;
+  constexpr bool kToken = Config::kScaling() == Scaling::token;
+  constexpr bool kExpert = Config::kScaling() == Scaling::expert;
   constexpr bool kTiled = ExpertRows<Config>::kTiled;
   using Sizes = ActivationSizes<Config>;
   __shared__ SharedArray<uint32, 64> scratch;
@@ -88,7 +90,7 @@ FOURGE_INLINE void moe_activation_quantize_kernel(const void* x, const void* bia
     const int64 end = load(expert_rows + experts);
     place.rows = end >= 0 && end <= rows ? end : 0;
   }
-  const int64 scale_columns = padded_columns<Config::kLayout>(unit_scale_columns<Config>(cols));
+  const int64 scale_columns = padded_columns<Config::kLayout()>(unit_scale_columns<Config>(cols));
   if constexpr (kTiled) {
     place.store_padding(scales, scale_columns);
   }
@@ -127,7 +129,7 @@ FOURGE_INLINE void moe_activation_quantize_kernel(const void* x, const void* bia
         }
         warp.activate_and_quantize(
             x_row, activation, factors, q_row,
-            scales + scale_offset<Config::kLayout>(scale_row, warp.lane, scale_columns));
+            scales + scale_offset<Config::kLayout()>(scale_row, warp.lane, scale_columns));
       }
       return;
     }

@@ -23,12 +23,12 @@ namespace fourge_device {
 template <class Config>
 struct ExpandTarget {
   using Block = ExpandBlock<Config>;
-  static constexpr ScaleLayout kLayout = Config::kLayout;
-  static constexpr bool kPerExpert = Config::kScale == ExpandScale::expert;
-  static constexpr bool kTiled = kLayout != ScaleLayout::linear;
-  static constexpr bool kStaged = ExpandRows<Config>::kStaged;
+  __device__ static constexpr ScaleLayout kLayout() { return Config::kLayout(); }
+  enum : bool { kPerExpert = Config::kScale() == ExpandScale::expert };
+  enum : bool { kTiled = kLayout() != ScaleLayout::linear };
+  enum : bool { kStaged = ExpandRows<Config>::kStaged };
   // The lanes whose scales are one word of a tiled layout.
-  static constexpr uint32 kGroup = 4 * Block::kLanes;
+  enum : uint32 { kGroup = 4 * Block::kLanes };
 
   int64 columns;        // of codes, 16 each
   int64 scale_columns;  // with padding
@@ -41,7 +41,7 @@ struct ExpandTarget {
     codes = all_codes + to * Block::kCodeBytes;
     const int64 scale_column = to / Block::kLanes;
     scales =
-        all_scales + (kTiled ? scale_offset<kLayout>(0, scale_column / 4 * 4, 4) : scale_column);
+        all_scales + (kTiled ? scale_offset<kLayout()>(0, scale_column / 4 * 4, 4) : scale_column);
   }
   FOURGE_INLINE bool real() const { return column < columns; }
   FOURGE_INLINE bool has_scale() const { return column / Block::kLanes < scale_columns; }
@@ -123,8 +123,8 @@ FOURGE_INLINE void expand_tokens(const Grid& grid, const ExpandRows<Config>& pla
                                  const ExpandBuffers& at, int64 cols, int64 scale_columns) {
   using Block = ExpandBlock<Config>;
   using Factors = typename Block::Factors;
-  constexpr bool kPerToken = Config::kScale == ExpandScale::token;
-  constexpr bool kPerExpert = Config::kScale == ExpandScale::expert;
+  constexpr bool kPerToken = Config::kScale() == ExpandScale::token;
+  constexpr bool kPerExpert = Config::kScale() == ExpandScale::expert;
   __shared__ SharedArray<uint32, 32> scratch;
   const int64 columns = cols / 16;
   const int64 lane = threadIdx.x & 31u;
@@ -137,10 +137,10 @@ FOURGE_INLINE void expand_tokens(const Grid& grid, const ExpandRows<Config>& pla
     Factors factors = [&] {
       if constexpr (kPerToken) {
         const uint32 own = largest_magnitude<Config>(from, threadIdx.x, blockDim.x, columns);
-        return Block::of_token(value_of_bits<Config::kInput>(cta_max(own, scratch)), decode);
+        return Block::of_token(value_of_bits<Config::kInput()>(cta_max(own, scratch)), decode);
       } else {
-        return Block::of_tensor(Config::kScale == ExpandScale::tensor ? load(at.global_scale)
-                                                                      : 1.0f);
+        return Block::of_tensor(Config::kScale() == ExpandScale::tensor ? load(at.global_scale)
+                                                                        : 1.0f);
       }
     }();
     if (kPerToken && threadIdx.x < 32) {
@@ -191,18 +191,18 @@ FOURGE_INLINE void expand_tokens(const Grid& grid, const ExpandRows<Config>& pla
 // stages, so that the scales of the first need not wait for the last tokens.
 template <class Config>
 struct ExpandItems {
-  static constexpr int kLanes = ExpandBlock<Config>::kLanes;
+  enum : int { kLanes = ExpandBlock<Config>::kLanes };
   // So many items a CTA has at least before an item has several tokens, of which fewer are to be drawn.
-  static constexpr int64 kItemsOfCta = 4;
-  static constexpr int64 kMostTokens = 2;
-  static constexpr int64 kMostItems = int64{1} << 30;
+  enum : int64 { kItemsOfCta = 4 };
+  enum : int64 { kMostTokens = 2 };
+  enum : int64 { kMostItems = int64{1} << 30 };
 
   uint32 parts;
   uint32 each;    // tokens of an item
   uint32 groups;  // of tokens
 
   FOURGE_INLINE ExpandItems(int64 tokens, uint32 scale_columns) {
-    parts = Config::kScale == ExpandScale::token
+    parts = Config::kScale() == ExpandScale::token
                 ? 1
                 : (scale_columns * kLanes + blockDim.x - 1) / blockDim.x;
     const int64 wanted = tokens * parts / (kItemsOfCta * gridDim.x);
@@ -278,7 +278,7 @@ FOURGE_INLINE void moe_expand_quantize_kernel(const void* x, uint8* out, uint8* 
   const ExpandRows<Config> places{rows,  expert_ids, expert_rows, global_scale, tokens,
                                   top_k, capacity,   experts,     first_expert};
   const ExpandBuffers at{x, out, scales, token_scales, global_scale, nullptr};
-  const int64 scale_columns = padded_columns<Config::kLayout>(cols / 16 / Block::kLanes);
+  const int64 scale_columns = padded_columns<Config::kLayout()>(cols / 16 / Block::kLanes);
 
   wait_for_predecessor<Config>();
   if constexpr (ExpandRows<Config>::kStaged) {

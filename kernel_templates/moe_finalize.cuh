@@ -27,7 +27,7 @@ FOURGE_INLINE float load_weight(const void* weights, int64 index) {
 
 template <class Config>
 FOURGE_INLINE void add_words(const Words4& words, float (&sum)[8]) {
-  using P = Packed16<Config::kInput>;
+  using P = Packed16<Config::kInput()>;
 #pragma unroll
   for (int i = 0; i < 4; ++i) {
     sum[2 * i] = add_rn(sum[2 * i], P::low(words.w[i]));
@@ -38,7 +38,7 @@ FOURGE_INLINE void add_words(const Words4& words, float (&sum)[8]) {
 template <class Config>
 FOURGE_INLINE void add_weighted(const Words4& words, const Words4& bias, bool biased, float weight,
                                 float (&sum)[8]) {
-  using P = Packed16<Config::kInput>;
+  using P = Packed16<Config::kInput()>;
   float v[8];
 #pragma unroll
   for (int i = 0; i < 4; ++i) {
@@ -50,7 +50,7 @@ FOURGE_INLINE void add_weighted(const Words4& words, const Words4& bias, bool bi
   }
 #pragma unroll
   for (int i = 0; i < 8; ++i) {
-    sum[i] = add_rn(sum[i], Config::kWeights == RouteWeights::none ? v[i] : mul_rn(weight, v[i]));
+    sum[i] = add_rn(sum[i], Config::kWeights() == RouteWeights::none ? v[i] : mul_rn(weight, v[i]));
   }
 }
 
@@ -84,9 +84,9 @@ FOURGE_INLINE void moe_finalize_kernel(const void* x, void* out, const int* rows
         weight[i] = 0.0f;
         expert[i] = -1;
         if (j < top_k) {
-          row[i] = load(rows + entry_of_token<Config::kIndex>(token, j, tokens, top_k));
-          weight[i] = load_weight<Config::kWeights>(weights, token * top_k + j);
-          if constexpr (Config::kBias) {
+          row[i] = load(rows + entry_of_token<Config::kIndex()>(token, j, tokens, top_k));
+          weight[i] = load_weight<Config::kWeights()>(weights, token * top_k + j);
+          if constexpr (Config::kBias()) {
             expert[i] = load(expert_ids + token * top_k + j);
           }
         }
@@ -99,7 +99,7 @@ FOURGE_INLINE void moe_finalize_kernel(const void* x, void* out, const int* rows
         biases[i] = {};
         if (row[i] >= 0 && row[i] < capacity) {
           words[i] = read(x, row[i], x_cols / 8);
-          if (Config::kBias && expert[i] >= 0 && expert[i] < experts) {
+          if (Config::kBias() && expert[i] >= 0 && expert[i] < experts) {
             biases[i] = read(bias, expert[i], units);
           }
         }
@@ -107,18 +107,18 @@ FOURGE_INLINE void moe_finalize_kernel(const void* x, void* out, const int* rows
 #pragma unroll
       for (int i = 0; i < kAtOnce; ++i) {
         if (row[i] >= 0 && row[i] < capacity) {
-          const bool biased = Config::kBias && expert[i] >= 0 && expert[i] < experts;
+          const bool biased = Config::kBias() && expert[i] >= 0 && expert[i] < experts;
           add_weighted<Config>(words[i], biases[i], biased, weight[i], sum);
         }
       }
     }
-    if constexpr (Config::kShared) {
+    if constexpr (Config::kShared()) {
       add_words<Config>(read(shared, token, units), sum);
     }
     uint32 packed[4];
 #pragma unroll
     for (int i = 0; i < 4; ++i) {
-      packed[i] = pack_pair<Config::kInput>(sum[2 * i], sum[2 * i + 1]);
+      packed[i] = pack_pair<Config::kInput()>(sum[2 * i], sum[2 * i + 1]);
     }
     store_words(static_cast<char*>(out) + (token * units + unit) * 16, packed);
   }

@@ -24,7 +24,7 @@ template <class Config>
 FOURGE_INLINE void permute_scales(const float* x_scales, float* y_scales,
                                   const PermuteRows<Config>& rows, int64 first_row,
                                   uint32 row_count, int64 first_block, int64 blocks, int64 tokens) {
-  const uint32 count = blockDim.x / (Config::kBytes * 8) * row_count;
+  const uint32 count = blockDim.x / (Config::kBytes() * 8) * row_count;
   for (uint32 i = threadIdx.y * blockDim.x + threadIdx.x; i < count; i += blockDim.x * blockDim.y) {
     const int64 row = first_row + i % row_count;
     const int64 block = first_block + i / row_count;
@@ -40,9 +40,9 @@ template <class Config>
 FOURGE_INLINE void permute_by_row(const void* x, const float* x_scales, void* y, float* y_scales,
                                   const int* row_entries, const int* padded_rows, int64 tokens,
                                   int64 top_k, int64 cols, int64 capacity) {
-  constexpr int kRows = Config::kTokensPerCta;
-  constexpr int64 kUnitsOfBlock = Config::kBytes * 8;
-  const int64 units = cols * Config::kBytes / 16;
+  constexpr int kRows = Config::kTokensPerCta();
+  constexpr int64 kUnitsOfBlock = Config::kBytes() * 8;
+  const int64 units = cols * Config::kBytes() / 16;
   const uint32 cta_rows = blockDim.y * kRows;
   constexpr int kSteps = 32 / kRows;
   const int lane = static_cast<int>(threadIdx.x & 31u);
@@ -75,7 +75,7 @@ FOURGE_INLINE void permute_by_row(const void* x, const float* x_scales, void* y,
             words[i] = load_words4(static_cast<const char*>(x) + (token[i] * units + unit) * 16);
           }
         }
-        if constexpr (Config::kScales == RowScales::block128) {
+        if constexpr (Config::kScales() == RowScales::block128) {
           permute_scales<Config>(x_scales, y_scales, rows, cta_first, cta_rows,
                                  slab / kUnitsOfBlock, units / kUnitsOfBlock, tokens);
         }
@@ -95,7 +95,7 @@ FOURGE_INLINE void moe_permute_kernel(const void* x, const float* x_scales, void
                                       float* y_scales, const int* row_entries,
                                       const int* padded_rows, int64 tokens, int64 top_k, int64 cols,
                                       int64 capacity, const int* rows) {
-  if constexpr (Config::kBy == PermuteBy::token) {
+  if constexpr (Config::kBy() == PermuteBy::token) {
     permute_by_token<Config>(x, x_scales, y, y_scales, row_entries, padded_rows, tokens, top_k,
                              cols, capacity, rows);
   } else {

@@ -14,9 +14,9 @@
 
 namespace fourge_device {
 
-inline constexpr int kMapWarps = 16;
-inline constexpr int kMapThreads = 32 * kMapWarps;
-inline constexpr int kMapExperts = kMapThreads;  // a thread for each
+enum : int { kMapWarps = 16 };
+enum : int { kMapThreads = 32 * kMapWarps };
+enum : int { kMapExperts = kMapThreads };  // a thread for each
 
 // Numbers of entries and rows in use fit into an int.
 struct RouteMaps {
@@ -184,7 +184,7 @@ FOURGE_INLINE void place_entries(const RouteMaps& m, MapRange run, const MapCoun
     if (i < run.end) {
       const int token = i / m.top_k;
       const int64 entry =
-          entry_of_token<Config::kIndex>(token, i - token * m.top_k, m.tokens, m.top_k);
+          entry_of_token<Config::kIndex()>(token, i - token * m.top_k, m.tokens, m.top_k);
       const int row = expert >= 0 && fits ? starts.get(expert) + before + rank : -1;
       if (row >= 0) {
         store(m.row_entries + row, static_cast<int>(entry));

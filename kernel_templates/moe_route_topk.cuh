@@ -13,7 +13,7 @@ namespace fourge_device {
 
 enum class RouteMethod { softmax, renormalize, sigmoid, sigmoid_renorm, llama4, deepseek, raw };
 
-inline constexpr int kRouteSlots = 16;  // experts of a lane
+enum : int { kRouteSlots = 16 };  // experts of a lane
 
 template <ElementType kType>
 FOURGE_INLINE float load_logit(const void* logits, int64 i) {
@@ -106,7 +106,7 @@ template <class Config>
 FOURGE_INLINE void moe_route_topk_kernel(const void* logits, const float* bias, int* ids,
                                          float* weights, float scale, int64 tokens, int64 experts,
                                          int64 top_k, int64 groups, int64 kept_groups) {
-  constexpr RouteMethod kMethod = Config::kMethod;
+  constexpr RouteMethod kMethod = Config::kMethod();
   constexpr bool kSigmoid = kMethod == RouteMethod::sigmoid ||
                             kMethod == RouteMethod::sigmoid_renorm ||
                             kMethod == RouteMethod::deepseek;
@@ -124,7 +124,7 @@ FOURGE_INLINE void moe_route_topk_kernel(const void* logits, const float* bias, 
       value[i] = 0.0f;
       keys[i] = 0;
       if (expert < count) {
-        float v = load_logit<Config::kInput>(logits, token * experts + expert);
+        float v = load_logit<Config::kInput()>(logits, token * experts + expert);
         v = is_nan(v) ? float_from_bits(0xFF800000u) : v;
         value[i] = kSigmoid ? swish<MathMode::exact>(1.0f, v) : v;
         float compared = value[i];

@@ -107,7 +107,7 @@ FOURGE_INLINE void swiglu_plainly(uint32 row, const SwigluStages<kChunks>& stage
       o[4 * kWords - 4 + k] = last[k];
     }
   };
-  if constexpr (Config::kMath == MathMode::fast) {
+  if constexpr (Config::kMath() == MathMode::fast) {
 #pragma unroll
     for (int i = 0; i < kWords; ++i) {
       append(i);
@@ -121,9 +121,9 @@ FOURGE_INLINE void swiglu_plainly(uint32 row, const SwigluStages<kChunks>& stage
   const float amax = swiglu_max<kWords>(o);
   uint32 codes[kWords];
   float scale;
-  if (Config::kMath == MathMode::fast && is_plain_maximum(amax)) {
+  if (Config::kMath() == MathMode::fast && is_plain_maximum(amax)) {
     scale = divide_by_constant(amax, 448.0f, 0.0022321429569274187f);
-    encode_quotients<Config>(o, PlainDivisor<Config::kMath>(scale), codes);
+    encode_quotients<Config>(o, PlainDivisor<Config::kMath()>(scale), codes);
   } else {
     scale = max_num(divide_by_448(amax), kLeastScale);
     encode_quotients<Config>(o, AnyDivisor(scale), codes);
@@ -207,7 +207,7 @@ FOURGE_INLINE void swiglu_guarded(uint32 row, const float (&o)[16 * kChunks], fl
 template <class Config, int kChunks>
 FOURGE_INLINE void swiglu_row(uint32 row, const SwigluStages<kChunks>& stages, uint32 at,
                               const SwigluFactors& factors, const SwigluPlace& place) {
-  if constexpr (Config::kMath == MathMode::exact) {
+  if constexpr (Config::kMath() == MathMode::exact) {
     const SwigluRow<4 * kChunks> data = take_row(stages, at);
     const NearSwiglu<Config> near(data.linear_scale, data.gate_scale, factors);
     float o[16 * kChunks];
@@ -233,7 +233,7 @@ FOURGE_INLINE void swiglu_row(uint32 row, const SwigluStages<kChunks>& stages, u
 // that start last have a round each, so that all end at nearly the same time; what they take are the first
 // rounds of the map. The lanes of a quad look up the rows of a run, one each.
 template <class Config>
-inline constexpr uint32 kSwigluRun = Config::kTokensPerCta == 4 ? 4 : 1;
+inline constexpr uint32 kSwigluRun = Config::kTokensPerCta() == 4 ? 4 : 1;
 
 // How many of the CTAs take a run. The launch rule counts the same way.
 FOURGE_INLINE uint32 swiglu_runs(uint32 ctas) {
@@ -284,7 +284,7 @@ FOURGE_INLINE void moe_swiglu_fp8_block_kernel(const uint8* x, const float* x_sc
                                                float beta) {
   constexpr uint32 kRun = kSwigluRun<Config>;
   constexpr int kChunks = kSwigluChunks<Config>;
-  constexpr bool kInverse = Config::kRows == RowSource::inverse;
+  constexpr bool kInverse = Config::kRows() == RowSource::inverse;
   constexpr uint32 kBytesOfWarp = SwigluStages<kChunks>::kBytes * (kRun > 1 ? 2 : 1);
   const uint32 own = blockIdx.x * blockDim.x + threadIdx.x;
   const bool active = own < static_cast<uint32>(cols) / (16 * kChunks);

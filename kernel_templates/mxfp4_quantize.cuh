@@ -9,23 +9,23 @@ namespace fourge_device {
 // A thread a block: half a block each was up to a fifth slower, on an H200.
 template <class Config>
 struct Mxfp4Format {
-  static constexpr int kLanes = 1;
-  static constexpr int kWords = 4;
-  static constexpr bool kByTiles = Config::kLayout != ScaleLayout::linear;
+  enum : int { kLanes = 1 };
+  enum : int { kWords = 4 };
+  enum : bool { kByTiles = Config::kLayout() != ScaleLayout::linear };
 
   static FOURGE_INLINE uint32 quantize(const Block32<kLanes>& block, uint32 (&codes)[kWords]) {
     const Block32Scale scale = scale_of<Config>(block, 0.16666667163372040f);  // RN(1/6)
 #pragma unroll
     for (int i = 0; i < kWords; ++i) {
       const uint32* const w = block.part[i / 2].w + 4 * (i % 2);
-      if constexpr (Config::kCvtE2m1) {
+      if constexpr (Config::kCvtE2m1()) {
         codes[i] = encode_e2m1x8<Config>(w[0], w[1], w[2], w[3], scale.o);
       } else {
         // Below 7: the scale is at least a sixth of the largest magnitude but for one rounding.
         codes[i] = encode_e2m1x8_below_7<Config>(w[0], w[1], w[2], w[3], scale.o);
       }
     }
-    if constexpr (!Config::kCvtE2m1) {
+    if constexpr (!Config::kCvtE2m1()) {
       // Scales so far from 1 that a product on the way may underflow; with byte 0 all products are 0.
       const bool extreme = scale.byte != 0 && scale.byte - 27u > 200u;
       if (unlikely(scale.unusual || extreme)) {

@@ -9,10 +9,13 @@ namespace fourge_device {
 // The factor of a block: its scale times the decode scale of the tensor or the row.
 template <class Config>
 struct Nvfp4DecodeFactor {
-  static constexpr bool kPerRow =
-      Config::kScaleMode == ScaleMode::row || Config::kScaleMode == ScaleMode::row_inv;
-  static constexpr bool kInverse =
-      Config::kScaleMode == ScaleMode::tensor_inv || Config::kScaleMode == ScaleMode::row_inv;
+  enum : bool {
+    kPerRow = Config::kScaleMode() == ScaleMode::row || Config::kScaleMode() == ScaleMode::row_inv
+  };
+  enum : bool {
+    kInverse =
+        Config::kScaleMode() == ScaleMode::tensor_inv || Config::kScaleMode() == ScaleMode::row_inv
+  };
 
   const float* scales;
   float tensor;

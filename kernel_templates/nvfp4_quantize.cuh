@@ -18,19 +18,19 @@
 namespace fourge_device {
 
 // How a block lies in memory, and what its quantization needs besides.
-template <class Config, bool kEightBits = Config::kInput == ElementType::e4m3>
+template <class Config, bool kEightBits = Config::kInput() == ElementType::e4m3>
 struct Nvfp4Source {
   using Block = Words8;
-  static constexpr int kBytes = 32;
+  enum : int { kBytes = 32 };
   using Factors = Nvfp4Factors<Config>;
   static FOURGE_INLINE Block read(const void* x, int64 index) {
-    return load_words8<Config::kLoad256>(static_cast<const char*>(x) + index * kBytes);
+    return load_words8<Config::kLoad256()>(static_cast<const char*>(x) + index * kBytes);
   }
 };
 template <class Config>
 struct Nvfp4Source<Config, true> {
   using Block = Words4;
-  static constexpr int kBytes = 16;
+  enum : int { kBytes = 16 };
   using Factors = Nvfp4E4m3Factors<Config>;
   static FOURGE_INLINE Block read(const void* x, int64 index) {
     return load_words4(static_cast<const char*>(x) + index * kBytes);
@@ -41,10 +41,13 @@ struct Nvfp4Source<Config, true> {
 template <class Config>
 struct Nvfp4RowFactors {
   using Factors = typename Nvfp4Source<Config>::Factors;
-  static constexpr bool kPerRow =
-      Config::kScaleMode == ScaleMode::row || Config::kScaleMode == ScaleMode::row_inv;
-  static constexpr bool kInverse =
-      Config::kScaleMode == ScaleMode::tensor_inv || Config::kScaleMode == ScaleMode::row_inv;
+  enum : bool {
+    kPerRow = Config::kScaleMode() == ScaleMode::row || Config::kScaleMode() == ScaleMode::row_inv
+  };
+  enum : bool {
+    kInverse =
+        Config::kScaleMode() == ScaleMode::tensor_inv || Config::kScaleMode() == ScaleMode::row_inv
+  };
 
   const float* scales;
   Factors tensor;
@@ -71,7 +74,7 @@ FOURGE_INLINE void store_codes(uint8* codes, int64 index, const Nvfp4Block& bloc
         block.codes[0] | (static_cast<uint64>(block.codes[1]) << 32));
 }
 
-constexpr uint32 kThreads = 64;  // in a CTA
+enum : uint32 { kThreads = 64 };  // in a CTA
 
 // A thread's blocks, one after another: first_block + i * distance, while exists(i). With 4over6 there is
 // much code for a block, so one copy of it, with the next block on its way. Returns the scales, the i-th in
@@ -80,7 +83,7 @@ template <class Config, class Load, class Factors, class FactorsOf, class Exists
 FOURGE_INLINE uint32 quantize_thread_blocks(const Load& load_block, const Factors& load_factors,
                                             const FactorsOf& factors_of, const Exists& exists,
                                             const Store& store_block) {
-  constexpr int kCount = Config::kTokensPerCta;
+  constexpr int kCount = Config::kTokensPerCta();
   using Block = typename Nvfp4Source<Config>::Block;
   const auto put = [&](int i, const Nvfp4Block& block) {
     if (!exists(i)) {
@@ -89,7 +92,7 @@ FOURGE_INLINE uint32 quantize_thread_blocks(const Load& load_block, const Factor
     store_block(i, block);
     return block.scale;
   };
-  if constexpr (Config::kFourOverSix == FourOverSix::off) {
+  if constexpr (Config::kFourOverSix() == FourOverSix::off) {
     Block block[kCount];
 #pragma unroll
     for (int i = 0; i < kCount; ++i) {
@@ -99,7 +102,7 @@ FOURGE_INLINE uint32 quantize_thread_blocks(const Load& load_block, const Factor
       }
     }
     const auto factors = load_factors();
-    if constexpr (Config::kInput == ElementType::e4m3) {
+    if constexpr (Config::kInput() == ElementType::e4m3) {
       uint32 scales = 0;
 #pragma unroll
       for (int i = 0; i < kCount; ++i) {
@@ -133,7 +136,7 @@ FOURGE_INLINE uint32 quantize_thread_blocks(const Load& load_block, const Factor
 // 64; with more blocks, or 4over6, up to 3% less for few rows and up to 2% more for many.
 template <class Config>
 inline constexpr uint32 kFlatThreads =
-    Config::kTokensPerCta == 1 && Config::kFourOverSix == FourOverSix::off ? 128 : kThreads;
+    Config::kTokensPerCta() == 1 && Config::kFourOverSix() == FourOverSix::off ? 128 : kThreads;
 
 template <class Config>
 FOURGE_INLINE void nvfp4_quantize_flat(const void* x, uint8* codes, uint8* scales,
@@ -141,7 +144,7 @@ FOURGE_INLINE void nvfp4_quantize_flat(const void* x, uint8* codes, uint8* scale
                                        int64 blocks) {
   const int64 cta = static_cast<int64>(static_cast<uint64>(blockIdx.y) * gridDim.x + blockIdx.x);
   constexpr uint32 kFlat = kFlatThreads<Config>;
-  const int64 first = cta * (kFlat * Config::kTokensPerCta) + threadIdx.x;
+  const int64 first = cta * (kFlat * Config::kTokensPerCta()) + threadIdx.x;
   const auto at = [&](int i) { return first + i * static_cast<int64>(kFlat); };
   const auto exists = [&](int i) { return at(i) < blocks; };
   quantize_thread_blocks<Config>(
@@ -156,9 +159,9 @@ FOURGE_INLINE void nvfp4_quantize_flat(const void* x, uint8* codes, uint8* scale
 
 // With 4over6 and several rows, 32 apart, registers are short.
 template <class Config>
-inline constexpr bool kParks = (Config::kFourOverSix != FourOverSix::off) &&
-                               (Config::kTokensPerCta > 1) &&
-                               (Config::kLayout == ScaleLayout::tiled_128x4) &&
+inline constexpr bool kParks = (Config::kFourOverSix() != FourOverSix::off) &&
+                               (Config::kTokensPerCta() > 1) &&
+                               (Config::kLayout() == ScaleLayout::tiled_128x4) &&
                                !Nvfp4RowFactors<Config>::kPerRow;
 
 // What a thread does not need while it quantizes a block waits in shared memory.
@@ -205,22 +208,22 @@ FOURGE_INLINE uint32 quantize_column(const void* x, uint8* codes, int64 block, c
 // The launch rule has the same.
 template <class Config>
 inline constexpr bool kByTiles =
-    (Config::kLayout != ScaleLayout::linear) && Config::kTokensPerCta == 1 &&
-    Config::kFourOverSix == FourOverSix::off;
+    (Config::kLayout() != ScaleLayout::linear) && Config::kTokensPerCta() == 1 &&
+    Config::kFourOverSix() == FourOverSix::off;
 template <class Config, bool = kByTiles<Config>>
 struct ThreadsOf {
-  using Type = RowThreads<Config::kLayout, Config::kTokensPerCta, kThreads>;
+  using Type = RowThreads<Config::kLayout(), Config::kTokensPerCta(), kThreads>;
 };
 template <class Config>
 struct ThreadsOf<Config, true> {
-  using Type = TileThreads<Config::kLayout, kThreads>;
+  using Type = TileThreads<Config::kLayout(), kThreads>;
 };
 
 template <class Config>
 FOURGE_INLINE void nvfp4_quantize_rows(const void* x, uint8* codes, uint8* scales,
                                        const float* global_scale, float global_scale_value,
                                        int64 rows, int64 cols, int64 batches) {
-  constexpr ScaleLayout kLayout = Config::kLayout;
+  constexpr ScaleLayout kLayout = Config::kLayout();
   using Threads = typename ThreadsOf<Config>::Type;
   constexpr int kDistance = Threads::kDistance;
   const uint32 columns = static_cast<uint32>(cols >> 4);
@@ -255,7 +258,8 @@ FOURGE_INLINE void nvfp4_quantize_rows(const void* x, uint8* codes, uint8* scale
   const int64 first_block = first_of_all * columns + column;
   if constexpr (kParks<Config>) {
     const int64 left = (rows_left + kDistance - 1) / kDistance;
-    const int count = static_cast<int>(left < Config::kTokensPerCta ? left : Config::kTokensPerCta);
+    const int count =
+        static_cast<int>(left < Config::kTokensPerCta() ? left : Config::kTokensPerCta());
     __shared__ Parked::Places addresses;
     __shared__ Parked::Places steps;
     const Parked address(addresses, reinterpret_cast<uint64>(place.address));
@@ -286,7 +290,7 @@ FOURGE_INLINE void nvfp4_quantize_kernel(const void* x, uint8* codes, uint8* sca
                                          const float* global_scale, float global_scale_value,
                                          int64 rows, int64 cols, int64 batches) {
   wait_for_predecessor<Config>();
-  if constexpr (Config::kLayout == ScaleLayout::linear && !Nvfp4RowFactors<Config>::kPerRow) {
+  if constexpr (Config::kLayout() == ScaleLayout::linear && !Nvfp4RowFactors<Config>::kPerRow) {
     nvfp4_quantize_flat<Config>(x, codes, scales, global_scale, global_scale_value,
                                 batches * rows * (cols / 16));
   } else {

@@ -19,20 +19,20 @@ namespace fourge_device {
 enum class RowHolding { registers, registers2, registers1, cluster, looped };
 
 template <class Config>
-constexpr bool kIsCluster = Config::kRow == RowHolding::cluster;
+constexpr bool kIsCluster = Config::kRow() == RowHolding::cluster;
 template <class Config>
-constexpr int kBlocksPerThread = Config::kRow == RowHolding::registers1 ? 1
-                                 : Config::kRow == RowHolding::registers2 ||
+constexpr int kBlocksPerThread = Config::kRow() == RowHolding::registers1 ? 1
+                                 : Config::kRow() == RowHolding::registers2 ||
                                          (kIsCluster<Config> &&
-                                          Config::kFourOverSix != FourOverSix::off)
+                                          Config::kFourOverSix() != FourOverSix::off)
                                      ? 2
                                      : 4;
 
 // One row of the matrix, as its threads see it. Columns are blocks of 16 elements, at most 2^30.
 template <class Config>
 struct TokenRow {
-  static constexpr ScaleLayout kLayout = Config::kLayout;
-  static constexpr int kBlocks = kBlocksPerThread<Config>;
+  __device__ static constexpr ScaleLayout kLayout() { return Config::kLayout(); }
+  enum : int { kBlocks = kBlocksPerThread<Config> };
   using Factors = Nvfp4Factors<Config, true>;
 
   int64 row;
@@ -40,8 +40,8 @@ struct TokenRow {
   int all_columns;  // with the layout's padding
 
   FOURGE_INLINE Words8 load_block(const void* x, int column) const {
-    return load_words8<Config::kLoad256>(static_cast<const char*>(x) +
-                                         (row * columns + column) * 32);
+    return load_words8<Config::kLoad256()>(static_cast<const char*>(x) +
+                                           (row * columns + column) * 32);
   }
 
   static FOURGE_INLINE int thread() { return static_cast<int>(threadIdx.x); }
@@ -63,15 +63,15 @@ struct TokenRow {
   FOURGE_INLINE void store_scales(uint8* scales, int first, uint32 bytes) const {
     // Four lanes exchange their bytes, so that each stores four neighbouring columns. Of tiled scales that is as many
     // sectors as single bytes are, and only pays for rows that are read twice or shared.
-    constexpr bool kByWords =
-        kBlocks == 4 && (kLayout == ScaleLayout::linear || Config::kRow != RowHolding::registers);
-    if (kByWords && (kLayout != ScaleLayout::linear || (columns & 3) == 0)) {
+    constexpr bool kByWords = kBlocks == 4 && (kLayout() == ScaleLayout::linear ||
+                                               Config::kRow() != RowHolding::registers);
+    if (kByWords && (kLayout() != ScaleLayout::linear || (columns & 3) == 0)) {
       const uint32 lane = threadIdx.x & 31u;
       const int quad_lane = static_cast<int>(lane & 3u);
       const uint32 word = transpose_quad(bytes, lane);
       const int column = first - quad_lane + quad_lane * threads();
       if (column < all_columns) {
-        store(reinterpret_cast<uint32*>(scales + scale_offset<kLayout>(row, column, all_columns)),
+        store(reinterpret_cast<uint32*>(scales + scale_offset<kLayout()>(row, column, all_columns)),
               word);
       }
     } else {
@@ -79,7 +79,7 @@ struct TokenRow {
       for (int i = 0; i < kBlocks; ++i) {
         const int column = first + i * threads();
         if (column < all_columns) {
-          store(scales + scale_offset<kLayout>(row, column, all_columns),
+          store(scales + scale_offset<kLayout()>(row, column, all_columns),
                 static_cast<uint8>(bytes >> (8 * i)));
         }
       }
@@ -179,7 +179,7 @@ struct TokenRow {
   FOURGE_INLINE void store_padding(uint8* scales) const {
 #pragma unroll 1
     for (int column = thread() * 4; column < all_columns; column += threads() * 4) {
-      store(reinterpret_cast<uint32*>(scales + scale_offset<kLayout>(row, column, all_columns)),
+      store(reinterpret_cast<uint32*>(scales + scale_offset<kLayout()>(row, column, all_columns)),
             0u);
     }
   }
@@ -192,15 +192,15 @@ FOURGE_INLINE uint32 row_chunk_maximum(Words8 (&blocks)[kBlocksPerThread<Config>
   uint32 packed = 0;
 #pragma unroll
   for (int i = 0; i < kBlocks; ++i) {
-    packed = max_packed<Config::kInput>(packed, block_max_packed<Config::kInput>(blocks[i].w));
+    packed = max_packed<Config::kInput()>(packed, block_max_packed<Config::kInput()>(blocks[i].w));
   }
   uint32 bits = bits_of_packed(packed);
-  if (unlikely(bits > Packed16<Config::kInput>::kInfinity)) {
+  if (unlikely(bits > Packed16<Config::kInput()>::kInfinity)) {
     bits = 0;
 #pragma unroll 1
     for (int i = 0; i < kBlocks; ++i) {
       const Words8 block = blocks[0];
-      bits = max_u32(bits, block_max_bits_skip_nan<Config::kInput>(block.w));
+      bits = max_u32(bits, block_max_bits_skip_nan<Config::kInput()>(block.w));
 #pragma unroll
       for (int k = 0; k + 1 < kBlocks; ++k) {
         blocks[k] = blocks[k + 1];
@@ -218,7 +218,7 @@ FOURGE_INLINE void quantize_token_row(const void* x, uint8* codes, uint8* scales
                                       float global_scale_inverse, int64 rows, int64 cols, int64 i,
                                       int chunk, SharedArray<uint32, 64>& scratch) {
   constexpr int kBlocks = kBlocksPerThread<Config>;
-  constexpr ScaleLayout kLayout = Config::kLayout;
+  constexpr ScaleLayout kLayout = Config::kLayout();
   const int columns = static_cast<int>(cols / 16);
   TokenRow<Config> row{i, columns, static_cast<int>(padded_columns<kLayout>(columns))};
   if (row_map != nullptr) {
@@ -242,22 +242,22 @@ FOURGE_INLINE void quantize_token_row(const void* x, uint8* codes, uint8* scales
     row.load_chunk(x, first, blocks);
     maximum = max_u32(maximum, row_chunk_maximum<Config>(blocks));
     first += kBlocks * row.threads();
-  } while (Config::kRow == RowHolding::looped && first < columns);
+  } while (Config::kRow() == RowHolding::looped && first < columns);
   uint32 largest = cta_max_alternating(maximum, scratch, 0);
   if constexpr (kIsCluster<Config>) {
     largest = cluster_max(largest);
     cluster_arrive_relaxed();  // no inbox is filled again
   }
 
-  const float row_maximum = value_of_bits<Config::kInput>(largest);
+  const float row_maximum = value_of_bits<Config::kInput()>(largest);
   const TokenScale scale = token_scale<Config>(row_maximum, global_scale_inverse);
   const Nvfp4Factors<Config, true> factors(scale.encode, row_maximum);
   if (chunk + threadIdx.x == 0) {
     store(token_scales + row.row, scale.decode);
   }
-  if constexpr (Config::kRow == RowHolding::looped) {
+  if constexpr (Config::kRow() == RowHolding::looped) {
     row.quantize_again(x, factors, codes, scales);
-  } else if constexpr (Config::kFourOverSix != FourOverSix::off) {
+  } else if constexpr (Config::kFourOverSix() != FourOverSix::off) {
     row.store_scales(scales, chunk + row.thread(),
                      row.quantize_rolled(blocks, chunk + row.thread(), factors, codes));
   } else {
@@ -282,7 +282,7 @@ FOURGE_INLINE void nvfp4_quantize_per_token_kernel(const void* x, uint8* codes, 
     chunk = static_cast<int>(cluster_rank() * blockDim.x) * kBlocksPerThread<Config>;
     cluster_arrive_relaxed();
   }
-  if (i < (row_map != nullptr ? mapped_rows : padded_rows<Config::kLayout>(rows))) {
+  if (i < (row_map != nullptr ? mapped_rows : padded_rows<Config::kLayout()>(rows))) {
     quantize_token_row<Config>(x, codes, scales, token_scales, row_map, global_scale_inverse, rows,
                                cols, i, chunk, scratch);
   }

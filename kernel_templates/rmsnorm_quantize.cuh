@@ -11,8 +11,8 @@ template <class Config>
 FOURGE_INLINE void norm_and_quantize_rows(const NormOperands& operands, uint8* q, uint8* scales,
                                           float* token_scales, const float* scale,
                                           float scale_value, int64 rows, int64 cols) {
-  constexpr ScaleLayout kLayout = Config::kLayout;
-  constexpr bool kToken = Config::kScaling == Scaling::token;
+  constexpr ScaleLayout kLayout = Config::kLayout();
+  constexpr bool kToken = Config::kScaling() == Scaling::token;
   __shared__ SharedArray<uint32, 64> scratch;
   __shared__ SharedArray<float, kMostLanes> sums;
 
@@ -29,7 +29,7 @@ FOURGE_INLINE void norm_and_quantize_rows(const NormOperands& operands, uint8* q
   }
   const float given = !kToken && scale != nullptr ? load(scale) : scale_value;
   const NormQuantizer<Config> quantize{q, scales, scale_columns};
-  if constexpr (Config::kRow.blocks == 0) {
+  if constexpr (Config::kRow().blocks == 0) {
     NormRow<Config> row(operands, index * cols);
     row.start();
     row.gather(sums);
@@ -49,7 +49,7 @@ FOURGE_INLINE void rmsnorm_quantize_kernel(const void* x, const void* residual, 
                                            float scale_value, float eps, int64 rows, int64 cols) {
   const NormOperands operands{
       x, residual, weight, residual_out, norm_out, eps, static_cast<int>(cols)};
-  if constexpr (Config::kRow.copied) {
+  if constexpr (Config::kRow().copied) {
     quantize_copied_rows<Config>(operands, scale, scale_value, q, scales, rows);
   } else {
     norm_and_quantize_rows<Config>(operands, q, scales, token_scales, scale, scale_value, rows,

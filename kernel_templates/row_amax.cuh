@@ -12,8 +12,8 @@ namespace fourge_device {
 template <class Config>
 FOURGE_INLINE void row_amax_kernel(const void* x, float* amax, const int* row_map, float scale,
                                    int64 rows, int64 cols, int64 mapped_rows) {
-  using Elements = Magnitude<Config::kInput>;
-  constexpr int kThreads = Config::kThreadsPerRow;
+  using Elements = Magnitude<Config::kInput()>;
+  constexpr int kThreads = Config::kThreadsPerRow();
   const int64 row_chunks = cols / Elements::kElements;
   const int64 count = row_map == nullptr ? rows : mapped_rows;
   const int64 rows_of_cta = blockDim.x / kThreads;

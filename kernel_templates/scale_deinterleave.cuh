@@ -8,7 +8,7 @@ namespace fourge_device {
 template <class Config>
 FOURGE_INLINE void scale_deinterleave_kernel(const uint8* tiled, uint8* linear, int64 rows,
                                              int64 columns, int64 batches) {
-  constexpr ScaleLayout kLayout = Config::kLayout;
+  constexpr ScaleLayout kLayout = Config::kLayout();
   const int64 all_columns = padded_columns<kLayout>(columns);
   const int64 tiled_bytes = padded_rows<kLayout>(rows) * all_columns;
   const auto convert = [=](int64 batch, int64 first, int64 column) {

@@ -14,7 +14,7 @@ FOURGE_INLINE void silu_and_mul_nvfp4_quantize_kernel(const void* x, uint8* code
                                                       const float* global_scale,
                                                       float global_scale_value, int64 rows,
                                                       int64 cols) {
-  constexpr ScaleLayout kLayout = Config::kLayout;
+  constexpr ScaleLayout kLayout = Config::kLayout();
   constexpr bool kLinear = kLayout == ScaleLayout::linear;
   const uint32 columns = static_cast<uint32>(cols >> 4);
   const uint32 all_columns = static_cast<uint32>(padded_columns<kLayout>(columns));
@@ -26,7 +26,7 @@ FOURGE_INLINE void silu_and_mul_nvfp4_quantize_kernel(const void* x, uint8* code
 
   wait_for_predecessor<Config>();
   constexpr bool kLong =
-      Config::kMath == MathMode::exact || Config::kFourOverSix != FourOverSix::off;
+      Config::kMath() == MathMode::exact || Config::kFourOverSix() != FourOverSix::off;
   constexpr int kAtOnce = kLong ? 2 : 1;
   // From a block to this thread's next: a multiple of 32 columns.
   const uint32 step = gridDim.x * blockDim.x;
@@ -52,7 +52,7 @@ FOURGE_INLINE void silu_and_mul_nvfp4_quantize_kernel(const void* x, uint8* code
               result.codes[0] | (static_cast<uint64>(result.codes[1]) << 32));
         return result.scale;
       };
-      if constexpr (Config::kFourOverSix == FourOverSix::off) {
+      if constexpr (Config::kFourOverSix() == FourOverSix::off) {
         scale = quantize_nvfp4_blocks<Config>(
             block, [&](int) { return factors; }, put);
       } else {

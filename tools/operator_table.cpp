@@ -45,8 +45,8 @@ SourceFacts facts_of(const KernelSpec& spec) {
   for (std::size_t at = config.find(opening); at != std::string::npos;
        at = config.find(opening, at)) {
     at += opening.size();
-    const std::string name = config.substr(at, config.find(' ', at) - at);
-    const std::size_t value = config.find("= ", at) + 2;
+    const std::string name = config.substr(at, config.find('(', at) - at);
+    const std::size_t value = config.find("return ", at) + 7;
     const std::string text = config.substr(value, config.find(';', value) - value);
     const bool is_axis = std::any_of(spec.op().axes.begin(), spec.op().axes.end(),
                                      [&name](const Axis& axis) { return axis.constant == name; });

@@ -10,17 +10,17 @@
 namespace fourge_device {
 
 // What an activation gives: packed if it is rounded to the 16-bit type, else as floats.
-template <class Config, Rounding kRounding = Config::kRounding>
+template <class Config, Rounding kRounding = Config::kRounding()>
 struct ActivatedBlock;
 
 template <class Config>
 struct ActivatedBlock<Config, Rounding::rounded> {
-  static constexpr ElementType kType = Config::kInput;
+  __device__ static constexpr ElementType kType() { return Config::kInput(); }
   Words8 words;
 
   // The i-th pair.
   FOURGE_INLINE void put(int i, float first, float second) {
-    words.w[i] = pack_pair<kType>(first, second);
+    words.w[i] = pack_pair<kType()>(first, second);
   }
   // The last half becomes the first.
   FOURGE_INLINE void make_room() {
@@ -40,10 +40,10 @@ struct ActivatedBlock<Config, Rounding::rounded> {
   // The largest magnitude, NaN skipped, as bits of a float.
   FOURGE_INLINE uint32 magnitude() const {
     const Words8 block[1] = {words};
-    return float_bits(value_of_bits<kType>(maximum_of<kType>(block).bits));
+    return float_bits(value_of_bits<kType()>(maximum_of<kType()>(block).bits));
   }
   FOURGE_INLINE void scaled_e4m3(float o, uint32 (&codes)[4]) const {
-    constexpr bool kMx = Config::kFormat == QuantizedFormat::mxfp8;
+    constexpr bool kMx = Config::kFormat() == QuantizedFormat::mxfp8;
     encode_e4m3x16<Config, kMx ? E4m3Nan::largest : E4m3Nan::nan>(words, o, codes);
   }
 };
@@ -78,7 +78,7 @@ struct ActivatedBlock<Config, Rounding::unrounded> {
     return float_bits(largest);
   }
   FOURGE_INLINE void scaled_e4m3(float o, uint32 (&codes)[4]) const {
-    constexpr bool kMx = Config::kFormat == QuantizedFormat::mxfp8;
+    constexpr bool kMx = Config::kFormat() == QuantizedFormat::mxfp8;
     const auto scaled = [o](float value) {
       const float y = mul_rn(value, o);
       return kMx ? min_num(y, 448.0f) : y;  // in MXFP8 a NaN becomes the largest number
@@ -105,12 +105,12 @@ struct ActivationSource {
   template <class Config>
   FOURGE_INLINE uint64 gate() const {
     constexpr bool kFirst =
-        !kIsGated<Config::kActivation> || Config::kOrder == GateOrder::gate_first;
+        !kIsGated<Config::kActivation()> || Config::kOrder() == GateOrder::gate_first;
     return static_cast<uint64>(block) * 32 + (kFirst ? 0 : static_cast<uint64>(blocks) * 32);
   }
   template <class Config>
   FOURGE_INLINE uint64 linear() const {
-    constexpr bool kFirst = Config::kOrder == GateOrder::linear_first;
+    constexpr bool kFirst = Config::kOrder() == GateOrder::linear_first;
     return static_cast<uint64>(block) * 32 + (kFirst ? 0 : static_cast<uint64>(blocks) * 32);
   }
 };
@@ -120,8 +120,8 @@ struct ActivationSource {
 template <class Config, bool kBounded>
 FOURGE_INLINE bool activate_pairs(const ActivationSource& from, const ActivationFactors& factors,
                                   ActivatedBlock<Config>& block) {
-  constexpr ActivationKind kKind = Config::kActivation;
-  using P = Packed16<Config::kInput>;
+  constexpr ActivationKind kKind = Config::kActivation();
+  using P = Packed16<Config::kInput()>;
   const auto word = [](const char* p) { return load(reinterpret_cast<const uint32*>(p)); };
   float largest = 0.0f;  // NaN if there is one
 #pragma unroll 1
@@ -157,13 +157,13 @@ constexpr int kActivationHalves =
 template <class Config>
 FOURGE_INLINE bool activate_words(Words8 g, Words8 l, const ActivationFactors& factors,
                                   ActivatedBlock<Config>& block) {
-  constexpr ActivationKind kKind = Config::kActivation;
+  constexpr ActivationKind kKind = Config::kActivation();
   constexpr bool kBounded = kHasBoundedForm<kKind>;
-  using P = Packed16<Config::kInput>;
+  using P = Packed16<Config::kInput()>;
   bool bounded = true;
   if constexpr (kBounded) {
     bounded = is_bounded<kKind>(
-        value_of_packed_nan<Config::kInput>(block_max_packed<Config::kInput>(g.w)), factors);
+        value_of_packed_nan<Config::kInput()>(block_max_packed<Config::kInput()>(g.w)), factors);
   }
   // What takes the place of a half that is done is the next one.
 #pragma unroll(kActivationHalves <kKind>)
@@ -184,14 +184,14 @@ FOURGE_INLINE bool activate_words(Words8 g, Words8 l, const ActivationFactors& f
 template <class Config>
 FOURGE_INLINE void activate_block(const ActivationSource& from, const ActivationFactors& factors,
                                   ActivatedBlock<Config>& block) {
-  constexpr ActivationKind kKind = Config::kActivation;
+  constexpr ActivationKind kKind = Config::kActivation();
   constexpr bool kBounded = kHasBoundedForm<kKind>;
   bool bounded = true;
   if (from.bias == nullptr) {
-    const Words8 g = load_words8<Config::kLoad256>(from.row + from.gate<Config>());
+    const Words8 g = load_words8<Config::kLoad256()>(from.row + from.gate<Config>());
     Words8 l = {};
     if constexpr (kIsGated<kKind>) {
-      l = load_words8<Config::kLoad256>(from.row + from.linear<Config>());
+      l = load_words8<Config::kLoad256()>(from.row + from.linear<Config>());
     }
     bounded = activate_words<Config>(g, l, factors, block);
   } else {
@@ -207,12 +207,12 @@ FOURGE_INLINE void activate_block(const ActivationSource& from, const Activation
 template <class Config>
 FOURGE_INLINE uint32 quantize_activated(const ActivatedBlock<Config>& block, uint8* q, bool inside,
                                         const UnitFactors<Config>& factors) {
-  if constexpr (Config::kFormat == QuantizedFormat::none) {
+  if constexpr (Config::kFormat() == QuantizedFormat::none) {
     if (inside) {
       store_words(q, block.words.w);
     }
     return 0;
-  } else if constexpr (Config::kFormat == QuantizedFormat::nvfp4) {
+  } else if constexpr (Config::kFormat() == QuantizedFormat::nvfp4) {
     const auto put = [&](int, const Nvfp4Block& result) {
       if (inside) {
         store(reinterpret_cast<uint64*>(q),
@@ -220,9 +220,9 @@ FOURGE_INLINE uint32 quantize_activated(const ActivatedBlock<Config>& block, uin
       }
       return result.scale;
     };
-    if constexpr (Config::kRounding == Rounding::unrounded) {
+    if constexpr (Config::kRounding() == Rounding::unrounded) {
       return put(0, quantize_nvfp4_floats<Config>(block.values, factors.nvfp4));
-    } else if constexpr (Config::kFourOverSix == FourOverSix::off) {
+    } else if constexpr (Config::kFourOverSix() == FourOverSix::off) {
       Words8 words[1] = {block.words};
       return quantize_nvfp4_blocks<Config>(
           words, [&](int) { return factors.nvfp4; }, put);
@@ -232,7 +232,7 @@ FOURGE_INLINE uint32 quantize_activated(const ActivatedBlock<Config>& block, uin
   } else {
     uint32 scale = 0;
     float o = factors.fp8;
-    if constexpr (Config::kFormat == QuantizedFormat::mxfp8) {
+    if constexpr (Config::kFormat() == QuantizedFormat::mxfp8) {
       const uint32 own = block.magnitude();
       const float amax = float_from_bits(max_u32(own, __shfl_xor_sync(0xFFFFFFFFu, own, 1)));
       scale = encode_ue8m0_up<Config>(mul_rn(amax, 0.0022321429569274187f));  // RN(1/448)

@@ -13,10 +13,12 @@ enum class Activation { none, silu_gate_first, silu_linear_first };
 
 template <class Config, bool kBounded>
 FOURGE_INLINE uint32 silu_and_mul_pair(uint32 gate, uint32 linear) {
-  using P = Packed16<Config::kInput>;
-  const auto one = [](float g, float l) { return mul_rn(swish<Config::kMath, kBounded>(g, g), l); };
-  return pack_pair<Config::kInput>(one(P::low(gate), P::low(linear)),
-                                   one(P::high(gate), P::high(linear)));
+  using P = Packed16<Config::kInput()>;
+  const auto one = [](float g, float l) {
+    return mul_rn(swish<Config::kMath(), kBounded>(g, g), l);
+  };
+  return pack_pair<Config::kInput()>(one(P::low(gate), P::low(linear)),
+                                     one(P::high(gate), P::high(linear)));
 }
 
 // A block's inputs: 16 gates, and what they are multiplied with, `distance` bytes apart.
@@ -27,9 +29,9 @@ struct GatedWords {
 
 template <class Config>
 FOURGE_INLINE GatedWords load_gated(const char* block, int64 distance) {
-  constexpr bool kGateFirst = Config::kActivation == Activation::silu_gate_first;
-  return {load_words8<Config::kLoad256>(kGateFirst ? block : block + distance),
-          load_words8<Config::kLoad256>(kGateFirst ? block + distance : block)};
+  constexpr bool kGateFirst = Config::kActivation() == Activation::silu_gate_first;
+  return {load_words8<Config::kLoad256()>(kGateFirst ? block : block + distance),
+          load_words8<Config::kLoad256()>(kGateFirst ? block + distance : block)};
 }
 
 // SiLU-and-multiply of a block that was loaded from there. kAtOnce: 1, half a block at a time, for fewer registers;
@@ -38,11 +40,11 @@ FOURGE_INLINE GatedWords load_gated(const char* block, int64 distance) {
 template <class Config, int kAtOnce>
 FOURGE_INLINE Words8 silu_and_mul_words(const GatedWords& words, const char* block,
                                         int64 distance) {
-  constexpr uint32 kLargest = Config::kInput == ElementType::bf16 ? 0x42ACu : 0x5560u;  // 86
-  constexpr bool kExact = Config::kMath == MathMode::exact;
+  constexpr uint32 kLargest = Config::kInput() == ElementType::bf16 ? 0x42ACu : 0x5560u;  // 86
+  constexpr bool kExact = Config::kMath() == MathMode::exact;
   Words8 g = words.gate;
   Words8 l = words.linear;
-  const uint32 largest = kExact ? block_max_packed<Config::kInput>(g.w) : 0u;
+  const uint32 largest = kExact ? block_max_packed<Config::kInput()>(g.w) : 0u;
 #pragma unroll(kAtOnce)
   for (int half = 0; half < 2; ++half) {
 #pragma unroll
@@ -75,8 +77,8 @@ FOURGE_INLINE Words8 silu_and_mul_words(const GatedWords& words, const char* blo
 template <class Config>
 FOURGE_INLINE Words8 load_activation_block(const void* x, int64 row, int64 column, int64 columns) {
   const char* base = static_cast<const char*>(x);
-  if constexpr (Config::kActivation == Activation::none) {
-    return load_words8<Config::kLoad256>(base + (row * columns + column) * 32);
+  if constexpr (Config::kActivation() == Activation::none) {
+    return load_words8<Config::kLoad256()>(base + (row * columns + column) * 32);
   } else {
     const char* const block = base + (row * 2 * columns + column) * 32;
     return silu_and_mul_words<Config, 1>(load_gated<Config>(block, columns * 32), block,

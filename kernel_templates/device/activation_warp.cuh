@@ -10,10 +10,10 @@ namespace fourge_device {
 
 template <class Config>
 struct WarpRow {
-  static constexpr ElementType kType = Config::kInput;
-  static constexpr bool kGated = kIsGated<Config::kActivation>;
-  static constexpr uint32 kStep = 32 * 32;  // bytes of the warp's blocks
-  static constexpr bool kNvfp4 = Config::kFormat == QuantizedFormat::nvfp4;
+  __device__ static constexpr ElementType kType() { return Config::kInput(); }
+  enum : bool { kGated = kIsGated<Config::kActivation()> };
+  enum : uint32 { kStep = 32 * 32 };  // bytes of the warp's blocks
+  enum : bool { kNvfp4 = Config::kFormat() == QuantizedFormat::nvfp4 };
 
   uint32 blocks;  // of the row
   uint32 lane;
@@ -29,14 +29,14 @@ struct WarpRow {
   FOURGE_INLINE uint32 activate(const char* row, const ActivationFactors& factors) const {
     uint32 largest = 0;
     for_blocks(row, factors, [&](uint32 own, const ActivatedBlock<Config>& block) {
-      largest = max_packed<kType>(largest, block_max_packed<kType>(block.words.w));
+      largest = max_packed<kType()>(largest, block_max_packed<kType()>(block.words.w));
       results.put(static_cast<int>(own), block.words);
     });
     uint32 bits = bits_of_packed(largest);
-    if (unlikely(bits > Packed16<kType>::kInfinity)) {
+    if (unlikely(bits > Packed16<kType()>::kInfinity)) {
       bits = largest_number();
     }
-    return float_bits(value_of_bits<kType>(bits));
+    return float_bits(value_of_bits<kType()>(bits));
   }
 
   // q, scales: of the row.
@@ -61,11 +61,13 @@ struct WarpRow {
   }
 
  private:
-  static constexpr uint32 kCodeBytes = kNvfp4 ? 8 : 16;
+  enum : uint32 { kCodeBytes = kNvfp4 ? 8 : 16 };
   // From a block's scale to that of the block 32 further.
-  static constexpr uint32 kScaleStep = Config::kLayout == ScaleLayout::linear        ? 32
-                                       : Config::kLayout == ScaleLayout::tiled_128x4 ? 4096
-                                                                                     : 256;
+  enum : uint32 {
+    kScaleStep = Config::kLayout() == ScaleLayout::linear        ? 32
+                 : Config::kLayout() == ScaleLayout::tiled_128x4 ? 4096
+                                                                 : 256
+  };
 
   // One tight loop over this lane's blocks: f(block's number, block).
   template <class F>
@@ -76,10 +78,10 @@ struct WarpRow {
     const char* linears = row + from.linear<Config>();
 #pragma unroll 1
     for (; from.block < blocks; from.block += 32) {
-      const Words8 gate = load_words8<Config::kLoad256>(gates);
+      const Words8 gate = load_words8<Config::kLoad256()>(gates);
       Words8 linear = {};
       if constexpr (kGated) {
-        linear = load_words8<Config::kLoad256>(linears);
+        linear = load_words8<Config::kLoad256()>(linears);
       }
       gates += kStep;
       linears += kStep;
@@ -107,7 +109,7 @@ struct WarpRow {
     uint32 bits = 0;
 #pragma unroll 1
     for (uint32 own = lane; own < blocks; own += 32) {
-      bits = max_u32(bits, block_max_bits_skip_nan<kType>(results.get(static_cast<int>(own)).w));
+      bits = max_u32(bits, block_max_bits_skip_nan<kType()>(results.get(static_cast<int>(own)).w));
     }
     return bits;
   }

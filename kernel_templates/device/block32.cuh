@@ -12,7 +12,7 @@ namespace fourge_device {
 // A thread's part of a block that kLanes share.
 template <int kLanes>
 struct Block32 {
-  static constexpr int kParts = 2 / kLanes;
+  enum : int { kParts = 2 / kLanes };
   Words8 part[kParts];
 };
 
@@ -21,7 +21,7 @@ FOURGE_INLINE Block32<kLanes> load_block32(const void* p) {
   Block32<kLanes> block;
 #pragma unroll
   for (int i = 0; i < block.kParts; ++i) {
-    block.part[i] = load_words8<Config::kLoad256>(static_cast<const char*>(p) + 32 * i);
+    block.part[i] = load_words8<Config::kLoad256()>(static_cast<const char*>(p) + 32 * i);
   }
   return block;
 }
@@ -37,9 +37,9 @@ struct Block32Scale {
 // reciprocal is subnormal).
 template <class Config, int kLanes>
 FOURGE_INLINE Block32Scale scale_of(const Block32<kLanes>& block, float inverse_largest) {
-  const WordsMaximum maximum = maximum_of<Config::kInput>(block.part);
+  const WordsMaximum maximum = maximum_of<Config::kInput()>(block.part);
   const uint32 bits = lanes_max<kLanes>(maximum.bits);
-  const float amax = value_of_bits<Config::kInput>(bits);
+  const float amax = value_of_bits<Config::kInput()>(bits);
   const uint32 byte = encode_ue8m0_up<Config>(mul_rn(amax, inverse_largest));
   return {byte, byte == 0 ? 0.0f : ue8m0_reciprocal(byte), maximum.unusual};
 }

@@ -30,13 +30,13 @@ FOURGE_INLINE float pair_max(float value) {
 template <class Config>
 FOURGE_INLINE QuantizedBlock quantize_values(const float (&v)[16], const UnitFactors<Config>& f) {
   QuantizedBlock block = {};
-  if constexpr (Config::kFormat == QuantizedFormat::nvfp4) {
+  if constexpr (Config::kFormat() == QuantizedFormat::nvfp4) {
     const Nvfp4Block one = quantize_nvfp4_floats<Config>(v, f.nvfp4);
     block.w[0] = one.codes[0];
     block.w[1] = one.codes[1];
     block.scale = one.scale;
   } else {
-    constexpr bool kMx = Config::kFormat == QuantizedFormat::mxfp8;
+    constexpr bool kMx = Config::kFormat() == QuantizedFormat::mxfp8;
     float o = f.fp8;
     if constexpr (kMx) {
       const float amax = pair_max(block_magnitude(v));
@@ -61,14 +61,16 @@ FOURGE_INLINE QuantizedBlock quantize_values(const float (&v)[16], const UnitFac
 // Scales of blocks beyond the row are zero and are stored in the padding of tiled layouts.
 template <class Config>
 struct BlockPlaces {
-  static constexpr bool kNvfp4 = Config::kFormat == QuantizedFormat::nvfp4;
-  static constexpr bool kMx = Config::kFormat == QuantizedFormat::mxfp8;
-  static constexpr bool kLinear = Config::kLayout == ScaleLayout::linear;
-  static constexpr uint32 kCodeBytes = kNvfp4 ? 8 : 16;
+  enum : bool { kNvfp4 = Config::kFormat() == QuantizedFormat::nvfp4 };
+  enum : bool { kMx = Config::kFormat() == QuantizedFormat::mxfp8 };
+  enum : bool { kLinear = Config::kLayout() == ScaleLayout::linear };
+  enum : uint32 { kCodeBytes = kNvfp4 ? 8 : 16 };
   // From a scale to that 32 further, over 32: a tile has four of a row.
-  static constexpr uint32 kScaleBytes = kLinear                                       ? 1
-                                        : Config::kLayout == ScaleLayout::tiled_128x4 ? 128
-                                                                                      : 8;
+  enum : uint32 {
+    kScaleBytes = kLinear                                         ? 1
+                  : Config::kLayout() == ScaleLayout::tiled_128x4 ? 128
+                                                                  : 8
+  };
 
   uint8* codes;  // of block 0
   uint8* scales;
@@ -80,7 +82,7 @@ struct BlockPlaces {
       : codes(kept(q + row / (kNvfp4 ? 2 : 1))) {
     if constexpr (kNvfp4 || kMx) {
       const int scale = scale_of(lane);
-      scales = kept(all_scales + scale_offset<Config::kLayout>(index, scale, columns) -
+      scales = kept(all_scales + scale_offset<Config::kLayout()>(index, scale, columns) -
                     scale * static_cast<int64>(kScaleBytes));
       padded_blocks = static_cast<int>(columns) * (kMx ? 2 : 1);
     }

@@ -60,7 +60,7 @@ struct AnyDivisor {
 
   FOURGE_INLINE explicit AnyDivisor(float divisor) {
     up = divisor < 8.6736174e-19f ? 18446744073709551616.0f : 1.0f;  // 2^-60, 2^64
-    const bool infinite = divisor > kFloatMax;
+    const bool infinite = divisor > kFloatMax();
     scale = infinite ? 0.0f : mul_rn(divisor, up);
     reciprocal = infinite ? 0.0f : rcp_rn_normal(scale);
   }

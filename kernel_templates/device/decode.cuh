@@ -36,7 +36,7 @@ FOURGE_INLINE void decode_e2m1x8(uint32 codes, float (&values)[8]) {
 template <class Config>
 FOURGE_INLINE void decode_e4m3x2(uint32 codes, float& first, float& second) {
 #if !defined(FOURGE_HOST_EXECUTION)
-  if constexpr (Config::kCvtE4m3) {
+  if constexpr (Config::kCvtE4m3()) {
     uint32 pair;
     asm("cvt.rn.f16x2.e4m3x2 %0, %1;" : "=r"(pair) : "h"(static_cast<uint16>(codes)));
     first = Packed16<ElementType::f16>::low(pair);

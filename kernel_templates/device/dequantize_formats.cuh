@@ -9,7 +9,7 @@ namespace fourge_device {
 
 template <int kElementsOfBlock>
 struct E2m1Codes {
-  static constexpr int64 kBlock = kElementsOfBlock;
+  enum : int64 { kBlock = kElementsOfBlock };
   using Codes = uint32;
 
   static FOURGE_INLINE Codes read(const uint8* codes, int64 unit) {
@@ -22,7 +22,7 @@ struct E2m1Codes {
 
 template <class Config, int kElementsOfBlock>
 struct E4m3Codes {
-  static constexpr int64 kBlock = kElementsOfBlock;
+  enum : int64 { kBlock = kElementsOfBlock };
   using Codes = uint64;
 
   static FOURGE_INLINE Codes read(const uint8* codes, int64 unit) {

@@ -55,8 +55,8 @@ FOURGE_INLINE int64 groups_of_rows(int64 rows) {
 template <class Config, class Format, class Factor>
 FOURGE_INLINE void dequantize_rows(const uint8* codes, const uint8* scales, void* out,
                                    const RowsShape& shape, const Factor& factor) {
-  constexpr int kRows = Config::kTokensPerCta;
-  constexpr ScaleLayout kLayout = Config::kLayout;
+  constexpr int kRows = Config::kTokensPerCta();
+  constexpr ScaleLayout kLayout = Config::kLayout();
   constexpr int64 kDistance = kRowDistance<kLayout>;
   constexpr int64 kUnitsOfBlock = Format::kBlock / 8;
   const int64 units = shape.cols / 8;
@@ -95,7 +95,7 @@ FOURGE_INLINE void dequantize_rows(const uint8* codes, const uint8* scales, void
           for (int k = 0; k < 8; ++k) {
             values[k] = mul_rn(values[k], w);
           }
-          store_floats<Config::kOutput>(out, (batch * shape.rows + row) * units + unit, values);
+          store_floats<Config::kOutput()>(out, (batch * shape.rows + row) * units + unit, values);
         }
       }
     }

@@ -71,8 +71,8 @@ FOURGE_INLINE uint32 collect_signs(uint32 w0, uint32 w1, uint32 w2, uint32 w3) {
 // element whose scaled value is NaN gets magnitude code 0: see repair_nan_codes.
 template <class Config>
 FOURGE_INLINE uint32 encode_e2m1x8(uint32 w0, uint32 w1, uint32 w2, uint32 w3, float o) {
-  using P = Packed16<Config::kInput>;
-  if constexpr (Config::kCvtE2m1) {
+  using P = Packed16<Config::kInput()>;
+  if constexpr (Config::kCvtE2m1()) {
     const uint32 b0 = encode_e2m1_pair_instruction(mul_rn(P::low(w0), o), mul_rn(P::high(w0), o));
     const uint32 b1 = encode_e2m1_pair_instruction(mul_rn(P::low(w1), o), mul_rn(P::high(w1), o));
     const uint32 b2 = encode_e2m1_pair_instruction(mul_rn(P::low(w2), o), mul_rn(P::high(w2), o));
@@ -98,7 +98,7 @@ FOURGE_INLINE uint32 encode_e2m1x8(uint32 w0, uint32 w1, uint32 w2, uint32 w3, f
 // infinity or an infinite factor, so rolled: words and codes move by one word a step.
 template <class Config>
 FOURGE_INLINE void repair_nan_codes(uint32 (&codes)[2], const uint32 (&w)[8], float o) {
-  using P = Packed16<Config::kInput>;
+  using P = Packed16<Config::kInput()>;
   uint32 rest[8];
 #pragma unroll
   for (int i = 0; i < 8; ++i) {

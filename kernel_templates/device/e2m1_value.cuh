@@ -51,8 +51,8 @@ FOURGE_INLINE uint32 codes_of_e2m1_values(uint32 p0, uint32 p1, uint32 p2, uint3
 // than encode_e2m1x8 has without the instruction, but every |element| * o must be below 7.
 template <class Config>
 FOURGE_INLINE uint32 encode_e2m1x8_below_7(uint32 w0, uint32 w1, uint32 w2, uint32 w3, float o) {
-  using P = Packed16<Config::kInput>;
-  if constexpr (Config::kCvtE4m3) {
+  using P = Packed16<Config::kInput()>;
+  if constexpr (Config::kCvtE4m3()) {
     // The E4M3 code of a value 2^6 times smaller has E2M1's exponent and mantissa two places further left,
     // subnormals included. The sum at the end keeps the compiler from collecting the signs first.
     const float unit = mul_rn(o, 0x1p-6f);

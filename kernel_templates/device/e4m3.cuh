@@ -29,7 +29,7 @@ FOURGE_INLINE uint32 encode_e4m3_software(float v) {
 template <class Config>
 FOURGE_INLINE uint32 encode_e4m3(float v) {
 #if !defined(FOURGE_HOST_EXECUTION)
-  if constexpr (Config::kCvtE4m3) {
+  if constexpr (Config::kCvtE4m3()) {
     uint16 pair;
     asm("cvt.rn.satfinite.e4m3x2.f32 %0, %1, %2;" : "=h"(pair) : "f"(0.0f), "f"(v));
     return pair & 0xFFu;
@@ -42,7 +42,7 @@ FOURGE_INLINE uint32 encode_e4m3(float v) {
 template <class Config>
 FOURGE_INLINE uint32 encode_e4m3_pair(float first, float second) {
 #if !defined(FOURGE_HOST_EXECUTION)
-  if constexpr (Config::kCvtE4m3) {
+  if constexpr (Config::kCvtE4m3()) {
     uint16 pair;
     asm("cvt.rn.satfinite.e4m3x2.f32 %0, %1, %2;" : "=h"(pair) : "f"(second), "f"(first));
     return pair;
@@ -67,7 +67,7 @@ FOURGE_INLINE float decode_e4m3_magnitude(uint32 code) {
 template <class Config>
 FOURGE_INLINE float decode_e4m3_magnitude(uint32 code) {
 #if !defined(FOURGE_HOST_EXECUTION)
-  if constexpr (Config::kCvtE4m3) {
+  if constexpr (Config::kCvtE4m3()) {
     uint32 pair;
     asm("cvt.rn.f16x2.e4m3x2 %0, %1;" : "=r"(pair) : "h"(static_cast<uint16>(code & 0x7Fu)));
     return half_to_float(static_cast<uint16>(pair));
@@ -85,7 +85,7 @@ struct FloatPair {
 template <class Config>
 FOURGE_INLINE FloatPair decode_e4m3_magnitudes(uint32 codes) {
 #if !defined(FOURGE_HOST_EXECUTION)
-  if constexpr (Config::kCvtE4m3) {
+  if constexpr (Config::kCvtE4m3()) {
     uint32 pair;
     asm("cvt.rn.f16x2.e4m3x2 %0, %1;" : "=r"(pair) : "h"(static_cast<uint16>(codes)));
     return {half_to_float(static_cast<uint16>(pair)),

@@ -21,7 +21,7 @@ FOURGE_INLINE Floats4 decode_e4m3x4_software(uint32 codes) {
 template <class Config>
 FOURGE_INLINE Floats4 decode_e4m3x4(uint32 codes) {
 #if !defined(FOURGE_HOST_EXECUTION)
-  if constexpr (Config::kCvtE4m3) {
+  if constexpr (Config::kCvtE4m3()) {
     Floats4 result;
     uint32 low;
     uint32 high;
@@ -44,7 +44,7 @@ FOURGE_INLINE Floats4 decode_e4m3x4(uint32 codes) {
 template <class Config>
 FOURGE_INLINE float decode_e4m3_code(uint32 code) {
 #if !defined(FOURGE_HOST_EXECUTION)
-  if constexpr (Config::kCvtE4m3) {
+  if constexpr (Config::kCvtE4m3()) {
     uint32 pair;
     asm("cvt.rn.f16x2.e4m3x2 %0, %1;" : "=r"(pair) : "h"(static_cast<uint16>(code)));
     return half_to_float(static_cast<uint16>(pair));

@@ -13,7 +13,7 @@ enum class E4m3Nan { nan, largest };
 // The codes of the elements times o, four a word in their order.
 template <class Config, E4m3Nan kNan>
 FOURGE_INLINE void encode_e4m3x16(const Words8& x, float o, uint32 (&codes)[4]) {
-  using P = Packed16<Config::kInput>;
+  using P = Packed16<Config::kInput()>;
   const auto scaled = [o](float v) {
     const float y = mul_rn(v, o);
     return kNan == E4m3Nan::largest ? min_num(y, 448.0f) : y;

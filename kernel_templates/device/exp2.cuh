@@ -24,23 +24,24 @@ FOURGE_INLINE float exp2_of_fraction(float f) {
   return fma_rn(p, f, 1.0f);
 }
 
-inline constexpr float kExp2Shift =
-    12582912.0f;  // 1.5 * 2^23: adding it leaves the nearest integer
+__device__ constexpr float kExp2Shift() {
+  return 12582912.0f;
+}  // 1.5 * 2^23: adding it leaves the nearest integer
 
 // 2^z with an error below one unit in the last place; overflows to infinity, underflows to 0. NaN gives
 // what the smallest argument gives: 0.
 FOURGE_INLINE float exp2_polynomial(float z) {
   const float bounded = min_num(max_num(z, -200.0f), 200.0f);
-  const float shifted = add_rn(bounded, kExp2Shift);
-  const float f = sub_rn(bounded, sub_rn(shifted, kExp2Shift));  // in [-0.5, 0.5], exact
+  const float shifted = add_rn(bounded, kExp2Shift());
+  const float f = sub_rn(bounded, sub_rn(shifted, kExp2Shift()));  // in [-0.5, 0.5], exact
   return times_power_of_two(exp2_of_fraction(f),
                             static_cast<int>(float_bits(shifted) - 0x4B400000u));
 }
 
 // The same for |z| <= 120: the power of two goes into the exponent directly.
 FOURGE_INLINE float exp2_polynomial_normal(float z) {
-  const float shifted = add_rn(z, kExp2Shift);
-  const float f = sub_rn(z, sub_rn(shifted, kExp2Shift));
+  const float shifted = add_rn(z, kExp2Shift());
+  const float f = sub_rn(z, sub_rn(shifted, kExp2Shift()));
   return float_from_bits(float_bits(exp2_of_fraction(f)) + (float_bits(shifted) << 23));
 }
 

@@ -21,14 +21,14 @@ struct ExpandPlace {
 // Where rows lie, and their scales.
 template <class Config>
 struct ExpandRows {
-  static constexpr ScaleLayout kLayout = Config::kLayout;
-  static constexpr int64 kTile = kTileRows<kLayout>;
-  static constexpr bool kPerExpert = Config::kScale == ExpandScale::expert;
+  __device__ static constexpr ScaleLayout kLayout() { return Config::kLayout(); }
+  enum : int64 { kTile = kTileRows<kLayout()> };
+  enum : bool { kPerExpert = Config::kScale() == ExpandScale::expert };
   // Then it matters for codes only where a row is.
-  static constexpr bool kStaged = Config::kStaging == ExpandStaging::on;
+  enum : bool { kStaged = Config::kStaging() == ExpandStaging::on };
   // With rows that are not padded, the tiles of each expert's scales are.
-  static constexpr bool kRegions = Config::kIndex == MoeIndex::compact && kTile > 1 && !kStaged;
-  static constexpr bool kNeedsExpert = kPerExpert || kRegions;
+  enum : bool { kRegions = Config::kIndex() == MoeIndex::compact && kTile > 1 && !kStaged };
+  enum : bool { kNeedsExpert = kPerExpert || kRegions };
 
   const int* rows;
   const int* expert_ids;
@@ -46,7 +46,7 @@ struct ExpandRows {
     if (j >= top_k) {
       return place;
     }
-    const int row = load(rows + entry_of_token<Config::kIndex>(token, j, tokens, top_k));
+    const int row = load(rows + entry_of_token<Config::kIndex()>(token, j, tokens, top_k));
     int64 expert = 0;
     if constexpr (kNeedsExpert) {
       expert = load(expert_ids + token * top_k + j) - first_expert;
@@ -60,11 +60,11 @@ struct ExpandRows {
     }
     if constexpr (kRegions) {
       const int64 first = load(expert_rows + expert);
-      scale_row = expert_region<kLayout>(expert, first) + row - first;
+      scale_row = expert_region<kLayout()>(expert, first) + row - first;
     }
     place.row = row;
     place.tiles = static_cast<uint32>(scale_row / kTile);
-    place.inner = static_cast<uint32>(scale_offset<kLayout>(scale_row % kTile, 0, 4));
+    place.inner = static_cast<uint32>(scale_offset<kLayout()>(scale_row % kTile, 0, 4));
     return place;
   }
 };
@@ -73,9 +73,11 @@ struct ExpandRows {
 template <class Config>
 struct LaunchGrid {
   using Token = int64;
-  static constexpr bool kOneColumn = false;
-  static constexpr bool kTokensFirst =
-      Config::kLayout != ScaleLayout::linear && Config::kScale != ExpandScale::token;
+  enum : bool { kOneColumn = false };
+  enum : bool {
+    kTokensFirst =
+        Config::kLayout() != ScaleLayout::linear && Config::kScale() != ExpandScale::token
+  };
   static FOURGE_INLINE int64 first_token() { return kTokensFirst ? blockIdx.x : blockIdx.y; }
   static FOURGE_INLINE int64 token_step() { return kTokensFirst ? gridDim.x : gridDim.y; }
   static FOURGE_INLINE int64 end_token(int64 tokens) { return tokens; }
@@ -88,7 +90,7 @@ template <class Config>
 struct ItemGrid {
   using Token = uint32;
   // Whether a thread has 16 columns of a token, not more.
-  static constexpr bool kOneColumn = Config::kScale != ExpandScale::token;
+  enum : bool { kOneColumn = Config::kScale() != ExpandScale::token };
 
   uint32 first;
   uint32 each;
@@ -113,7 +115,7 @@ struct ItemGrid {
 template <class Config>
 FOURGE_INLINE void store_padding_scales(const ExpandRows<Config>& places, const int* row_entries,
                                         uint8* scales, int64 columns) {
-  constexpr ScaleLayout kLayout = Config::kLayout;
+  constexpr ScaleLayout kLayout = Config::kLayout();
   using Grid = LaunchGrid<Config>;
   const int64 thread = Grid::column_cta() * blockDim.x + threadIdx.x;
   const int64 threads = Grid::column_ctas() * blockDim.x;

@@ -9,8 +9,8 @@ namespace fourge_device {
 // One matrix without expert_rows.
 template <class Config>
 struct ExpertRows {
-  static constexpr ScaleLayout kLayout = Config::kLayout;
-  static constexpr bool kTiled = kLayout != ScaleLayout::linear;
+  __device__ static constexpr ScaleLayout kLayout() { return Config::kLayout(); }
+  enum : bool { kTiled = kLayout() != ScaleLayout::linear };
   const int64* starts;
   int64 experts;
   int64 rows;  // in use
@@ -27,11 +27,11 @@ struct ExpertRows {
       return;
     }
     if (starts != nullptr) {
-      store_expert_padding<kLayout>(scales, starts, experts, columns, blockIdx.x, gridDim.x, thread,
-                                    threads);
+      store_expert_padding<kLayout()>(scales, starts, experts, columns, blockIdx.x, gridDim.x,
+                                      thread, threads);
     } else if (blockIdx.x == 0) {
-      store_zero_scale_rows<kLayout>(scales, rows, padded_rows<kLayout>(rows), columns, thread,
-                                     threads);
+      store_zero_scale_rows<kLayout()>(scales, rows, padded_rows<kLayout()>(rows), columns, thread,
+                                       threads);
     }
   }
 };
@@ -49,7 +49,7 @@ struct ExpertWalk {
     end = load(place.starts + expert + 1);
     if constexpr (ExpertRows<Config>::kTiled) {
       const int64 start = load(place.starts + expert);
-      scale_shift = expert_region<Config::kLayout>(expert, start) - start;
+      scale_shift = expert_region<Config::kLayout()>(expert, start) - start;
     }
     return expert;
   }

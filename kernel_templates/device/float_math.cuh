@@ -83,7 +83,7 @@ FOURGE_INLINE float max_nan(float a, float b) {
 // The mode's reciprocal: correctly rounded, or the approximate instruction.
 template <class Config>
 FOURGE_INLINE float reciprocal(float a) {
-  return Config::kMath == MathMode::exact ? rcp_rn(a) : rcp_approx(a);
+  return Config::kMath() == MathMode::exact ? rcp_rn(a) : rcp_approx(a);
 }
 
 // RN(a / n) for n = 6, 448, 1536 or 2688 and inverse = RN(1 / n), as long as nothing is subnormal: the

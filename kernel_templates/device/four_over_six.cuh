@@ -18,12 +18,12 @@ FOURGE_INLINE constexpr bool uses_fast_error(FourOverSix choice) {
          choice == FourOverSix::mae256fast || choice == FourOverSix::mse256fast;
 }
 
-// Config::kFourOverSix, or off for an op without that axis.
+// Config::kFourOverSix(), or off for an op without that axis.
 template <class Config, class = int>
 constexpr FourOverSix kFourOverSixOf = FourOverSix::off;
 template <class Config>
-constexpr FourOverSix kFourOverSixOf<Config, decltype(static_cast<int>(Config::kFourOverSix))> =
-    Config::kFourOverSix;
+constexpr FourOverSix kFourOverSixOf<Config, decltype(static_cast<int>(Config::kFourOverSix()))> =
+    Config::kFourOverSix();
 
 // Whether a value is decoded by row maximum / divisor, for its error.
 template <class Config, bool kOwnRow>

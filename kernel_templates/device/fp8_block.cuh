@@ -21,14 +21,14 @@ FOURGE_INLINE float divide_by_448(float a) {
   const float down = tiny ? 5.4210108624275222e-20f : 1.0f;
   constexpr float kInverse = 0.0022321429569274187f;
   const float quotient = mul_rn(divide_by_constant(mul_rn(a, up), 448.0f, kInverse), down);
-  return a > kFloatMax ? a : quotient;
+  return a > kFloatMax() ? a : quotient;
 }
 
 // eps is large enough for a scale that is not subnormal. An infinite amax gives reciprocal 0.
 template <class Config>
 FOURGE_INLINE Fp8Factors fp8_factors(float amax, float eps) {
   const float scale = divide_by_448(max_num(amax, eps));
-  if constexpr (Config::kScale == Fp8Scale::pow2) {
+  if constexpr (Config::kScale() == Fp8Scale::pow2) {
     const uint32 code = encode_ue8m0_up<Config>(scale);
     return {float_from_bits(code << 23), ue8m0_reciprocal(code)};
   } else {

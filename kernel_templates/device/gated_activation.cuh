@@ -68,9 +68,9 @@ FOURGE_INLINE bool is_bounded(float largest, const ActivationFactors& factors) {
   if constexpr (kKind == ActivationKind::geglu_tanh) {
     return largest <= 9.5f;
   } else if constexpr (kKind == ActivationKind::clamped) {
-    return largest <= kFloatMax && mul_rn(absolute(factors.alpha), largest) <= kBoundedSwish;
+    return largest <= kFloatMax() && mul_rn(absolute(factors.alpha), largest) <= kBoundedSwish();
   } else {
-    return largest <= kBoundedSwish;
+    return largest <= kBoundedSwish();
   }
 }
 

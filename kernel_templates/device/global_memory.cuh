@@ -141,7 +141,7 @@ FOURGE_INLINE T* advance(T* p, uint32 count, uint32 size) {
 template <class Config>
 FOURGE_INLINE void wait_for_predecessor() {
 #if !defined(FOURGE_HOST_EXECUTION)
-  if constexpr (Config::kGridDependency) {
+  if constexpr (Config::kGridDependency()) {
     asm volatile("griddepcontrol.wait;" ::: "memory");
   }
 #endif
@@ -152,7 +152,7 @@ FOURGE_INLINE void wait_for_predecessor() {
 template <class Config>
 FOURGE_INLINE void let_successor_start() {
 #if !defined(FOURGE_HOST_EXECUTION)
-  if constexpr (Config::kGridDependency) {
+  if constexpr (Config::kGridDependency()) {
     asm volatile("griddepcontrol.launch_dependents;" ::: "memory");
   }
 #endif

@@ -8,7 +8,7 @@ namespace fourge_device {
 
 template <ElementType kType>
 struct Magnitude {
-  static constexpr int kElements = 16;
+  enum : int { kElements = 16 };
 
   template <int kCount>
   static FOURGE_INLINE uint32 largest(const Words8 (&x)[kCount]) {
@@ -19,7 +19,7 @@ struct Magnitude {
 
 template <>
 struct Magnitude<ElementType::f32> {
-  static constexpr int kElements = 8;
+  enum : int { kElements = 8 };
 
   template <int kCount>
   static FOURGE_INLINE uint32 largest(const Words8 (&x)[kCount]) {
@@ -49,11 +49,11 @@ FOURGE_INLINE uint32 largest_magnitude(const void* x, int64 first, int64 stride,
     for (int i = 0; i < kUnroll; ++i) {
       words[i] = Words8{};
       if (chunk + i * stride < count) {
-        words[i] =
-            load_words8<Config::kLoad256>(static_cast<const char*>(x) + (chunk + i * stride) * 32);
+        words[i] = load_words8<Config::kLoad256()>(static_cast<const char*>(x) +
+                                                   (chunk + i * stride) * 32);
       }
     }
-    bits = max_u32(bits, Magnitude<Config::kInput>::largest(words));
+    bits = max_u32(bits, Magnitude<Config::kInput()>::largest(words));
   }
   return bits;
 }

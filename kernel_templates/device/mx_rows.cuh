@@ -27,7 +27,7 @@ struct MxPart {
   bool writes;  // otherwise its scale at most
 };
 
-inline constexpr int kPartThreads = 128;  // the launch rule has the same
+enum : int { kPartThreads = 128 };  // the launch rule has the same
 
 // Format::kLanes: threads that share a block; Format::kWords: 32-bit words that a thread's part of a
 // quantized one has; Format::quantize(block, words) fills them and returns the scale byte. A block of zeros
@@ -35,7 +35,7 @@ inline constexpr int kPartThreads = 128;  // the launch rule has the same
 template <class Config, class Format>
 FOURGE_INLINE void quantize_mx_parts(const void* x, uint8* output, uint8* scales, int64 rows,
                                      int64 cols, int64 padded_cols) {
-  constexpr ScaleLayout kLayout = Config::kLayout;
+  constexpr ScaleLayout kLayout = Config::kLayout();
   constexpr int kLanes = Format::kLanes;
   constexpr int kWords = Format::kWords;
   const int64 parts = static_cast<int64>(static_cast<uint64>(cols) / 32) * kLanes;
@@ -90,8 +90,8 @@ FOURGE_INLINE void quantize_mx_parts(const void* x, uint8* output, uint8* scales
 template <class Config, class Format>
 FOURGE_INLINE void quantize_mx_groups(const void* x, uint8* output, uint8* scales, int64 rows,
                                       int64 cols, int64 padded_cols) {
-  constexpr int kRows = Config::kTokensPerCta;
-  constexpr ScaleLayout kLayout = Config::kLayout;
+  constexpr int kRows = Config::kTokensPerCta();
+  constexpr ScaleLayout kLayout = Config::kLayout();
   constexpr int64 kDistance = kRowDistance<kLayout>;
   static_assert(Format::kLanes == 1);
   constexpr int kWords = Format::kWords;
@@ -133,7 +133,7 @@ FOURGE_INLINE void quantize_mx_groups(const void* x, uint8* output, uint8* scale
 template <class Config, class Format>
 FOURGE_INLINE void quantize_mx_rows(const void* x, uint8* output, uint8* scales, int64 rows,
                                     int64 cols, int64 padded_cols) {
-  if constexpr (Config::kTokensPerCta == 1) {
+  if constexpr (Config::kTokensPerCta() == 1) {
     quantize_mx_parts<Config, Format>(x, output, scales, rows, cols, padded_cols);
   } else {
     quantize_mx_groups<Config, Format>(x, output, scales, rows, cols, padded_cols);

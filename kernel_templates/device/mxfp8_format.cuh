@@ -8,9 +8,9 @@ namespace fourge_device {
 
 template <class Config>
 struct Mxfp8Format {
-  static constexpr int kLanes = Config::kTokensPerCta == 1 ? 2 : 1;
-  static constexpr int kWords = 8 / kLanes;
-  static constexpr bool kByTiles = false;
+  enum : int { kLanes = Config::kTokensPerCta() == 1 ? 2 : 1 };
+  enum : int { kWords = 8 / kLanes };
+  enum : bool { kByTiles = false };
 
   static FOURGE_INLINE uint32 quantize(const Block32<kLanes>& block, uint32 (&codes)[kWords]) {
     const Block32Scale scale = scale_of<Config>(block, 0.0022321429569274187f);  // RN(1/448)

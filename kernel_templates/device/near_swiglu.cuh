@@ -19,14 +19,14 @@ struct NearSwiglu {
     linear_scale = of_linear;
     gate_scale = of_gate;
     largest_t = mul_rn(absolute(gate_scale), 448.0f);
-    if constexpr (Config::kForm == SwigluForm::clamped) {
+    if constexpr (Config::kForm() == SwigluForm::clamped) {
       const float slope = absolute(factors.alpha);
-      largest_t = slope <= 32.0f ? mul_rn(slope, largest_t) : kFloatMax;
+      largest_t = slope <= 32.0f ? mul_rn(slope, largest_t) : kFloatMax();
     }
     z_factor = mul_rn(gate_scale, kMinusLog2E);
   }
   FOURGE_INLINE float value(float l, float g) const {
-    if constexpr (Config::kForm == SwigluForm::clamped) {
+    if constexpr (Config::kForm() == SwigluForm::clamped) {
       constexpr float kMinusLog2E = -1.44269502f;
       const float gate = min_or_nan(mul_rn(gate_scale, g), factors.limit);
       const float linear =
@@ -39,7 +39,7 @@ struct NearSwiglu {
   }
   // The sign of the common factor, as a bit.
   FOURGE_INLINE uint32 sign() const {
-    if constexpr (Config::kForm == SwigluForm::clamped) {
+    if constexpr (Config::kForm() == SwigluForm::clamped) {
       return 0;
     } else {
       return (float_bits(linear_scale) ^ float_bits(gate_scale)) & 0x80000000u;
@@ -52,10 +52,10 @@ struct NearSwiglu {
     // 2^-30 <= |v| < 2^30, all without a branch.
     const auto within = [](float v) { return float_bits(v) * 2 - (97u << 24) < 60u << 24; };
     bool all = within(linear_scale) & within(near_max);
-    if constexpr (Config::kForm == SwigluForm::clamped) {
+    if constexpr (Config::kForm() == SwigluForm::clamped) {
       all = all & (absolute(factors.beta) < 1e18f);
     }
-    return all & (absolute(gate_scale) >= 9.3132257e-10f) & (largest_t <= kBoundedSwish);
+    return all & (absolute(gate_scale) >= 9.3132257e-10f) & (largest_t <= kBoundedSwish());
   }
   // As a part of the quotient of a value and the maximum, with all roundings until it is a code. In units of
   // 2^-24: three roundings of z, times ln 2, make at most 3.1 |t| of the exponential, which has 2 units in

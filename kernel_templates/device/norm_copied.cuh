@@ -12,9 +12,9 @@ namespace fourge_device {
 // that a lane reads four at a time. Two rows' take turns, so that a row needs one barrier.
 template <int kBlocksOfRow>
 struct BlockSums {
-  static constexpr int kCount = kBlocksOfRow / 32;
+  enum : int { kCount = kBlocksOfRow / 32 };
   // Of a lane, in words: a multiple of four, and five of those, so that eight lanes' writes meet eight banks.
-  static constexpr int kStride = 20;
+  enum : int { kStride = 20 };
   static_assert(kBlocksOfRow % 64 == 0 && kCount <= 16);
   using Storage = SharedArray<float, 2 * 32 * kStride>;
 
@@ -97,9 +97,9 @@ FOURGE_INLINE void quantize_copied_rows(const NormOperands& operands, const floa
       row.quantize_in_turn(factor, factors, typename Row::Places(row, q, scales), stores);
     }
   }
-  if constexpr (Config::kLayout != ScaleLayout::linear) {
+  if constexpr (Config::kLayout() != ScaleLayout::linear) {
 #pragma unroll 1
-    for (; index < padded_rows<Config::kLayout>(rows); index += gridDim.x) {
+    for (; index < padded_rows<Config::kLayout()>(rows); index += gridDim.x) {
       store_zero_scales<Config>(scales, index, Row::kCols / 16);
     }
   }

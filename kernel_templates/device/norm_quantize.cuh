@@ -22,7 +22,7 @@ template <class Config, class Row>
 FOURGE_INLINE void quantize_normalised(const Row& row, const UnitFactors<Config>& factors,
                                        const BlockPlaces<Config>& places) {
   QuantizedBlock block = {};
-  if constexpr (Config::kFormat == QuantizedFormat::nvfp4 && Row::kRounds) {
+  if constexpr (Config::kFormat() == QuantizedFormat::nvfp4 && Row::kRounds) {
     const Nvfp4Block one = quantize_nvfp4_block<Config>(row.h, factors.nvfp4);
     block = {{one.codes[0], one.codes[1], 0, 0}, one.scale};
   } else {
@@ -43,7 +43,7 @@ template <class Config, RowSource kSource>
 FOURGE_INLINE void quantize_gathered_row(NormRow<Config, kSource>& row, int64 index, float given,
                                          const NormQuantizer<Config>& quantize, float* token_scales,
                                          SharedArray<uint32, 64>& scratch) {
-  if constexpr (Config::kScaling == Scaling::token) {
+  if constexpr (Config::kScaling() == Scaling::token) {
     uint32 largest = 0;
     row.for_blocks([&] {
       row.load(true);

@@ -17,11 +17,11 @@ struct RowShape {
 // and quantize_in_turn().
 template <class Config>
 struct RegisterRow {
-  static constexpr ElementType kType = Config::kInput;
-  static constexpr int kThreads = Config::kRow.threads;
-  static constexpr int kBlocks = Config::kRow.blocks;
-  static constexpr int kCols = 16 * kThreads * kBlocks;
-  using P = Packed16<kType>;
+  __device__ static constexpr ElementType kType() { return Config::kInput(); }
+  enum : int { kThreads = Config::kRow().threads };
+  enum : int { kBlocks = Config::kRow().blocks };
+  enum : int { kCols = 16 * kThreads * kBlocks };
+  using P = Packed16<kType()>;
   using Factors = Nvfp4Factors<Config, false>;
 
   const NormOperands& operands;
@@ -29,30 +29,30 @@ struct RegisterRow {
   uint32 thread;
   Words8 h[kBlocks];  // x; in quantize() then its output
   // Of a thread that has no other, on its way together with x; of all blocks, where there are more rows.
-  static constexpr int kHeldWeights = Config::kRow.copied ? kBlocks : 1;
+  enum : int { kHeldWeights = Config::kRow().copied ? kBlocks : 1 };
   Words8 held_weights[kHeldWeights];
 
   FOURGE_INLINE RegisterRow(const NormOperands& given, int64 of_row)
       : operands(given), index(of_row), thread(threadIdx.x), h{}, held_weights{} {}
 
   // Bytes between a thread's blocks.
-  static constexpr int kStep = 32 * kThreads;
+  enum : int { kStep = 32 * kThreads };
 
   // Where codes and scales of the thread's first block go; those of the others follow at one distance.
   struct Places {
-    static constexpr int64 kColumns = kThreads * kBlocks;
+    enum : int64 { kColumns = kThreads * kBlocks };
     static_assert(kThreads % 32 == 0);
     // No layout has padding columns for rows of these lengths.
-    static constexpr int kScaleStep = static_cast<int>(BlockPlaces<Config>::kScaleBytes) * kThreads;
+    enum : int { kScaleStep = static_cast<int>(BlockPlaces<Config>::kScaleBytes) * kThreads };
     uint8* codes;
     uint8* scales;
 
     FOURGE_INLINE Places(const RegisterRow& row, uint8* q, uint8* all_scales)
         : codes(advance(q + row.index * (kCols / 2), row.thread, 8)),
-          scales(all_scales + scale_offset<Config::kLayout>(
+          scales(all_scales + scale_offset<Config::kLayout()>(
                                   row.index, static_cast<int64>(row.thread), kColumns)) {}
     // With rows so many apart, which are whole tiles, those of the next.
-    static constexpr bool kFollow = Config::kLayout != ScaleLayout::tiled_128x4;
+    enum : bool { kFollow = Config::kLayout() != ScaleLayout::tiled_128x4 };
     FOURGE_INLINE void advance_rows(int64 count) {
       codes += count * (kCols / 2);
       scales += count * kColumns;
@@ -163,7 +163,7 @@ struct RegisterRow {
     return advance(static_cast<char*>(all) + row * (2 * kCols), thread, 32);
   }
   static FOURGE_INLINE Words8 load_block(const char* from, int i) {
-    return load_words8<Config::kLoad256>(from + i * kStep);
+    return load_words8<Config::kLoad256()>(from + i * kStep);
   }
 
   static FOURGE_INLINE Words8 normalised(const Words8& x, const Words8& weight, float factor) {
@@ -172,7 +172,7 @@ struct RegisterRow {
     for (int k = 0; k < 8; ++k) {
       const NormPair v = {P::low(x.w[k]), P::high(x.w[k])};
       const NormPair y = normalised_pair<Config>(v, weight.w[k], factor);
-      result.w[k] = pack_pair<kType>(y.low, y.high);
+      result.w[k] = pack_pair<kType()>(y.low, y.high);
     }
     return result;
   }

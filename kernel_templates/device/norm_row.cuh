@@ -14,7 +14,7 @@ enum class NormWeight { plain, plus_one };
 enum class RowSource { global, shared };
 
 // Beyond it x is read again.
-inline constexpr int kMostHeldColumns = 23040;
+enum : int { kMostHeldColumns = 23040 };
 
 struct NormOperands {
   const void* x;
@@ -34,9 +34,9 @@ struct NormPair {
 // y of two elements, for the factor n of their row.
 template <class Config>
 FOURGE_INLINE NormPair normalised_pair(NormPair v, uint32 weight, float inverse) {
-  using P = Packed16<Config::kInput>;
+  using P = Packed16<Config::kInput()>;
   NormPair w = {P::low(weight), P::high(weight)};
-  if constexpr (Config::kWeight == NormWeight::plus_one) {
+  if constexpr (Config::kWeight() == NormWeight::plus_one) {
     w = {add_rn(w.low, 1.0f), add_rn(w.high, 1.0f)};
   }
   return {mul_rn(mul_rn(v.low, inverse), w.low), mul_rn(mul_rn(v.high, inverse), w.high)};
@@ -50,11 +50,11 @@ FOURGE_INLINE float norm_factor(float sum, int cols, float eps) {
 // Use: start(), gather(), then for_blocks() with load(), normalise() and what quantizes.
 template <class Config, RowSource kSource = RowSource::global>
 struct NormRow {
-  static constexpr ElementType kType = Config::kInput;
-  static constexpr bool kAdds = Config::kResidual == Residual::add;
-  static constexpr bool kRounds = Config::kRounding == Rounding::rounded;
+  __device__ static constexpr ElementType kType() { return Config::kInput(); }
+  enum : bool { kAdds = Config::kResidual() == Residual::add };
+  enum : bool { kRounds = Config::kRounding() == Rounding::rounded };
   // A sum that is not rounded is made anew wherever it is used.
-  static constexpr bool kHoldsBoth = kAdds && !kRounds;
+  enum : bool { kHoldsBoth = kAdds && !kRounds };
   using Sums = SharedArray<float, kMostLanes>;
 
   const NormOperands& operands;
@@ -222,7 +222,7 @@ struct NormRow {
 
   // The output of a normalised block.
   FOURGE_INLINE void values(float (&v)[16]) const {
-    using P = Packed16<kType>;
+    using P = Packed16<kType()>;
 #pragma unroll
     for (int i = 0; i < 8; ++i) {
       const NormPair pair = kRounds ? NormPair{P::low(h.w[i]), P::high(h.w[i])} : normalised(i);
@@ -234,11 +234,11 @@ struct NormRow {
   // Its largest magnitude as bits of a float, NaN skipped.
   FOURGE_INLINE uint32 magnitude() const {
     if constexpr (kRounds) {
-      uint32 bits = block_max_bits<kType>(h.w);
-      if (unlikely(bits > Packed16<kType>::kInfinity)) {
-        bits = block_max_bits_skip_nan<kType>(h.w);
+      uint32 bits = block_max_bits<kType()>(h.w);
+      if (unlikely(bits > Packed16<kType()>::kInfinity)) {
+        bits = block_max_bits_skip_nan<kType()>(h.w);
       }
-      return float_bits(value_of_bits<kType>(bits));
+      return float_bits(value_of_bits<kType()>(bits));
     } else {
       float v[16];
       values(v);
@@ -267,15 +267,15 @@ struct NormRow {
   }
 
   FOURGE_INLINE Words8 load_block(const void* from) const {
-    return load_words8<Config::kLoad256>(static_cast<const char*>(from) +
-                                         (row + static_cast<int64>(block) * 16) * 2);
+    return load_words8<Config::kLoad256()>(static_cast<const char*>(from) +
+                                           (row + static_cast<int64>(block) * 16) * 2);
   }
   FOURGE_INLINE void store_block(void* to, const Words8& words) const {
     store_words(static_cast<char*>(to) + (row + static_cast<int64>(block) * 16) * 2, words.w);
   }
   FOURGE_INLINE void load_weight() {
     if (is_inside()) {
-      weight = load_words8<Config::kLoad256>(
+      weight = load_words8<Config::kLoad256()>(
           advance(static_cast<const char*>(operands.weight), static_cast<uint32>(block), 32));
     }
   }
@@ -324,12 +324,12 @@ struct NormRow {
   }
 
   FOURGE_INLINE NormPair total(int i) const {
-    using P = Packed16<kType>;
+    using P = Packed16<kType()>;
     const uint32 r = residual.w[i];
     return {add_rn(P::low(h.w[i]), P::low(r)), add_rn(P::high(h.w[i]), P::high(r))};
   }
   FOURGE_INLINE NormPair sum_of(int i) const {
-    using P = Packed16<kType>;
+    using P = Packed16<kType()>;
     return kHoldsBoth ? total(i) : NormPair{P::low(h.w[i]), P::high(h.w[i])};
   }
   FOURGE_INLINE NormPair normalised(int i) const {
@@ -343,7 +343,7 @@ struct NormRow {
 #pragma unroll
     for (int i = 0; i < 8; ++i) {
       const NormPair v = pair(i);
-      words.w[i] = pack_pair<kType>(v.low, v.high);
+      words.w[i] = pack_pair<kType()>(v.low, v.high);
     }
     return words;
   }

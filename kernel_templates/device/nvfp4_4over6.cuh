@@ -17,24 +17,24 @@
 
 namespace fourge_device {
 
-constexpr float kTinyMaximum = 0x1p-50f;
+__device__ constexpr float kTinyMaximum() { return 0x1p-50f; }
 
 // RN(amax / 6), any magnitude.
 FOURGE_INLINE float sixth_of(float amax) {
-  const bool tiny = amax < kTinyMaximum;
+  const bool tiny = amax < kTinyMaximum();
   const float up = tiny ? 18446744073709551616.0f : 1.0f;
   const float down = tiny ? 5.4210108624275222e-20f : 1.0f;
-  const float sixth = mul_rn(divide_by_constant(mul_rn(amax, up), 6.0f, kOneSixth), down);
-  return amax > kFloatMax ? amax : sixth;
+  const float sixth = mul_rn(divide_by_constant(mul_rn(amax, up), 6.0f, kOneSixth()), down);
+  return amax > kFloatMax() ? amax : sixth;
 }
 
 // The block scale at 6, before its rounding. kOrdinary: amax is finite and not tiny.
 template <class Config, bool kOrdinary = false, bool kOwnRow>
 FOURGE_INLINE float four_over_six_scale(float amax, const Nvfp4Factors<Config, kOwnRow>& f) {
-  if constexpr (Config::kMath == MathMode::exact) {
-    return mul_rn(kOrdinary ? divide_by_constant(amax, 6.0f, kOneSixth) : sixth_of(amax), f.g);
+  if constexpr (Config::kMath() == MathMode::exact) {
+    return mul_rn(kOrdinary ? divide_by_constant(amax, 6.0f, kOneSixth()) : sixth_of(amax), f.g);
   } else {
-    return mul_rn(f.g, mul_rn(amax, kOneSixth));
+    return mul_rn(f.g, mul_rn(amax, kOneSixth()));
   }
 }
 
@@ -47,7 +47,7 @@ FOURGE_INLINE uint32 four_over_six_bytes(float at_six) {
 // One of the two encodings of any block.
 template <class Config, bool kOwnRow>
 struct AnyCandidate {
-  static constexpr FourOverSix kChoice = Config::kFourOverSix;
+  __device__ static constexpr FourOverSix kChoice() { return Config::kFourOverSix(); }
 
   uint32 byte;  // E4M3
   float scale;  // its value
@@ -63,28 +63,28 @@ struct AnyCandidate {
         unit_low(0.0f),
         error(0.0f) {
     const float r = reciprocal<Config>(mul_rn(scale, f.decode));
-    if constexpr (Config::kMath == MathMode::exact) {
-      o = min_num(r, kFloatMax);
+    if constexpr (Config::kMath() == MathMode::exact) {
+      o = min_num(r, kFloatMax());
     } else {
       o = scale == 0.0f ? 0.0f : r;
     }
     if constexpr (kRowError<Config, kOwnRow>) {
       constexpr float kInverse =
-          uses_256(kChoice) ? 6.5104168606922030e-04f : 3.7202381645329297e-04f;
+          uses_256(kChoice()) ? 6.5104168606922030e-04f : 3.7202381645329297e-04f;
       const float product = mul_rn(scale, f.row_maximum);  // exact
-      unit = divide_by_constant(product, row_error_divisor(kChoice), kInverse);
-      unit_low = mul_rn(fma_rn(unit, -row_error_divisor(kChoice), product), kInverse);
+      unit = divide_by_constant(product, row_error_divisor(kChoice()), kInverse);
+      unit_low = mul_rn(fma_rn(unit, -row_error_divisor(kChoice()), product), kInverse);
     }
   }
 
   // What value q of a code stands for, without the tensor's scale in fast error arithmetic.
   FOURGE_INLINE float decoded(float q, const Nvfp4Factors<Config, kOwnRow>& f) const {
     const float in_steps = mul_rn(q, scale);  // exact
-    if constexpr (uses_fast_error(kChoice)) {
+    if constexpr (uses_fast_error(kChoice())) {
       return in_steps;
     } else if constexpr (kRowError<Config, kOwnRow>) {
       return f.ordinary ? fma_rn(q, unit, mul_rn(q, unit_low))
-                        : div_rn(mul_rn(in_steps, f.row_maximum), row_error_divisor(kChoice));
+                        : div_rn(mul_rn(in_steps, f.row_maximum), row_error_divisor(kChoice()));
     } else {
       return mul_rn(in_steps, f.decode);
     }
@@ -93,9 +93,9 @@ struct AnyCandidate {
   // x: an element's magnitude. A code has its element's sign, so magnitudes do.
   FOURGE_INLINE void add(float x, const Nvfp4Factors<Config, kOwnRow>& f) {
     const float q = round_to_e2m1(min_num(mul_rn(x, o), 6.0f));
-    const float difference = sub_rn(decoded(q, f), uses_fast_error(kChoice) ? mul_rn(x, f.g) : x);
+    const float difference = sub_rn(decoded(q, f), uses_fast_error(kChoice()) ? mul_rn(x, f.g) : x);
     error = add_rn(error,
-                   uses_squares(kChoice) ? mul_rn(difference, difference) : absolute(difference));
+                   uses_squares(kChoice()) ? mul_rn(difference, difference) : absolute(difference));
   }
 };
 
@@ -104,7 +104,7 @@ template <class Config, bool kOwnRow>
 FOURGE_INLINE void sum_any_errors(Words8 x, const Nvfp4Factors<Config, kOwnRow>& f,
                                   AnyCandidate<Config, kOwnRow>& four,
                                   AnyCandidate<Config, kOwnRow>& six) {
-  using P = Packed16<Config::kInput>;
+  using P = Packed16<Config::kInput()>;
 #pragma unroll 1
   for (int i = 0; i < 8; ++i) {
     const float values[2] = {absolute(P::low(x.w[0])), absolute(P::high(x.w[0]))};
@@ -125,10 +125,10 @@ template <class Config, bool kOwnRow>
 FOURGE_INLINE Nvfp4Block quantize_nvfp4_block_4over6_any(const Words8& x, uint32 packed_max,
                                                          const Nvfp4Factors<Config, kOwnRow>& f) {
   uint32 max_bits = bits_of_packed(packed_max);
-  if (max_bits > Packed16<Config::kInput>::kInfinity) {
-    max_bits = block_max_bits_skip_nan<Config::kInput>(x.w);
+  if (max_bits > Packed16<Config::kInput()>::kInfinity) {
+    max_bits = block_max_bits_skip_nan<Config::kInput()>(x.w);
   }
-  const float amax = value_of_bits<Config::kInput>(max_bits);
+  const float amax = value_of_bits<Config::kInput()>(max_bits);
   Nvfp4Block block = {};
   if (!is_zero(amax)) {
     const uint32 bytes = four_over_six_bytes<Config>(four_over_six_scale<Config>(amax, f));
@@ -148,8 +148,8 @@ FOURGE_INLINE Nvfp4Block quantize_nvfp4_block_4over6_any(const Words8& x, uint32
         rest.w[k] = rest.w[k + 4];
       }
     }
-    if constexpr (!Config::kCvtE2m1) {
-      if (bits_of_packed(packed_max) >= Packed16<Config::kInput>::kInfinity || o > kFloatMax) {
+    if constexpr (!Config::kCvtE2m1()) {
+      if (bits_of_packed(packed_max) >= Packed16<Config::kInput()>::kInfinity || o > kFloatMax()) {
         repair_nan_codes<Config>(block.codes, x.w, o);
       }
     }
@@ -160,7 +160,7 @@ FOURGE_INLINE Nvfp4Block quantize_nvfp4_block_4over6_any(const Words8& x, uint32
 // One of the two encodings of an ordinary block.
 template <class Config>
 struct OrdinaryCandidate {
-  static constexpr bool kSquares = uses_squares(Config::kFourOverSix);
+  enum : bool { kSquares = uses_squares(Config::kFourOverSix()) };
 
   float unit;  // what an element of 1 stands for, once scaled
   float o;     // elements are multiplied by it
@@ -169,7 +169,7 @@ struct OrdinaryCandidate {
   // Without a unit o is no number, and the block not ordinary.
   FOURGE_INLINE OrdinaryCandidate(float scale, float decode)
       : unit(mul_rn(scale, decode)),
-        o(Config::kMath == MathMode::exact ? rcp_rn_normal(unit) : rcp_approx(unit)),
+        o(Config::kMath() == MathMode::exact ? rcp_rn_normal(unit) : rcp_approx(unit)),
         sum(0.0f) {}
 
   // The value of x's code.
@@ -188,7 +188,7 @@ struct OrdinaryCandidate {
 template <class Config>
 FOURGE_INLINE void add_eight(const uint32* w, OrdinaryCandidate<Config>& four,
                              OrdinaryCandidate<Config>& six, uint32* with_four, uint32* with_six) {
-  using P = Packed16<Config::kInput>;
+  using P = Packed16<Config::kInput()>;
 #pragma unroll
   for (int i = 0; i < 2; ++i) {
     const float x[4] = {P::low(w[i]), P::high(w[i]), P::low(w[i + 2]), P::high(w[i + 2])};
@@ -215,7 +215,7 @@ template <class Config, bool kOwnRow>
 FOURGE_INLINE float doubtful_distance(float amax, float errors) {
   constexpr bool kRow = kRowError<Config, kOwnRow>;
   constexpr float kRounding = 0x1p-24f;
-  if constexpr (uses_squares(Config::kFourOverSix)) {
+  if constexpr (uses_squares(Config::kFourOverSix())) {
     return fma_rn(mul_rn(amax, amax), (kRow ? 32.0f : 16.0f) * kRounding,
                   mul_rn(errors, (kRow ? 672.0f : 352.0f) * kRounding));
   } else {
@@ -227,8 +227,8 @@ FOURGE_INLINE float doubtful_distance(float amax, float errors) {
 template <class Config, bool kOwnRow>
 FOURGE_INLINE Nvfp4Block quantize_nvfp4_block_4over6(const Words8& x,
                                                      const Nvfp4Factors<Config, kOwnRow>& f) {
-  const uint32 packed_max = block_max_packed<Config::kInput>(x.w);
-  const float amax = value_of_packed<Config::kInput>(packed_max);
+  const uint32 packed_max = block_max_packed<Config::kInput()>(x.w);
+  const float amax = value_of_packed<Config::kInput()>(packed_max);
   const uint32 bytes = four_over_six_bytes<Config>(four_over_six_scale<Config, true>(amax, f));
   const FloatPair scales = decode_e4m3_magnitudes<Config>(bytes);
   OrdinaryCandidate<Config> four(scales.first, f.decode);
@@ -248,7 +248,7 @@ FOURGE_INLINE Nvfp4Block quantize_nvfp4_block_4over6(const Words8& x,
 #pragma unroll
   for (int i = 0; i < 2; ++i) {
     const uint32* const w = x.w + 4 * i;
-    if constexpr (Config::kCvtE2m1) {
+    if constexpr (Config::kCvtE2m1()) {
       block.codes[i] = encode_e2m1x8<Config>(w[0], w[1], w[2], w[3], o);
     } else {
       uint32 best[4];
@@ -266,7 +266,7 @@ FOURGE_INLINE Nvfp4Block quantize_nvfp4_block_4over6(const Words8& x,
   const bool clear =
       distance > doubtful_distance<Config, kOwnRow>(amax, add_rn(error_four, error_six)) ||
       (scales.first == scales.second && distance == 0.0f);
-  const bool ordinary = f.ordinary && clear && amax >= kTinyMaximum && mul_rn(amax, six.o) < 7.0f;
+  const bool ordinary = f.ordinary && clear && amax >= kTinyMaximum() && mul_rn(amax, six.o) < 7.0f;
   if (unlikely(!ordinary)) {
     Nvfp4Factors<Config, kOwnRow> exact = f;
     exact.make_exact();

@@ -14,8 +14,8 @@ namespace fourge_device {
 template <class Config>
 FOURGE_INLINE float nvfp4_output_scale(float amax, float scale, float decode) {
   const float p = mul_rn(scale, decode);
-  if constexpr (Config::kMath == MathMode::exact) {
-    return is_zero(amax) ? 0.0f : min_num(rcp_rn(p), kFloatMax);
+  if constexpr (Config::kMath() == MathMode::exact) {
+    return is_zero(amax) ? 0.0f : min_num(rcp_rn(p), kFloatMax());
   } else {
     return is_zero(amax) || scale == 0.0f ? 0.0f : rcp_approx(p);
   }
@@ -28,13 +28,13 @@ struct BlockMaximum {
 
 template <class Config>
 FOURGE_INLINE BlockMaximum block_maximum(const Words8& x) {
-  using P = Packed16<Config::kInput>;
-  uint32 max_bits = block_max_bits<Config::kInput>(x.w);
+  using P = Packed16<Config::kInput()>;
+  uint32 max_bits = block_max_bits<Config::kInput()>(x.w);
   const bool unusual = max_bits >= P::kInfinity;
   if (unlikely(max_bits > P::kInfinity)) {
-    max_bits = block_max_bits_skip_nan<Config::kInput>(x.w);
+    max_bits = block_max_bits_skip_nan<Config::kInput()>(x.w);
   }
-  return {value_of_bits<Config::kInput>(max_bits), unusual};
+  return {value_of_bits<Config::kInput()>(max_bits), unusual};
 }
 
 // Of any block. One copy of the encoding's code: the second half moves up.
@@ -50,8 +50,8 @@ FOURGE_INLINE void encode_block(const Words8& x, float o, bool unusual, Nvfp4Blo
       rest.w[k] = rest.w[k + 4];
     }
   }
-  if constexpr (!Config::kCvtE2m1) {
-    if (unlikely(unusual || o > kFloatMax)) {
+  if constexpr (!Config::kCvtE2m1()) {
+    if (unlikely(unusual || o > kFloatMax())) {
       repair_nan_codes<Config>(block.codes, x.w, o);
     }
   }
@@ -60,10 +60,10 @@ FOURGE_INLINE void encode_block(const Words8& x, float o, bool unusual, Nvfp4Blo
 // s, the block scale before its rounding.
 template <class Config, bool kOwnRow>
 FOURGE_INLINE float nvfp4_scale_of(float amax, const Nvfp4Factors<Config, kOwnRow>& f) {
-  if constexpr (Config::kMath == MathMode::exact) {
+  if constexpr (Config::kMath() == MathMode::exact) {
     return mul_rn(amax, f.sixth);
   } else {
-    return mul_rn(f.g, mul_rn(amax, kOneSixth));
+    return mul_rn(f.g, mul_rn(amax, kOneSixth()));
   }
 }
 
@@ -74,7 +74,7 @@ FOURGE_INLINE Nvfp4Block quantize_nvfp4_block_any(const Words8& x,
   const BlockMaximum maximum = block_maximum<Config>(x);
   const float amax = maximum.value;
   const float s =
-      Config::kMath == MathMode::exact && is_zero(amax) ? 0.0f : nvfp4_scale_of(amax, f);
+      Config::kMath() == MathMode::exact && is_zero(amax) ? 0.0f : nvfp4_scale_of(amax, f);
   Nvfp4Block block = {};
   block.scale = encode_e4m3<Config>(s);
   const float scale = decode_e4m3_magnitude<Config>(block.scale);
@@ -90,26 +90,26 @@ template <class Config, bool kOwnRow>
 FOURGE_INLINE Nvfp4Block quantize_nvfp4_block_ordinary(const Words8& x,
                                                        const Nvfp4Factors<Config, kOwnRow>& f,
                                                        bool& ordinary) {
-  const float amax = value_of_packed_nan<Config::kInput>(block_max_packed<Config::kInput>(x.w));
+  const float amax = value_of_packed_nan<Config::kInput()>(block_max_packed<Config::kInput()>(x.w));
   Nvfp4Block block;
   block.scale = encode_e4m3<Config>(nvfp4_scale_of(amax, f));
   const float p = mul_rn(decode_e4m3_magnitudes<Config>(block.scale).first, f.decode);
   float o;
-  if constexpr (Config::kMath == MathMode::exact) {
-    o = min_num(rcp_rn_normal(p), kFloatMax);
+  if constexpr (Config::kMath() == MathMode::exact) {
+    o = min_num(rcp_rn_normal(p), kFloatMax());
   } else {
     o = p == 0.0f ? 0.0f : rcp_approx(p);
   }
 #pragma unroll
   for (int i = 0; i < 2; ++i) {
     const uint32* const w = x.w + 4 * i;
-    if constexpr (Config::kCvtE2m1) {
+    if constexpr (Config::kCvtE2m1()) {
       block.codes[i] = encode_e2m1x8<Config>(w[0], w[1], w[2], w[3], o);
     } else {
       block.codes[i] = encode_e2m1x8_below_7<Config>(w[0], w[1], w[2], w[3], o);
     }
   }
-  if constexpr (Config::kCvtE2m1) {
+  if constexpr (Config::kCvtE2m1()) {
     ordinary = ordinary && amax <= f.most;
   } else {
     ordinary = ordinary && mul_rn(amax, o) < f.below;

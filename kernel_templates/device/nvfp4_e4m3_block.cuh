@@ -10,7 +10,7 @@ namespace fourge_device {
 // The halves' configuration: the variant's, with another element type.
 template <class Config>
 struct HalfConfig : Config {
-  static constexpr ElementType kInput = ElementType::f16;
+  __device__ static constexpr ElementType kInput() { return ElementType::f16; }
 };
 
 template <class Config>
@@ -35,7 +35,7 @@ FOURGE_INLINE Nvfp4Block quantize_nvfp4_block(const Words4& x, const Nvfp4E4m3Fa
   }
   const BlockMaximum maximum = block_maximum<Half>(h);
   Nvfp4Block block = {};
-  block.scale = encode_e4m3<Half>(mul_rn(f.g, mul_rn(maximum.value, kOneSixth)));
+  block.scale = encode_e4m3<Half>(mul_rn(f.g, mul_rn(maximum.value, kOneSixth())));
   const float scale = decode_e4m3_magnitude<Config>(block.scale);
   const float o = scale == 0.0f ? 0.0f : mul_rn(f.g, rcp_approx(scale));
   encode_block<Half>(h, o, maximum.unusual, block);

@@ -5,7 +5,7 @@
 
 namespace fourge_device {
 
-constexpr float kOneSixth = 0.16666667163372040f;
+__device__ constexpr float kOneSixth() { return 0.16666667163372040f; }
 
 struct Nvfp4Block {
   uint32 codes[2];
@@ -31,9 +31,9 @@ struct Nvfp4Factors {
 
   FOURGE_INLINE explicit Nvfp4Factors(float global_scale, float largest_of_row = 0.0f)
       : g(global_scale), row_maximum(largest_of_row) {
-    sixth = Config::kMath == MathMode::exact ? mul_rn(g, kOneSixth) : kOneSixth;
+    sixth = Config::kMath() == MathMode::exact ? mul_rn(g, kOneSixth()) : kOneSixth();
     ordinary = g > 0x1p-100f && g < 0x1p100f;
-    decode = Config::kMath == MathMode::exact ? rcp_rn_normal(g) : rcp_approx(g);
+    decode = Config::kMath() == MathMode::exact ? rcp_rn_normal(g) : rcp_approx(g);
     if constexpr (kRowError<Config, kOwnRow>) {
       constexpr float kDivisor = row_error_divisor(kFourOverSixOf<Config>);
       const float off = absolute(sub_rn(mul_rn(g, row_maximum), kDivisor));

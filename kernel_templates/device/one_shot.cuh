@@ -11,7 +11,7 @@ namespace fourge_device {
 // CTAs that share a row.
 template <class Config>
 struct RowCursor {
-  static constexpr int kCount = 4;
+  enum : int { kCount = 4 };
 
   const char* x;
   int64 rows;
@@ -57,9 +57,9 @@ struct RowCursor {
 
 template <class Config>
 struct OneShot {
-  static constexpr int kRanks = Config::kRanks;
+  enum : int { kRanks = Config::kRanks() };
   // Vectors of a row that a thread waits for at once.
-  static constexpr int kBatch = kRanks <= 2 ? 4 : kRanks <= 4 ? 2 : 1;
+  enum : int { kBatch = kRanks <= 2 ? 4 : kRanks <= 4 ? 2 : 1 };
 
   const PeerSlots<Config>& slots;
   const PeerGroup<Config>& group;
@@ -74,7 +74,7 @@ struct OneShot {
     while (cursor.is_inside()) {
 #pragma unroll
       for (int b = 0; b < cursor.kCount; ++b) {
-        cursor.v[b] = as_input<Config::kInput>(cursor.v[b]);
+        cursor.v[b] = as_input<Config::kInput()>(cursor.v[b]);
       }
 #pragma unroll
       for (int r = 0; r < kRanks; ++r) {
@@ -127,7 +127,7 @@ struct OneShot {
       wait_for(v, from, row, first);
 #pragma unroll
       for (int b = 0; b < kBatch; ++b) {
-        const PeerVector own = as_input<Config::kInput>(mine[b]);
+        const PeerVector own = as_input<Config::kInput()>(mine[b]);
 #pragma unroll
         for (int r = 0; r < kRanks; ++r) {
           v[b][r] = chosen(group.is_remote(r), v[b][r], own);

@@ -10,7 +10,7 @@ struct Packed16;
 
 template <>
 struct Packed16<ElementType::bf16> {
-  static constexpr uint32 kInfinity = 0x7F80u;
+  enum : uint32 { kInfinity = 0x7F80u };
 
   static FOURGE_INLINE float low(uint32 pair) { return float_from_bits(pair << 16); }
   static FOURGE_INLINE float high(uint32 pair) { return float_from_bits(pair & 0xFFFF0000u); }
@@ -32,7 +32,7 @@ struct Packed16<ElementType::bf16> {
 
 template <>
 struct Packed16<ElementType::f16> {
-  static constexpr uint32 kInfinity = 0x7C00u;
+  enum : uint32 { kInfinity = 0x7C00u };
 
   static FOURGE_INLINE float low(uint32 pair) { return half_to_float(static_cast<uint16>(pair)); }
   static FOURGE_INLINE float high(uint32 pair) {

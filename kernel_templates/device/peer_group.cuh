@@ -19,12 +19,12 @@ struct Control {
   uint32 arrived;
 };
 
-inline constexpr uint32 kReportMagic = 0x466F7267u;
-inline constexpr int64 kFlagLineBytes = 128;
-inline constexpr int64 kOneShotOffset = 1024 * kFlagLineBytes;
-inline constexpr uint32 kGenerations = 3;
+enum : uint32 { kReportMagic = 0x466F7267u };
+enum : int64 { kFlagLineBytes = 128 };
+enum : int64 { kOneShotOffset = 1024 * kFlagLineBytes };
+enum : uint32 { kGenerations = 3 };
 // comm::kSecondHandGraceNs.
-inline constexpr uint64 kSecondHandGraceNs = 100000000;
+enum : uint64 { kSecondHandGraceNs = 100000000 };
 
 // Control as this launch found it; all CTAs read it before the last of them to arrive changes it.
 struct ControlState {
@@ -36,7 +36,7 @@ struct ControlState {
 
 // Those four, and whether this rank gave up in an earlier launch.
 using ControlWords = SharedArray<uint64, 5>;
-inline constexpr int kGaveUpWord = 4;
+enum : int { kGaveUpWord = 4 };
 
 // What a launch with so many before it leaves when it gives up.
 FOURGE_INLINE uint32 gave_up_mark(uint64 calls) {
@@ -65,9 +65,9 @@ FOURGE_INLINE ControlState load_state(const Control* control, ControlWords& word
 
 template <class Config>
 struct PeerGroup {
-  static constexpr int kRanks = Config::kRanks;
+  enum : int { kRanks = Config::kRanks() };
   // A rank by itself takes the way through its workspace that others' data would take.
-  static constexpr bool kAlone = kRanks == 1;
+  enum : bool { kAlone = kRanks == 1 };
 
   char* peers[8];
   int rank;

@@ -37,7 +37,7 @@ FOURGE_INLINE void store_control(T* p, T value) {
 }
 FOURGE_INLINE uint64 device_nanoseconds() { return fourge_host::nanoseconds(); }
 // Looks in vain for one at the clock. There, others go on while this thread looks at it.
-inline constexpr uint32 kLooksForClock = 1;
+enum : uint32 { kLooksForClock = 1 };
 FOURGE_INLINE void prefetch_line(const void*) {}
 
 #else
@@ -74,7 +74,7 @@ template <class T>
 FOURGE_INLINE void store_control(T* p, T value) {
   *static_cast<volatile T*>(p) = value;
 }
-inline constexpr uint32 kLooksForClock = 16;
+enum : uint32 { kLooksForClock = 16 };
 FOURGE_INLINE uint64 device_nanoseconds() {
   uint64 now;
   asm volatile("mov.u64 %0, %%globaltimer;" : "=l"(now));

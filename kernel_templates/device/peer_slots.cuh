@@ -11,7 +11,7 @@ namespace fourge_device {
 
 template <class Config>
 struct PeerSlots {
-  static constexpr int kRanks = Config::kRanks;
+  enum : int { kRanks = Config::kRanks() };
 
   const PeerGroup<Config>& group;
   const ControlState& state;

@@ -11,7 +11,7 @@ namespace fourge_device {
 enum class Accumulate { f32, type };
 
 // Both halves -0.0: no word of an array without -0.0.
-inline constexpr uint32 kSentinel = 0x80008000u;
+enum : uint32 { kSentinel = 0x80008000u };
 
 FOURGE_INLINE bool has_sentinel(const PeerVector& v) {
   return v.w[0] == kSentinel || v.w[1] == kSentinel || v.w[2] == kSentinel || v.w[3] == kSentinel;
@@ -59,19 +59,19 @@ FOURGE_INLINE PeerVector chosen(bool first, const PeerVector& a, const PeerVecto
 }
 
 template <class Config>
-FOURGE_INLINE uint32 add_up_words(const PeerVector (&v)[Config::kRanks], int i) {
-  using P = Packed16<Config::kInput>;
+FOURGE_INLINE uint32 add_up_words(const PeerVector (&v)[Config::kRanks()], int i) {
+  using P = Packed16<Config::kInput()>;
   float low = 0.0f;
   float high = 0.0f;
   uint32 word = 0;
 #pragma unroll
-  for (int r = 0; r < Config::kRanks; ++r) {
+  for (int r = 0; r < Config::kRanks(); ++r) {
     low = add_rn(low, P::low(v[r].w[i]));
     high = add_rn(high, P::high(v[r].w[i]));
-    if (Config::kAccumulate == Accumulate::type || r == Config::kRanks - 1) {
-      word = pack_pair<Config::kInput>(low, high);
+    if (Config::kAccumulate() == Accumulate::type || r == Config::kRanks() - 1) {
+      word = pack_pair<Config::kInput()>(low, high);
     }
-    if constexpr (Config::kAccumulate == Accumulate::type) {
+    if constexpr (Config::kAccumulate() == Accumulate::type) {
       low = P::low(word);
       high = P::high(word);
     }
@@ -80,7 +80,7 @@ FOURGE_INLINE uint32 add_up_words(const PeerVector (&v)[Config::kRanks], int i) 
 }
 
 template <class Config>
-FOURGE_INLINE PeerVector add_up(const PeerVector (&v)[Config::kRanks]) {
+FOURGE_INLINE PeerVector add_up(const PeerVector (&v)[Config::kRanks()]) {
   PeerVector sum;
 #pragma unroll
   for (int i = 0; i < 4; ++i) {

@@ -29,7 +29,7 @@ struct PermuteRows {
       return n < 0xFFFFFFFFll ? static_cast<uint32>(n) : 0xFFFFFFFFu;
     };
     entries = limited(tokens * top_k);
-    divisor = limited(Config::kIndex == MoeIndex::padded ? top_k : tokens);
+    divisor = limited(Config::kIndex() == MoeIndex::padded ? top_k : tokens);
   }
   // -1 for a row that is padding or not in use.
   FOURGE_INLINE int64 token(int64 row) const {
@@ -41,7 +41,7 @@ struct PermuteRows {
       return -1;
     }
     const uint32 number = static_cast<uint32>(entry);
-    return Config::kIndex == MoeIndex::padded ? number / divisor : number % divisor;
+    return Config::kIndex() == MoeIndex::padded ? number / divisor : number % divisor;
   }
 };
 

@@ -12,8 +12,8 @@
 namespace fourge_device {
 
 // Of an item of scales; the launch rule has the same.
-inline constexpr int kItemRows = 4;  // a lane
-inline constexpr int kItemBlocks = 4;
+enum : int { kItemRows = 4 };  // a lane
+enum : int { kItemBlocks = 4 };
 
 // What a CTA is there for: those for tokens, as many as there are, and the others of grid x take turns.
 struct PermuteTurn {
@@ -79,7 +79,7 @@ FOURGE_INLINE void permute_by_token(const void* x, const float* x_scales, void* 
                                     int64 top_k, int64 cols, int64 capacity,
                                     const int* token_rows) {
   __shared__ uint64 barrier;
-  const int64 row_bytes = cols * Config::kBytes;
+  const int64 row_bytes = cols * Config::kBytes();
   // At most 2^26, see the launch rule.
   const uint32 units = static_cast<uint32>(row_bytes / 16);
   const uint32 most = (units + (gridDim.y - 1)) / gridDim.y;
@@ -92,7 +92,7 @@ FOURGE_INLINE void permute_by_token(const void* x, const float* x_scales, void* 
   BulkCopy copy(barrier, piece);
   wait_for_predecessor<Config>();
   const PermuteRows<Config> rows(row_entries, rows_in_use(padded_rows, capacity), tokens, top_k);
-  if constexpr (Config::kScales == RowScales::block128) {
+  if constexpr (Config::kScales() == RowScales::block128) {
     if (turn.scales) {
       permute_scale_items<Config>(x_scales, y_scales, rows, turn, cols / 128, tokens);
       return;
@@ -106,7 +106,7 @@ FOURGE_INLINE void permute_by_token(const void* x, const float* x_scales, void* 
   if_seldom(asks != 0,
             [&] { copy.ask(static_cast<const char*>(x) + token * row_bytes + begin, bytes); });
   const auto row_of = [&](int64 j) -> int64 {
-    return j < top_k ? load(token_rows + entry_of_token<Config::kIndex>(token, j, tokens, top_k))
+    return j < top_k ? load(token_rows + entry_of_token<Config::kIndex()>(token, j, tokens, top_k))
                      : -1;
   };
   int64 row = row_of(threadIdx.x);

@@ -18,7 +18,7 @@ FOURGE_INLINE float warp_sum(float value) {
 
 // A row's lanes: lane i has the blocks of 16 elements i, i + lanes, ... Threads take lanes in turn, so that
 // their number does not matter to the sum.
-inline constexpr int kMostLanes = 512;
+enum : int { kMostLanes = 512 };
 
 FOURGE_INLINE int row_lanes(int blocks) {
   const int whole = (blocks + 31) & ~31;

@@ -9,9 +9,9 @@ namespace fourge_device {
 // A thread takes a block column of kCount rows, kDistance apart; a CTA's kThreads lie along a row.
 template <ScaleLayout kLayout, int kCount, uint32 kThreads>
 struct RowThreads {
-  static constexpr uint32 kColumns = kThreads;
-  static constexpr uint32 kGroupRows = kCount;
-  static constexpr int kDistance = static_cast<int>(kRowDistance<kLayout>);
+  enum : uint32 { kColumns = kThreads };
+  enum : uint32 { kGroupRows = kCount };
+  enum : int { kDistance = static_cast<int>(kRowDistance<kLayout>) };
   using Place = ScalePlace<kLayout, kCount>;
 
   static FOURGE_INLINE int64 first_row(uint32 group) {
@@ -26,10 +26,10 @@ struct RowThreads {
 template <ScaleLayout kLayout, uint32 kThreads>
 struct TileThreads {
   static_assert(kLayout != ScaleLayout::linear);
-  static constexpr bool k128 = kLayout == ScaleLayout::tiled_128x4;
-  static constexpr uint32 kColumns = kThreads / 8;
-  static constexpr uint32 kGroupRows = 8;
-  static constexpr int kDistance = 1;
+  enum : bool { k128 = kLayout == ScaleLayout::tiled_128x4 };
+  enum : uint32 { kColumns = kThreads / 8 };
+  enum : uint32 { kGroupRows = 8 };
+  enum : int { kDistance = 1 };
   using Place = ScalePlace<kLayout, 1>;
 
   // Of a 128x4 tile, which has 16 groups, the eight are two and two, 32 apart.

@@ -61,7 +61,7 @@ FOURGE_INLINE int64 first_row_of_group(int64 group) {
 // quantized.
 template <ScaleLayout kLayout, int kRows>
 struct ScalePlace {
-  static constexpr bool kQuad = kLayout != ScaleLayout::linear && kRows > 1;
+  enum : bool { kQuad = kLayout != ScaleLayout::linear && kRows > 1 };
   uint8* address;
   int64 columns;
 

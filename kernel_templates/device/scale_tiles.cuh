@@ -43,7 +43,7 @@ FOURGE_INLINE void store_scale_word(uint8* row, int64 column, int64 columns, uin
 template <class Config, class Convert>
 FOURGE_INLINE void for_each_scale_unit(int64 rows, int64 columns, int64 batches,
                                        const Convert& convert) {
-  constexpr ScaleLayout kLayout = Config::kLayout;
+  constexpr ScaleLayout kLayout = Config::kLayout();
   const int64 threads = blockDim.x / 2;
   const int64 column = 4 * (static_cast<int64>(blockIdx.x) * threads + threadIdx.x / 2);
   if (column >= columns) {

@@ -14,11 +14,11 @@
 namespace fourge_device {
 
 // What a warp takes at a time.
-inline constexpr uint32 kStagedRows = 32;
-inline constexpr uint32 kStagedColumns = 64;
+enum : uint32 { kStagedRows = 32 };
+enum : uint32 { kStagedColumns = 64 };
 // Bytes before the scales of token 0, those of a token being a multiple of kStagedPitch.
-inline constexpr int64 kStagedHeader = kWorkOrderBytes;
-inline constexpr int64 kStagedPitch = 32;
+enum : int64 { kStagedHeader = kWorkOrderBytes };
+enum : int64 { kStagedPitch = 32 };
 
 FOURGE_INLINE int64 staged_pitch(int64 columns) {
   return (columns + kStagedPitch - 1) / kStagedPitch * kStagedPitch;
@@ -26,12 +26,12 @@ FOURGE_INLINE int64 staged_pitch(int64 columns) {
 
 template <class Config>
 struct StagedScales {
-  static constexpr ScaleLayout kLayout = Config::kLayout;
-  static constexpr int64 kTile = kTileRows<kLayout>;
-  static constexpr bool kRegions = Config::kIndex == MoeIndex::compact;
+  __device__ static constexpr ScaleLayout kLayout() { return Config::kLayout(); }
+  enum : int64 { kTile = kTileRows<kLayout()> };
+  enum : bool { kRegions = Config::kIndex() == MoeIndex::compact };
   // In place of a token.
-  static constexpr int kZeros = -1;
-  static constexpr int kUntouched = -2;
+  enum : int { kZeros = -1 };
+  enum : int { kUntouched = -2 };
 
   const uint8* staged;
   uint8* scales;
@@ -45,7 +45,7 @@ struct StagedScales {
 
   FOURGE_INLINE uint32 scale_rows() const {
     return static_cast<uint32>(
-        padded_rows<kLayout>(capacity + (kRegions ? (kTile - 1) * experts : 0)));
+        padded_rows<kLayout()>(capacity + (kRegions ? (kTile - 1) * experts : 0)));
   }
   // Items of these columns. A CTA takes a unit a warp.
   FOURGE_INLINE uint32 items(uint32 first_column, uint32 end_column) const {
@@ -65,7 +65,7 @@ struct StagedScales {
       return scale_row;
     }
     const auto begin_of = [&](int64 expert) {
-      return expert_region<kLayout>(expert, load(expert_rows + expert));
+      return expert_region<kLayout()>(expert, load(expert_rows + expert));
     };
     // Of the experts and of what ends the last one's region, the last that begins here or before.
     int64 expert = warp_last_not_above(experts + 1, warp_row, begin_of);
@@ -73,7 +73,7 @@ struct StagedScales {
       ++expert;
     }
     const int64 start = load(expert_rows + expert);
-    const int64 place = scale_row - expert_region<kLayout>(expert, start);
+    const int64 place = scale_row - expert_region<kLayout()>(expert, start);
     if (place < 0 || expert == experts) {
       return kUntouched;
     }
@@ -90,11 +90,11 @@ struct StagedScales {
     }
     // Entries have 31 bits: a larger divisor would do the same.
     constexpr int64 kMost = int64{1} << 31;
-    const int64 wide = Config::kIndex == MoeIndex::padded ? top_k : tokens;
+    const int64 wide = Config::kIndex() == MoeIndex::padded ? top_k : tokens;
     const uint32 divisor = static_cast<uint32>(wide < kMost ? wide : kMost);
     const uint32 number = static_cast<uint32>(entry);
-    return static_cast<int>(Config::kIndex == MoeIndex::padded ? number / divisor
-                                                               : number % divisor);
+    return static_cast<int>(Config::kIndex() == MoeIndex::padded ? number / divisor
+                                                                 : number % divisor);
   }
 
   // A lane's share of an item: the first of its four rows, its first column, and the token of that one of
@@ -112,11 +112,11 @@ struct StagedScales {
     const uint32 part = static_cast<uint32>(unit) - rows * parts;
     const auto row_of_lane = [&](uint32 i) {
       return static_cast<uint32>(
-          first_row_of_group<kLayout, 4>(int64{rows} * (kStagedRows / 4) + i));
+          first_row_of_group<kLayout(), 4>(int64{rows} * (kStagedRows / 4) + i));
     };
     const uint32 row = row_of_lane(lane / 4);
     return {row, first_column + part * kStagedColumns + lane % 4 * 16,
-            token_of(int64{row} + lane % 4 * kRowDistance<kLayout>, row_of_lane(0))};
+            token_of(int64{row} + lane % 4 * kRowDistance<kLayout()>, row_of_lane(0))};
   }
 
   FOURGE_INLINE void copy(const Part& part, uint32 end_column) const {
@@ -137,7 +137,7 @@ struct StagedScales {
         words[k][j] = given.w[k];
       }
     }
-    uint8* const to = scales + scale_offset<kLayout>(part.row, part.column, columns);
+    uint8* const to = scales + scale_offset<kLayout()>(part.row, part.column, columns);
 #pragma unroll
     for (int k = 0; k < 4; ++k) {
       if (part.column + 4 * k >= end_column) {

@@ -27,12 +27,12 @@ struct SwigluRow {
 template <class Config, bool kBounded>
 FOURGE_INLINE float swiglu(float linear, float gate, const SwigluFactors& factors) {
   float t = gate;
-  if constexpr (Config::kForm == SwigluForm::clamped) {
+  if constexpr (Config::kForm() == SwigluForm::clamped) {
     gate = min_or_nan(gate, factors.limit);
     linear = add_rn(max_or_nan(min_or_nan(linear, factors.limit), -factors.limit), factors.beta);
     t = mul_rn(factors.alpha, gate);
   }
-  return mul_rn(linear, swish<Config::kMath, kBounded>(gate, t));
+  return mul_rn(linear, swish<Config::kMath(), kBounded>(gate, t));
 }
 
 template <class Config>

@@ -13,7 +13,7 @@ enum class RowSource { map, inverse };
 
 // How often 16 columns, 64 apart, a thread has of a block.
 template <class Config>
-inline constexpr int kSwigluChunks = Config::kTokensPerCta == 1 ? 1 : 2;
+inline constexpr int kSwigluChunks = Config::kTokensPerCta() == 1 ? 1 : 2;
 
 // Where a thread finds its columns of a row, and what all rows share.
 struct SwigluPlace {
@@ -33,11 +33,11 @@ struct SwigluPlace {
 // of a block, of the linear half and of the gate in turn, one from each of its lanes.
 template <int kChunks>
 struct SwigluStages {
-  static constexpr uint32 kLanes = 8 / kChunks;  // of a block
-  static constexpr uint32 kStride = 32 * 16;     // from one of a lane's places to the next
-  static constexpr uint32 kGate = kChunks * kStride;
-  static constexpr uint32 kScales = 2 * kChunks * kStride;
-  static constexpr uint32 kBytes = kScales + 32 * 4;
+  enum : uint32 { kLanes = 8 / kChunks };  // of a block
+  enum : uint32 { kStride = 32 * 16 };     // from one of a lane's places to the next
+  enum : uint32 { kGate = kChunks * kStride };
+  enum : uint32 { kScales = 2 * kChunks * kStride };
+  enum : uint32 { kBytes = kScales + 32 * 4 };
   SharedAddress codes;
   SharedAddress own_scale;
   SharedAddress scales;
@@ -109,7 +109,7 @@ FOURGE_INLINE uint32 swiglu_row_of(int mapped, const int* row_map, const int* en
   if (entry >= end) {
     return 0xFFFFFFFFu;
   }
-  if constexpr (Config::kRows == RowSource::inverse) {
+  if constexpr (Config::kRows() == RowSource::inverse) {
     return mapped >= 0 ? static_cast<uint32>(entry - row_map) : 0xFFFFFFFFu;
   }
   return static_cast<uint32>(mapped);  // negative: too large
@@ -119,7 +119,7 @@ FOURGE_INLINE uint32 swiglu_row_of(int mapped, const int* row_map, const int* en
 template <class Config>
 FOURGE_INLINE SwigluPlace swiglu_place(uint32 unit, const uint8* x, const float* x_scales, uint8* y,
                                        float* y_scales, int64 cols, int64 capacity, uint32 stride) {
-  constexpr bool kGateFirst = Config::kOrder == SwigluOrder::gate_first;
+  constexpr bool kGateFirst = Config::kOrder() == SwigluOrder::gate_first;
   constexpr uint32 kLanes = 8 / kSwigluChunks<Config>;  // of a block
   const uint32 block = unit / kLanes;
   const uint32 column = block * 128 + unit % kLanes * 16;

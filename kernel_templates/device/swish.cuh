@@ -33,14 +33,15 @@ struct SigmoidPower {
   float power_of_f;
 };
 
-inline constexpr float kSigmoidShift =
-    12582912.0f;  // 1.5 * 2^23: adding it leaves the nearest integer
+__device__ constexpr float kSigmoidShift() {
+  return 12582912.0f;
+}  // 1.5 * 2^23: adding it leaves the nearest integer
 
 FOURGE_INLINE SigmoidPower sigmoid_power(float t) {
   const float factor = float_from_bits(0xBFB8AA3Bu);
   SigmoidPower e;
-  e.shifted = fma_rn(t, factor, kSigmoidShift);
-  const float f = fma_rn(t, factor, sub_rn(kSigmoidShift, e.shifted));
+  e.shifted = fma_rn(t, factor, kSigmoidShift());
+  const float f = fma_rn(t, factor, sub_rn(kSigmoidShift(), e.shifted));
   float p = float_from_bits(0x3AADED3Du);
   p = fma_rn(p, f, float_from_bits(0x3C1E7458u));
   p = fma_rn(p, f, float_from_bits(0x3D635B6Cu));
@@ -53,14 +54,14 @@ FOURGE_INLINE SigmoidPower sigmoid_power(float t) {
 // Of any t; NaN gives what infinity gives: 1.
 FOURGE_INLINE float sigmoid_any(float t) {
   const SigmoidPower e = sigmoid_power(max_num(min_num(t, 128.0f), -128.0f));
-  const int n = static_cast<int>(float_bits(e.shifted) - float_bits(kSigmoidShift));
+  const int n = static_cast<int>(float_bits(e.shifted) - float_bits(kSigmoidShift()));
   return rcp_rn(add_rn(1.0f, times_power_of_two(e.power_of_f, n)));
 }
 
 // The same for |t| <= kBoundedSwish, with fewer operations: the power of two goes into the exponent
 // directly (below 2^-126 the sum is 1 whatever becomes of it), and the reciprocal is of an ordinary
 // number.
-inline constexpr float kBoundedSwish = 86.0f;
+__device__ constexpr float kBoundedSwish() { return 86.0f; }
 
 FOURGE_INLINE float sigmoid_bounded(float t) {
   const SigmoidPower e = sigmoid_power(t);

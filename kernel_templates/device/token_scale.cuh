@@ -15,8 +15,8 @@ struct TokenScale {
 template <class Config>
 FOURGE_INLINE TokenScale token_scale(float row_maximum, float given) {
   TokenScale scale;
-  if constexpr (Config::kMath == MathMode::exact) {
-    const float ratio = min_num(div_rn(rcp_rn(given), row_maximum), kFloatMax);
+  if constexpr (Config::kMath() == MathMode::exact) {
+    const float ratio = min_num(div_rn(rcp_rn(given), row_maximum), kFloatMax());
     scale.encode = is_zero(ratio) ? 1.0f : ratio;
     scale.decode = rcp_rn(scale.encode);
   } else {
@@ -24,7 +24,7 @@ FOURGE_INLINE TokenScale token_scale(float row_maximum, float given) {
     scale.encode = rcp_approx(scale.decode);
   }
   if (is_zero(row_maximum)) {
-    scale.encode = kFourOverSixOf<Config> == FourOverSix::off ? kFloatMax : 0.0f;
+    scale.encode = kFourOverSixOf<Config> == FourOverSix::off ? kFloatMax() : 0.0f;
     scale.decode = 0.0f;
   }
   return scale;

@@ -17,9 +17,9 @@ namespace fourge_device {
 
 template <class Config>
 struct TwoShot {
-  static constexpr int kRanks = Config::kRanks;
-  static constexpr int kBatch = kRanks <= 2 ? 4 : kRanks <= 4 ? 2 : 1;
-  static constexpr int kInputBatch = 4;
+  enum : int { kRanks = Config::kRanks() };
+  enum : int { kBatch = kRanks <= 2 ? 4 : kRanks <= 4 ? 2 : 1 };
+  enum : int { kInputBatch = 4 };
 
   const PeerGroup<Config>& group;
   const ControlState& state;
@@ -88,7 +88,7 @@ struct TwoShot {
           const int owner = owner_of<kRanks>(vector, part());
           if (vector < vectors && owner != group.rank) {
             store_peer(group.at(owner) + input_place(group.rank, row, vector - owner * part()),
-                       as_input<Config::kInput>(v[b]));
+                       as_input<Config::kInput()>(v[b]));
           }
         }
       }
@@ -135,7 +135,7 @@ struct TwoShot {
 #pragma unroll
       for (int b = 0; b < kBatch; ++b) {
         if (at[b] >= 0) {
-          const PeerVector input = as_input<Config::kInput>(own[b]);
+          const PeerVector input = as_input<Config::kInput()>(own[b]);
 #pragma unroll
           for (int r = 0; r < kRanks; ++r) {
             v[b][r] = chosen(r != group.rank, v[b][r], input);

@@ -13,17 +13,17 @@
 namespace fourge_device {
 
 // comm::kMostSentinelBytes.
-inline constexpr int64 kMostSentinelBytes = 8 << 20;
+enum : int64 { kMostSentinelBytes = 8 << 20 };
 
 template <class Config>
 FOURGE_INLINE bool adds_by_sentinels(int64 bytes, int64 slot_bytes) {
-  return Config::kRanks > 1 && bytes <= slot_bytes && bytes <= kMostSentinelBytes;
+  return Config::kRanks() > 1 && bytes <= slot_bytes && bytes <= kMostSentinelBytes;
 }
 
 template <class Config>
 struct TwoShotSentinels {
-  static constexpr int kRanks = Config::kRanks;
-  static constexpr int kCount = 2;  // vectors of a thread on their way out
+  enum : int { kRanks = Config::kRanks() };
+  enum : int { kCount = 2 };  // vectors of a thread on their way out
 
   const PeerSlots<Config>& slots;
   const RowShare& share;
@@ -103,7 +103,7 @@ struct TwoShotSentinels {
         const int owner = owner_of<kRanks>(vector, part());
         store_peer(
             group().at(owner) + slots.place(rank()) + (row * part() + vector - owner * part()) * 16,
-            as_input<Config::kInput>(inputs.v[b]));
+            as_input<Config::kInput()>(inputs.v[b]));
       }
     }
   }
@@ -135,7 +135,7 @@ struct TwoShotSentinels {
     if (absent >= 0) {
       return;  // nobody is to take what is not the sum for it
     }
-    const PeerVector mine = as_input<Config::kInput>(own);
+    const PeerVector mine = as_input<Config::kInput()>(own);
 #pragma unroll
     for (int r = 0; r < kRanks; ++r) {
       v[r] = chosen(group().is_remote(r), v[r], mine);

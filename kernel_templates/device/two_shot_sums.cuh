@@ -8,7 +8,7 @@
 namespace fourge_device {
 
 // Stands for a sum of two -0.0, which is the sentinel, on the way: no sum is a NaN of these bits.
-inline constexpr uint32 kSentinelSum = 0xFFFFFFFFu;
+enum : uint32 { kSentinelSum = 0xFFFFFFFFu };
 
 FOURGE_INLINE PeerVector replaced(const PeerVector& sum, uint32 from, uint32 to) {
   PeerVector v;
@@ -27,7 +27,7 @@ FOURGE_INLINE PeerVector with_sentinel(const PeerVector& sum) {
 
 template <class Config>
 struct TwoShotSums {
-  static constexpr int kBatch = 4;  // vectors that a thread has on their way
+  enum : int { kBatch = 4 };  // vectors that a thread has on their way
 
   const PeerSlots<Config>& slots;
   // They come to this rank's own slot, where data says that it is there; else all are in the result area.
@@ -86,7 +86,7 @@ struct TwoShotSums {
         }
       }
     } while (late >= 0 &&
-             !wait.is_over(owner_of<Config::kRanks>(late, part_of<Config::kRanks>(vectors))));
+             !wait.is_over(owner_of<Config::kRanks()>(late, part_of<Config::kRanks()>(vectors))));
 #pragma unroll
     for (int b = 0; b < kBatch; ++b) {
       v[b] = with_sentinel(v[b]);

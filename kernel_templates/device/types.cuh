@@ -4,6 +4,10 @@
 //
 // FOURGE_HOST_EXECUTION is defined when the same text is compiled by a C++ compiler to run on the
 // CPU; the names in namespace fourge_host then come from the emulation.
+//
+// Constants are enumerators or constexpr functions, those of function bodies and templates of variables apart: of a
+// `static constexpr` member or a `constexpr` variable of a namespace NVRTC makes a variable of the module, used or not, and
+// a module with variables takes several times as long to load.
 #pragma once
 
 #define FOURGE_INLINE __device__ __forceinline__
@@ -37,6 +41,6 @@ enum class FourOverSix {
 // What hardly ever happens: its code is kept out of the way of the rest.
 FOURGE_INLINE bool unlikely(bool condition) { return __builtin_expect(condition, false); }
 
-inline constexpr float kFloatMax = 3.4028234663852886e38f;
+__device__ constexpr float kFloatMax() { return 3.4028234663852886e38f; }
 
 }  // namespace fourge_device

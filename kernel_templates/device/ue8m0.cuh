@@ -22,7 +22,7 @@ FOURGE_INLINE uint32 encode_ue8m0_up_software(float v) {
 template <class Config>
 FOURGE_INLINE uint32 encode_ue8m0_up(float v) {
 #if !defined(FOURGE_HOST_EXECUTION)
-  if constexpr (Config::kCvtUe8m0) {
+  if constexpr (Config::kCvtUe8m0()) {
     uint16 pair;
     asm("cvt.rp.satfinite.ue8m0x2.f32 %0, %1, %2;" : "=h"(pair) : "f"(0.0f), "f"(v));
     return pair & 0xFFu;

@@ -19,7 +19,7 @@ enum class Scaling { tensor, token, expert };
 // What a row or the tensor gives: G for NVFP4, what elements are multiplied by for FP8.
 template <class Config>
 struct UnitFactors {
-  static constexpr bool kOwnRow = Config::kScaling == Scaling::token;
+  enum : bool { kOwnRow = Config::kScaling() == Scaling::token };
   Nvfp4Factors<Config, kOwnRow> nvfp4;
   float fp8;
 };
@@ -27,7 +27,7 @@ struct UnitFactors {
 // For a scale that is given: the encode scale of NVFP4, the decode scale of FP8.
 template <class Config>
 FOURGE_INLINE UnitFactors<Config> given_factors(float scale) {
-  constexpr bool kFp8 = Config::kFormat == QuantizedFormat::fp8;
+  constexpr bool kFp8 = Config::kFormat() == QuantizedFormat::fp8;
   return {Nvfp4Factors<Config, UnitFactors<Config>::kOwnRow>(kFp8 ? 1.0f : scale),
           kFp8 ? rcp_rn(scale) : 1.0f};
 }
@@ -37,7 +37,7 @@ FOURGE_INLINE UnitFactors<Config> given_factors(float scale) {
 template <class Config>
 FOURGE_INLINE UnitFactors<Config> token_factors(float maximum, float given, float& decode) {
   using Factors = Nvfp4Factors<Config, UnitFactors<Config>::kOwnRow>;
-  if constexpr (Config::kFormat == QuantizedFormat::fp8) {
+  if constexpr (Config::kFormat() == QuantizedFormat::fp8) {
     decode = max_num(div_rn(maximum, 448.0f), float_from_bits(0x36924925u));  // RN(1 / 229376)
     return {Factors(1.0f), rcp_rn(decode)};
   } else {
@@ -51,7 +51,7 @@ FOURGE_INLINE UnitFactors<Config> token_factors(float maximum, float given, floa
 template <class Config>
 FOURGE_INLINE uint32 encode_e2m1_floats(const float* v, float o) {
   uint32 codes = 0;
-  if constexpr (Config::kCvtE2m1) {
+  if constexpr (Config::kCvtE2m1()) {
 #pragma unroll
     for (int i = 0; i < 4; ++i) {
       codes |= encode_e2m1_pair_instruction(mul_rn(v[2 * i], o), mul_rn(v[2 * i + 1], o))
@@ -96,14 +96,14 @@ FOURGE_INLINE Nvfp4Block quantize_nvfp4_floats(const float* v,
 // Scale columns of a row, without and with the layout's padding.
 template <class Config>
 FOURGE_INLINE int64 unit_scale_columns(int64 cols) {
-  return cols / (Config::kFormat == QuantizedFormat::nvfp4 ? 16 : 32);
+  return cols / (Config::kFormat() == QuantizedFormat::nvfp4 ? 16 : 32);
 }
 
 // A whole row of zero scales, by the blockDim.x threads of a row. Tiled layouts only.
 template <class Config>
 FOURGE_INLINE void store_zero_scales(uint8* scales, int64 row, int64 columns) {
   for (int64 column = threadIdx.x * 4; column < columns; column += blockDim.x * 4) {
-    store(reinterpret_cast<uint32*>(scales + scale_offset<Config::kLayout>(row, column, columns)),
+    store(reinterpret_cast<uint32*>(scales + scale_offset<Config::kLayout()>(row, column, columns)),
           0u);
   }
 }

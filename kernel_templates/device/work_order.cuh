@@ -41,10 +41,10 @@ FOURGE_INLINE Words4 load_coherent_words4(const void* p) {
 
 // Where the counters lie, each in a line of its own: what is drawn, what CTAs have left, and what is done of
 // each stage that is waited for.
-inline constexpr int64 kWorkCounterBytes = 128;
-inline constexpr int kWorkStages = 2;
-inline constexpr int kWorkCounters = 2 + kWorkStages;
-inline constexpr int64 kWorkOrderBytes = kWorkCounters * kWorkCounterBytes;
+enum : int64 { kWorkCounterBytes = 128 };
+enum : int { kWorkStages = 2 };
+enum : int { kWorkCounters = 2 + kWorkStages };
+enum : int64 { kWorkOrderBytes = kWorkCounters * kWorkCounterBytes };
 
 class WorkOrder {
  public:

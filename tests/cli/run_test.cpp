@@ -252,7 +252,7 @@ TEST_CASE("cli: a wrong kernel is found by --verify: exit code 1, nothing writte
              "#!/bin/sh\n"
              "for argument in \"$@\"; do\n"
              "  case \"$argument\" in\n"
-             "    *.cpp) sed -i '/kLayout = /s/tiled_8x4/linear/' \"$argument\" ;;\n"
+             "    *.cpp) sed -i '/auto kLayout() /s/tiled_8x4/linear/' \"$argument\" ;;\n"
              "  esac\n"
              "done\n"
              "exec c++ \"$@\"\n");

@@ -35,8 +35,8 @@ TEST_CASE("a generated source is hermetic and holds each device file once", "[so
   CHECK(source.find("// ==== device/types.cuh") < source.find("// ==== device/e2m1.cuh"));
   CHECK(count(source, "extern \"C\"") == 1);
   CHECK(count(source, spec.entry_name()) == 1);
-  CHECK(count(source, "kTokensPerCta = 2;") == 1);
-  CHECK(count(source, "kLayout = fourge_device::ScaleLayout::tiled_8x4;") == 1);
+  CHECK(count(source, "kTokensPerCta() { return 2; }") == 1);
+  CHECK(count(source, "kLayout() { return fourge_device::ScaleLayout::tiled_8x4; }") == 1);
   CHECK(source.rfind("// " + spec.text() + "\n", 0) == 0);
 }
 

@@ -13,7 +13,7 @@ using namespace fourge_device;
 template <class Config>
 FOURGE_INLINE void scaled_cast_kernel(const void* x, unsigned char* codes, const float* row_scales,
                                       float scale, long long rows, long long cols) {
-  using Input = Packed16<Config::kInput>;
+  using Input = Packed16<Config::kInput()>;
   const int64 units = cols / 16;
   const int64 unit = static_cast<int64>(blockIdx.x) * blockDim.x + threadIdx.x;
   if (unit >= units) {
@@ -23,7 +23,7 @@ FOURGE_INLINE void scaled_cast_kernel(const void* x, unsigned char* codes, const
   for (int64 row = blockIdx.y; row < rows; row += gridDim.y) {
     const int64 at = row * units + unit;
     const float factor = scale_of_row<Config>(scale, row_scales, row);
-    const Words8 in = load_words8<Config::kLoad256>(static_cast<const char*>(x) + at * 32);
+    const Words8 in = load_words8<Config::kLoad256()>(static_cast<const char*>(x) + at * 32);
     uint32 out[4];
 #pragma unroll
     for (int i = 0; i < 4; ++i) {
