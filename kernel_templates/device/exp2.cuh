@@ -24,9 +24,8 @@ FOURGE_INLINE float exp2_of_fraction(float f) {
   return fma_rn(p, f, 1.0f);
 }
 
-__device__ constexpr float kExp2Shift() {
-  return 12582912.0f;
-}  // 1.5 * 2^23: adding it leaves the nearest integer
+// 1.5 * 2^23: adding it leaves the nearest integer
+__device__ constexpr float kExp2Shift() { return 12582912.0f; }
 
 // 2^z with an error below one unit in the last place; overflows to infinity, underflows to 0. NaN gives
 // what the smallest argument gives: 0.

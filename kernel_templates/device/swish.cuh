@@ -33,9 +33,8 @@ struct SigmoidPower {
   float power_of_f;
 };
 
-__device__ constexpr float kSigmoidShift() {
-  return 12582912.0f;
-}  // 1.5 * 2^23: adding it leaves the nearest integer
+// 1.5 * 2^23: adding it leaves the nearest integer
+__device__ constexpr float kSigmoidShift() { return 12582912.0f; }
 
 FOURGE_INLINE SigmoidPower sigmoid_power(float t) {
   const float factor = float_from_bits(0xBFB8AA3Bu);
