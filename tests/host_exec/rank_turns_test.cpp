@@ -60,7 +60,10 @@ TEST_CASE("who looked in vain has no turn until something arrives", "[host]") {
     int looks = 0;
     for (std::size_t waiter : {0U, 1U}) {
       group[waiter].work = [&, waiter] {
-        for (; !is_there; ++looks) group.turns->look_again(waiter);
+        while (!is_there) {
+          ++looks;
+          group.turns->look_again(waiter);
+        }
       };
     }
     group[2].work = [&] {
@@ -81,7 +84,10 @@ TEST_CASE("when all look in vain, what is on its way arrives", "[host]") {
     int looks = 0;
     for (std::size_t i = 0; i < 4; ++i) {
       group[i].work = [&, i] {
-        for (; on_the_way != 0; ++looks) group.turns->look_again(i);
+        while (on_the_way != 0) {
+          ++looks;
+          group.turns->look_again(i);
+        }
       };
     }
     group[3].on_deliver = [&] {
@@ -102,7 +108,10 @@ TEST_CASE("those who wait for what nobody sends go on looking until the turns ar
   int looks = 0;
   for (std::size_t i = 0; i < 2; ++i) {
     group[i].work = [&, i] {
-      for (;; ++looks) group.turns->look_again(i);
+      while (true) {
+        ++looks;
+        group.turns->look_again(i);
+      }
     };
   }
   CHECK_THROWS_AS(group.run(1), Error);
