@@ -1,5 +1,6 @@
 // Blocks whose threads get no stack.
 #include <sys/resource.h>
+#include <unistd.h>
 
 #include <cstddef>
 #include <fstream>
@@ -22,7 +23,8 @@ class MemoryLimit {
     getrlimit(RLIMIT_AS, &before_);
     std::size_t pages = 0;
     std::ifstream("/proc/self/statm") >> pages;
-    const rlimit limit{pages * 4096 + more, before_.rlim_max};
+    const auto page = static_cast<std::size_t>(sysconf(_SC_PAGESIZE));
+    const rlimit limit{pages * page + more, before_.rlim_max};
     REQUIRE(setrlimit(RLIMIT_AS, &limit) == 0);
   }
   ~MemoryLimit() { setrlimit(RLIMIT_AS, &before_); }
