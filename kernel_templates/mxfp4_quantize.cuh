@@ -42,31 +42,13 @@ struct Mxfp4Format {
     Block32<kLanes> rest = block;
 #pragma unroll 1
     for (int i = 0; i < block.kParts; ++i) {
-      const auto& w = rest.part[0].w;
       uint32 two[2] = {};
-      encode_general(w, o, two);
-      repair_nan_codes<Config>(two, w, o);
+      encode_any_elements<Config>(rest.part[0].w, o, two);
       codes[0] = codes[2];
       codes[1] = codes[3];
       codes[2] = two[0];
       codes[3] = two[1];
       rest.part[0] = rest.part[1];
-    }
-  }
-  static FOURGE_INLINE void encode_general(const uint32 (&w)[8], float o, uint32 (&codes)[2]) {
-    uint32 rest[8];
-#pragma unroll
-    for (int k = 0; k < 8; ++k) {
-      rest[k] = w[k];
-    }
-#pragma unroll 1
-    for (int i = 0; i < 2; ++i) {
-      codes[0] = codes[1];
-      codes[1] = encode_e2m1x8<Config>(rest[0], rest[1], rest[2], rest[3], o);
-#pragma unroll
-      for (int k = 0; k < 4; ++k) {
-        rest[k] = rest[k + 4];
-      }
     }
   }
 };

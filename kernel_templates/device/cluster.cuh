@@ -77,12 +77,8 @@ FOURGE_INLINE uint32 cluster_max(uint32 value) {
   }
   cluster_arrive();
   cluster_wait();
-  uint32 result = 0;
-  for (uint32 i = 0; i < size; ++i) {
-    const uint32 other = load_inbox(inbox + i);
-    result = result > other ? result : other;
-  }
-  return result;
+  const uint32 lane = threadIdx.x & 31u;
+  return warp_max(lane < size ? load_inbox(inbox + lane) : 0u);
 }
 
 }  // namespace fourge_device

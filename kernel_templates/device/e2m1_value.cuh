@@ -47,6 +47,52 @@ FOURGE_INLINE uint32 codes_of_e2m1_values(uint32 p0, uint32 p1, uint32 p2, uint3
   return (a >> 6) + (b << 2);
 }
 
+// The codes of a pair of values and of the elements' signs (at bits 3 and 7), the first in the low nibble.
+FOURGE_INLINE uint32 codes_of_pair(float first, float second, uint32 signs) {
+  const uint32 codes = shifted_codes_of_pair(pack_e2m1_values(first, second));
+  return ((codes >> 6) & 0x07u) | ((codes >> 18) & 0x70u) | signs;
+}
+
+// The signs of two scaled elements, at bits 3 and 7. The code of a NaN has none.
+FOURGE_INLINE uint32 signs_of_pair(float first, float second) {
+  return (is_nan(first) ? 0u : (float_bits(first) >> 28) & 0x08u) |
+         (is_nan(second) ? 0u : (float_bits(second) >> 24) & 0x80u);
+}
+
+// Codes that come two at a time: the earlier ones move down.
+FOURGE_INLINE void append_pair(uint32 (&codes)[2], uint32 pair) {
+  codes[0] = (codes[0] >> 8) | (codes[1] << 24);
+  codes[1] = (codes[1] >> 8) | (pair << 24);
+}
+
+// The 16 codes of any elements and any factor that is not negative; NaN becomes 7. For what hardly ever runs: a loop over
+// the words, which move up to the first.
+template <class Config>
+FOURGE_INLINE void encode_any_elements(const uint32 (&w)[8], float o, uint32 (&codes)[2]) {
+  using P = Packed16<Config::kInput()>;
+  uint32 rest[8];
+#pragma unroll
+  for (int i = 0; i < 8; ++i) {
+    rest[i] = w[i];
+  }
+#pragma unroll 1
+  for (int i = 0; i < 8; ++i) {
+    const float low = mul_rn(P::low(rest[0]), o);
+    const float high = mul_rn(P::high(rest[0]), o);
+    if constexpr (Config::kCvtE2m1()) {
+      append_pair(codes, encode_e2m1_pair_instruction(low, high));
+    } else {
+      append_pair(codes, codes_of_pair(round_to_e2m1(min_num(absolute(low), 6.0f)),
+                                       round_to_e2m1(min_num(absolute(high), 6.0f)),
+                                       signs_of_pair(low, high)));
+    }
+#pragma unroll
+    for (int k = 0; k < 7; ++k) {
+      rest[k] = rest[k + 1];
+    }
+  }
+}
+
 // Eight codes of the elements in four packed words, scaled by o, by way of their values: fewer operations
 // than encode_e2m1x8 has without the instruction, but every |element| * o must be below 7.
 template <class Config>

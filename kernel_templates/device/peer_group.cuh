@@ -76,8 +76,9 @@ struct PeerGroup {
   uint64 deadline_ns;
   // What load_state() found: the control itself may be the next launch's already, for a CTA that still waits.
   ControlWords& control_words;
+  char* own_memory = at(rank);  // chosen once: each place that needs it would choose again
 
-  FOURGE_INLINE char* own() const { return at(rank); }
+  FOURGE_INLINE char* own() const { return own_memory; }
   // Without an array that is indexed at run time.
   FOURGE_INLINE char* at(int r) const {
     char* p = peers[0];
