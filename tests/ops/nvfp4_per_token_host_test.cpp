@@ -115,6 +115,29 @@ TEST_CASE("however a row is held, the bits are the same", "[per-token]") {
   }
 }
 
+TEST_CASE("a row of several CTAs of a cluster has the bits of one that is read twice",
+          "[per-token]") {
+  // Two CTAs to eight, at 16400 the last with one block. Each row has its largest element in another place.
+  for (const char* rest : {"layout=linear", "layout=128x4,4over6=mae448"}) {
+    const auto kernel = [&](const char* row) {
+      return runtime().prepare_host(KernelSpec::parse(std::string("nvfp4_quantize_per_token[row=") +
+                                                      row + "," + rest + "]@sm_90a"));
+    };
+    const HostKernel cluster = kernel("cluster");
+    const HostKernel looped = kernel("looped");
+    for (const std::int64_t cols : {16400, 40016, 65536}) {
+      INFO(rest << " " << cols);
+      auto x =
+          make_input(Pattern::random, ElementType::bf16, 3, cols, static_cast<std::uint64_t>(cols));
+      const std::int64_t places[] = {0, cols / 2, cols - 1};
+      for (std::int64_t row = 0; row < 3; ++row) {
+        x[static_cast<std::size_t>(row * cols + places[row])] = 0xC6A0;  // -20480
+      }
+      CHECK(same_bits(run(cluster, x, 3, cols, kInverse448), run(looped, x, 3, cols, kInverse448)));
+    }
+  }
+}
+
 TEST_CASE("a row that is too long for its variant is refused at the launch", "[per-token]") {
   const auto kernel =
       runtime().prepare_host(KernelSpec::parse("nvfp4_quantize_per_token[row=registers1]@sm_90a"));
