@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cstddef>
+#include <optional>
 #include <queue>
 #include <random>
 #include <tuple>
@@ -92,7 +93,8 @@ struct PairTable {
 class Cover {
  public:
   Cover(const std::vector<KernelSpec>& all, const SampleRules& rules)
-      : wanted_(all, rules.by_features), welcome_(all, false) {
+      : wanted_(all, rules.by_features) {
+    if (rules.by_features) welcome_.emplace(all, false);
     for (const KernelSpec& spec : all) {
       costs_.push_back(rules.cost ? rules.cost(spec) : 1.0);
     }
@@ -113,8 +115,8 @@ class Cover {
     constexpr double kWelcome = 1e-3;
     const std::size_t wanted = wanted_.new_ones(variant);
     if (wanted == 0) return 0;
-    return (static_cast<double>(wanted) +
-            kWelcome * static_cast<double>(welcome_.new_ones(variant))) /
+    const std::size_t welcome = welcome_ ? welcome_->new_ones(variant) : 0;
+    return (static_cast<double>(wanted) + kWelcome * static_cast<double>(welcome)) /
            costs_[variant];
   }
 
@@ -137,7 +139,7 @@ class Cover {
         continue;
       }
       wanted_.take(variant);
-      welcome_.take(variant);
+      if (welcome_) welcome_->take(variant);
       chosen.push_back(variant);
     }
     return chosen;
@@ -157,7 +159,7 @@ class Cover {
   }
 
   PairTable wanted_;
-  PairTable welcome_;
+  std::optional<PairTable> welcome_;  // with each target, where its features are wanted
   std::vector<double> costs_;
 };
 
