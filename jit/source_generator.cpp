@@ -84,28 +84,17 @@ class Paster {
 };
 
 std::string config_struct(const KernelSpec& spec) {
-  const Target target = spec.target();
-  const TargetFeatures& has = target.features();
   std::string text = "namespace fourge_generated {\nstruct Config {\n";
   const auto constant = [&text](std::string_view name, std::string_view value) {
     text += fmt::format("  __device__ static constexpr auto {}() {{ return {}; }}\n", name, value);
-  };
-  const auto flag = [&constant](std::string_view name, bool value) {
-    constant(name, value ? "true" : "false");
   };
   for (std::size_t i = 0; i < spec.op().axes.size(); ++i) {
     const Axis& axis = spec.op().axes[i];
     constant(axis.constant, axis.values[spec.index(i)].expression);
   }
-  flag("kCvtE2m1", has.cvt_e2m1);
-  flag("kCvtE4m3", has.cvt_e4m3);
-  flag("kCvtUe8m0", has.cvt_ue8m0);
-  flag("kReduxF32", has.redux_f32);
-  flag("kLoad256", has.load_256);
-  flag("kMax3F32", has.max3_f32);
-  flag("kMulF32x2", has.mul_f32x2);
-  flag("kGridDependency", has.grid_dependency);
-  flag("kBulkCopy", has.bulk_copy);
+  for (const TargetFlag& flag : target_flags(spec.target())) {
+    constant(flag.name, flag.value ? "true" : "false");
+  }
   return text + "};\n}  // namespace fourge_generated\n\n";
 }
 
@@ -130,6 +119,15 @@ std::string entry_function(const KernelSpec& spec) {
 }
 
 }  // namespace
+
+std::vector<TargetFlag> target_flags(const Target& target) {
+  const TargetFeatures& has = target.features();
+  return {{"kCvtE2m1", has.cvt_e2m1},   {"kCvtE4m3", has.cvt_e4m3},
+          {"kCvtUe8m0", has.cvt_ue8m0}, {"kReduxF32", has.redux_f32},
+          {"kLoad256", has.load_256},   {"kMax3F32", has.max3_f32},
+          {"kMulF32x2", has.mul_f32x2}, {"kGridDependency", has.grid_dependency},
+          {"kBulkCopy", has.bulk_copy}};
+}
 
 std::string generate(const KernelSpec& spec, std::span<const TemplateFile> files, LineMarks marks) {
   spec.check();

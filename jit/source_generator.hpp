@@ -21,6 +21,15 @@ struct TemplateFile {
 // those of the template files; no path is.
 enum class LineMarks { no, yes };
 
+// What Config says of a target, by the names of its functions: the same for every operation.
+struct TargetFlag {
+  std::string_view name;
+  bool value;
+
+  bool operator==(const TargetFlag&) const = default;
+};
+std::vector<TargetFlag> target_flags(const Target& target);
+
 // Throws Error(invalid_spec) for an illegal spec and Error(internal) for a missing template file.
 std::string generate(const KernelSpec& spec, std::span<const TemplateFile> files,
                      LineMarks marks = LineMarks::no);

@@ -12,6 +12,7 @@
 
 #include "jit/nvrtc.hpp"
 #include "jit/nvrtc_location.hpp"
+#include "jit/source_generator.hpp"
 #include "tools/executed_targets.hpp"
 
 namespace fourge::tools {
@@ -30,34 +31,17 @@ const std::map<std::string, const char*> kInstructions = {
     {"kCvtE2m1", ".e2m1x2"}, {"kCvtE4m3", ".e4m3x2"}, {"kCvtUe8m0", ".ue8m0x2"}};
 constexpr const char* kTargetWithAll = "sm_100a";
 
-// The flags of a generated source that are facts about its target, and those that its code asks for.
-struct SourceFacts {
-  std::map<std::string, bool> flags;
-  std::vector<std::string> used;
-};
-
-SourceFacts facts_of(const KernelSpec& spec) {
-  const std::string source = generate_source(spec);
-  const std::size_t begin = source.find("struct Config {");
-  const std::string config = source.substr(begin, source.find("};", begin) - begin);
-  SourceFacts facts;
-  const std::string opening = "static constexpr auto ";
-  for (std::size_t at = config.find(opening); at != std::string::npos;
-       at = config.find(opening, at)) {
-    at += opening.size();
-    const std::string name = config.substr(at, config.find('(', at) - at);
-    const std::size_t value = config.find("return ", at) + 7;
-    const std::string text = config.substr(value, config.find(';', value) - value);
-    const bool is_axis = std::any_of(spec.op().axes.begin(), spec.op().axes.end(),
-                                     [&name](const Axis& axis) { return axis.constant == name; });
-    if (!is_axis) {
-      facts.flags[name] = text == "true";
-      if (source.find("Config::" + name) != std::string::npos) {
-        facts.used.push_back(name);
-      }
+// The flags that the source of an operation asks for; the template is the same for all variants.
+std::vector<std::string> asked_for(const OpDefinition& op) {
+  const Target all = Target::parse(kTargetWithAll);
+  const std::string source = generate_source(legal_variants(op, all).front());
+  std::vector<std::string> names;
+  for (const jit::TargetFlag& flag : jit::target_flags(all)) {
+    if (source.find(fmt::format("Config::{}(", flag.name)) != std::string::npos) {
+      names.emplace_back(flag.name);
     }
   }
-  return facts;
+  return names;
 }
 
 // PTX of variants of an operation for the target that has all instructions: of the default, and of
@@ -111,8 +95,7 @@ class Compiled {
 std::vector<std::string> used_flags(const jit::Nvrtc& nvrtc, const OpDefinition& op) {
   Compiled compiled(nvrtc, op);
   std::vector<std::string> used;
-  for (const std::string& flag :
-       facts_of(legal_variants(op, Target::parse(kTargetWithAll)).front()).used) {
+  for (const std::string& flag : asked_for(op)) {
     const auto instruction = kInstructions.find(flag);
     if (instruction == kInstructions.end() || compiled.any_has(instruction->second)) {
       used.push_back(flag);
@@ -141,16 +124,20 @@ std::string executed_on(const Target& target) {
 // A column: targets of which all rows say the same.
 struct Group {
   std::string targets;
-  std::map<std::string, bool> flags;
+  std::vector<jit::TargetFlag> flags;
   Target first;
+
+  [[nodiscard]] bool has(std::string_view flag) const {
+    return std::any_of(flags.begin(), flags.end(), [flag](const jit::TargetFlag& other) {
+      return other.name == flag && other.value;
+    });
+  }
 };
 
 std::vector<Group> groups() {
-  const OpDefinition& any = *all_ops().front();
   std::vector<Group> list;
   for (const Target& target : Target::all()) {
-    // The flags do not depend on the operation.
-    Group group{target.text(), facts_of(KernelSpec(any, target)).flags, target};
+    Group group{target.text(), jit::target_flags(target), target};
     const auto same = std::find_if(list.begin(), list.end(), [&group](const Group& other) {
       return other.flags == group.flags && executed_on(other.first) == executed_on(group.first);
     });
@@ -191,8 +178,7 @@ std::string operator_table() {
       text += fmt::format("| | {} |", known == kFlagTexts.end() ? flag : known->second);
       const bool conversion = flag.starts_with("kCvt");
       for (const Group& column : columns) {
-        const bool has = column.flags.at(flag);
-        text += has ? " instruction |" : conversion ? " software |" : " without |";
+        text += column.has(flag) ? " instruction |" : conversion ? " software |" : " without |";
       }
       text += "\n";
     }

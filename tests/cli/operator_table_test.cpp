@@ -28,6 +28,15 @@ TEST_CASE("cli: the table replaces what lies between the markers, and nothing el
   CHECK(text.find("old") == std::string::npos);
   CHECK(text.find("| `nvfp4_quantize` | executed on |") != std::string::npos);
   CHECK(text.find("| | E2M1 conversion | software |") != std::string::npos);
+  // Every operation can be launched dependently, so that none is without flags.
+  const auto count = [&text](const std::string& part) {
+    std::size_t times = 0;
+    for (std::size_t at = text.find(part); at != std::string::npos; at = text.find(part, at + 1)) {
+      ++times;
+    }
+    return times;
+  };
+  CHECK(count("` | executed on |") == count("| | dependent launch |"));
 
   write_text(path, end + begin);
   const CommandResult result = sandbox.run({"variants", "--table", path});
