@@ -101,8 +101,8 @@ struct AnyCandidate {
     return q;
   }
 
-  // The words move up to the first.
-  FOURGE_INLINE void encode(Words8 x, const Nvfp4Factors<Config, kOwnRow>& f) {
+  // The words turn once.
+  FOURGE_INLINE void encode(Words8& x, const Nvfp4Factors<Config, kOwnRow>& f) {
     using P = Packed16<Config::kInput()>;
 #pragma unroll 1
     for (int i = 0; i < 8; ++i) {
@@ -111,21 +111,18 @@ struct AnyCandidate {
       const float first = add(absolute(P::low(x.w[0])), absolute(low), f);
       const float second = add(absolute(P::high(x.w[0])), absolute(high), f);
       append_pair(codes, codes_of_pair(first, second, signs_of_pair(low, high)));
-#pragma unroll
-      for (int k = 0; k < 7; ++k) {
-        x.w[k] = x.w[k + 1];
-      }
+      turn(x.w);
     }
   }
 };
 
 // Any block, any factors; f.decode must be exact. Rolled: it hardly ever runs.
 template <class Config, bool kOwnRow>
-FOURGE_INLINE Nvfp4Block quantize_nvfp4_block_4over6_any(const Words8& x, uint32 packed_max,
+FOURGE_INLINE Nvfp4Block quantize_nvfp4_block_4over6_any(Words8 x, uint32 packed_max,
                                                          const Nvfp4Factors<Config, kOwnRow>& f) {
   uint32 max_bits = bits_of_packed(packed_max);
   if (max_bits > Packed16<Config::kInput()>::kInfinity) {
-    max_bits = block_max_bits_skip_nan<Config::kInput()>(x.w);
+    max_bits = max_bits_skip_nan<Config::kInput()>(x.w);
   }
   const float amax = value_of_bits<Config::kInput()>(max_bits);
   Nvfp4Block block = {};
