@@ -144,7 +144,6 @@ FOURGE_INLINE void expand_tokens(const Grid& grid, const ExpandRows<Config>& pla
       }
     }();
     if (kPerToken && threadIdx.x < 32) {
-#pragma unroll 1
       for (int64 j = lane; j < places.top_k; j += 32) {
         const int row = places.place(token, j).row;
         if (row >= 0) {

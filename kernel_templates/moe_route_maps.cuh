@@ -155,7 +155,6 @@ FOURGE_INLINE void describe_rows(const RouteMaps& m, const MapCounts& totals,
 #pragma unroll 1
   for (int expert = thread >> 5; used > 0 && expert < m.experts; expert += threads >> 5) {
     const int end = starts.get(expert) + padded_count(totals.get(expert), m.tile);
-#pragma unroll 1
     for (int row = starts.get(expert) + totals.get(expert) + (thread & 31); row < end; row += 32) {
       store(m.row_entries + row, -1);
     }

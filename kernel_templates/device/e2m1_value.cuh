@@ -65,15 +65,20 @@ FOURGE_INLINE void append_pair(uint32 (&codes)[2], uint32 pair) {
   codes[1] = (codes[1] >> 8) | (pair << 24);
 }
 
-// The 16 codes of any elements and any factor that is not negative; NaN becomes 7. For what hardly ever runs: the words
-// turn once.
+// The 16 codes of any elements and any factor that is not negative; NaN becomes 7. For what hardly ever runs: a loop over
+// the words, which move up to the first.
 template <class Config>
-FOURGE_INLINE void encode_any_elements(uint32 (&w)[8], float o, uint32 (&codes)[2]) {
+FOURGE_INLINE void encode_any_elements(const uint32 (&w)[8], float o, uint32 (&codes)[2]) {
   using P = Packed16<Config::kInput()>;
+  uint32 rest[8];
+#pragma unroll
+  for (int i = 0; i < 8; ++i) {
+    rest[i] = w[i];
+  }
 #pragma unroll 1
   for (int i = 0; i < 8; ++i) {
-    const float low = mul_rn(P::low(w[0]), o);
-    const float high = mul_rn(P::high(w[0]), o);
+    const float low = mul_rn(P::low(rest[0]), o);
+    const float high = mul_rn(P::high(rest[0]), o);
     if constexpr (Config::kCvtE2m1()) {
       append_pair(codes, encode_e2m1_pair_instruction(low, high));
     } else {
@@ -81,7 +86,10 @@ FOURGE_INLINE void encode_any_elements(uint32 (&w)[8], float o, uint32 (&codes)[
                                        round_to_e2m1(min_num(absolute(high), 6.0f)),
                                        signs_of_pair(low, high)));
     }
-    turn(w);
+#pragma unroll
+    for (int k = 0; k < 7; ++k) {
+      rest[k] = rest[k + 1];
+    }
   }
 }
 

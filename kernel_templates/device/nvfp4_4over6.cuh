@@ -2,7 +2,7 @@
 // 4 (a block scale 1.5 times as large); the encoding with the smaller error is kept, 6 if neither is.
 //
 // What counts are the errors as the formulas say, each operation rounded, summed in the order of the
-// elements: AnyCandidate. The ordinary path sums the same errors with fewer operations, in units of
+// elements: sum_any_errors(). The ordinary path sums the same errors with fewer operations, in units of
 // the scaled elements, and takes that for an answer if the two sums are further apart than rounding can
 // have moved them. Otherwise, and where an element is scaled to 7 or beyond (so that rounding alone
 // would not end at 6: NaN, infinities, saturated or subnormal block scales), the block goes through the
@@ -55,15 +55,13 @@ struct AnyCandidate {
   float unit;   // scale * row maximum / divisor, as the sum of two floats; for ordinary factors
   float unit_low;
   float error;
-  uint32 codes[2];
 
   FOURGE_INLINE AnyCandidate(uint32 scale_byte, const Nvfp4Factors<Config, kOwnRow>& f)
       : byte(scale_byte),
         scale(decode_e4m3_magnitude<Config>(scale_byte)),
         unit(0.0f),
         unit_low(0.0f),
-        error(0.0f),
-        codes{} {
+        error(0.0f) {
     const float r = reciprocal<Config>(mul_rn(scale, f.decode));
     if constexpr (Config::kMath() == MathMode::exact) {
       o = min_num(r, kFloatMax());
@@ -92,53 +90,68 @@ struct AnyCandidate {
     }
   }
 
-  // x: an element's magnitude, y: the same scaled. A code has its element's sign, so magnitudes do. Returns the code's value.
-  FOURGE_INLINE float add(float x, float y, const Nvfp4Factors<Config, kOwnRow>& f) {
-    const float q = round_to_e2m1(min_num(y, 6.0f));
+  // x: an element's magnitude. A code has its element's sign, so magnitudes do.
+  FOURGE_INLINE void add(float x, const Nvfp4Factors<Config, kOwnRow>& f) {
+    const float q = round_to_e2m1(min_num(mul_rn(x, o), 6.0f));
     const float difference = sub_rn(decoded(q, f), uses_fast_error(kChoice()) ? mul_rn(x, f.g) : x);
     error = add_rn(error,
                    uses_squares(kChoice()) ? mul_rn(difference, difference) : absolute(difference));
-    return q;
-  }
-
-  // The words turn once.
-  FOURGE_INLINE void encode(Words8& x, const Nvfp4Factors<Config, kOwnRow>& f) {
-    using P = Packed16<Config::kInput()>;
-#pragma unroll 1
-    for (int i = 0; i < 8; ++i) {
-      const float low = mul_rn(P::low(x.w[0]), o);
-      const float high = mul_rn(P::high(x.w[0]), o);
-      const float first = add(absolute(P::low(x.w[0])), absolute(low), f);
-      const float second = add(absolute(P::high(x.w[0])), absolute(high), f);
-      append_pair(codes, codes_of_pair(first, second, signs_of_pair(low, high)));
-      turn(x.w);
-    }
   }
 };
 
+// Rolled: the words move up to the first.
+template <class Config, bool kOwnRow>
+FOURGE_INLINE void sum_any_errors(Words8 x, const Nvfp4Factors<Config, kOwnRow>& f,
+                                  AnyCandidate<Config, kOwnRow>& four,
+                                  AnyCandidate<Config, kOwnRow>& six) {
+  using P = Packed16<Config::kInput()>;
+#pragma unroll 1
+  for (int i = 0; i < 8; ++i) {
+    const float values[2] = {absolute(P::low(x.w[0])), absolute(P::high(x.w[0]))};
+#pragma unroll
+    for (int k = 0; k < 2; ++k) {
+      four.add(values[k], f);
+      six.add(values[k], f);
+    }
+#pragma unroll
+    for (int k = 0; k < 7; ++k) {
+      x.w[k] = x.w[k + 1];
+    }
+  }
+}
+
 // Any block, any factors; f.decode must be exact. Rolled: it hardly ever runs.
 template <class Config, bool kOwnRow>
-FOURGE_INLINE Nvfp4Block quantize_nvfp4_block_4over6_any(Words8 x, uint32 packed_max,
+FOURGE_INLINE Nvfp4Block quantize_nvfp4_block_4over6_any(const Words8& x, uint32 packed_max,
                                                          const Nvfp4Factors<Config, kOwnRow>& f) {
   uint32 max_bits = bits_of_packed(packed_max);
   if (max_bits > Packed16<Config::kInput()>::kInfinity) {
-    max_bits = max_bits_skip_nan<Config::kInput()>(x.w);
+    max_bits = block_max_bits_skip_nan<Config::kInput()>(x.w);
   }
   const float amax = value_of_bits<Config::kInput()>(max_bits);
   Nvfp4Block block = {};
   if (!is_zero(amax)) {
-    uint32 bytes = four_over_six_bytes<Config>(four_over_six_scale<Config>(amax, f));
-    float least = 0.0f;
+    const uint32 bytes = four_over_six_bytes<Config>(four_over_six_scale<Config>(amax, f));
+    AnyCandidate<Config, kOwnRow> four(bytes & 0xFFu, f);
+    AnyCandidate<Config, kOwnRow> six(bytes >> 8, f);
+    sum_any_errors<Config>(x, f, four, six);
+    const bool take_four = four.error < six.error;
+    block.scale = take_four ? four.byte : six.byte;
+    const float o = take_four ? four.o : six.o;
+    Words8 rest = x;
 #pragma unroll 1
     for (int i = 0; i < 2; ++i) {
-      AnyCandidate<Config, kOwnRow> candidate(bytes & 0xFFu, f);
-      candidate.encode(x, f);
-      // At 6, which comes second, unless the error at 4 is smaller.
-      if (i == 0 || !(least < candidate.error)) {
-        block = {{candidate.codes[0], candidate.codes[1]}, candidate.byte};
-        least = candidate.error;
+      block.codes[0] = block.codes[1];
+      block.codes[1] = encode_e2m1x8<Config>(rest.w[0], rest.w[1], rest.w[2], rest.w[3], o);
+#pragma unroll
+      for (int k = 0; k < 4; ++k) {
+        rest.w[k] = rest.w[k + 4];
       }
-      bytes >>= 8;
+    }
+    if constexpr (!Config::kCvtE2m1()) {
+      if (bits_of_packed(packed_max) >= Packed16<Config::kInput()>::kInfinity || o > kFloatMax()) {
+        repair_nan_codes<Config>(block.codes, x.w, o);
+      }
     }
   }
   return block;

@@ -69,15 +69,17 @@ FOURGE_INLINE float nvfp4_scale_of(float amax, const Nvfp4Factors<Config, kOwnRo
 
 // Any block, any factors.
 template <class Config, bool kOwnRow>
-FOURGE_INLINE Nvfp4Block quantize_nvfp4_block_any(Words8 x,
+FOURGE_INLINE Nvfp4Block quantize_nvfp4_block_any(const Words8& x,
                                                   const Nvfp4Factors<Config, kOwnRow>& f) {
-  const float amax = value_of_bits<Config::kInput()>(max_bits_skip_nan<Config::kInput()>(x.w));
+  const BlockMaximum maximum = block_maximum<Config>(x);
+  const float amax = maximum.value;
   const float s =
       Config::kMath() == MathMode::exact && is_zero(amax) ? 0.0f : nvfp4_scale_of(amax, f);
   Nvfp4Block block = {};
   block.scale = encode_e4m3<Config>(s);
   const float scale = decode_e4m3_magnitude<Config>(block.scale);
-  encode_any_elements<Config>(x.w, nvfp4_output_scale<Config>(amax, scale, f.decode), block.codes);
+  encode_block<Config>(x, nvfp4_output_scale<Config>(amax, scale, f.decode), maximum.unusual,
+                       block);
   return block;
 }
 

@@ -83,39 +83,28 @@ FOURGE_INLINE uint32 block_max_bits(const uint32 (&w)[8]) {
   return bits_of_packed(block_max_packed<kType>(w));
 }
 
-// The first word goes to the end. What hardly ever runs loops over a block's words like this: after eight turns each is
-// where it was, without a copy, for which there may be no registers.
-FOURGE_INLINE void turn(uint32 (&w)[8]) {
-  const uint32 first = w[0];
-#pragma unroll
-  for (int k = 0; k < 7; ++k) {
-    w[k] = w[k + 1];
-  }
-  w[7] = first;
-}
-
-// The same with NaNs skipped; 0 if there is nothing else. The words turn once.
+// The same with NaNs skipped; 0 if there is nothing else. Rarely called, so rolled: the words move up to
+// the first.
 template <ElementType kType>
-FOURGE_INLINE uint32 max_bits_skip_nan(uint32 (&w)[8]) {
+FOURGE_INLINE uint32 block_max_bits_skip_nan(const uint32 (&w)[8]) {
+  uint32 rest[8];
+#pragma unroll
+  for (int i = 0; i < 8; ++i) {
+    rest[i] = w[i];
+  }
   uint32 m = 0;
 #pragma unroll 1
   for (int i = 0; i < 8; ++i) {
-    const uint32 lo = w[0] & 0x7FFFu;
-    const uint32 hi = (w[0] >> 16) & 0x7FFFu;
+    const uint32 lo = rest[0] & 0x7FFFu;
+    const uint32 hi = (rest[0] >> 16) & 0x7FFFu;
     m = lo <= Packed16<kType>::kInfinity ? max_u32(m, lo) : m;
     m = hi <= Packed16<kType>::kInfinity ? max_u32(m, hi) : m;
-    turn(w);
+#pragma unroll
+    for (int k = 0; k < 7; ++k) {
+      rest[k] = rest[k + 1];
+    }
   }
   return m;
-}
-template <ElementType kType>
-FOURGE_INLINE uint32 block_max_bits_skip_nan(const uint32 (&w)[8]) {
-  uint32 words[8];
-#pragma unroll
-  for (int i = 0; i < 8; ++i) {
-    words[i] = w[i];
-  }
-  return max_bits_skip_nan<kType>(words);
 }
 
 // A 16-bit float's value from its bits.

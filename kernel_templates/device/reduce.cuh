@@ -25,18 +25,22 @@ FOURGE_INLINE uint32 warp_max(uint32 value) {
 // result. Has two barriers, so that a second call may follow at once with the same scratch.
 FOURGE_INLINE uint32 cta_max(uint32 value, SharedArray<uint32, 32>& scratch) {
   const int warps = static_cast<int>(blockDim.x >> 5);
-  const int lane = static_cast<int>(threadIdx.x & 31u);
+  const int warp = static_cast<int>(threadIdx.x >> 5);
   const uint32 own = warp_max(value);
   if (warps == 1) {
     return own;
   }
-  if (lane == 0) {
-    scratch.set(static_cast<int>(threadIdx.x >> 5), own);
+  if ((threadIdx.x & 31u) == 0) {
+    scratch.set(warp, own);
   }
   __syncthreads();
-  const uint32 of_warp = lane < warps ? scratch.get(lane) : 0u;
+  uint32 result = 0;
+  for (int i = 0; i < warps; ++i) {
+    const uint32 other = scratch.get(i);
+    result = result > other ? result : other;
+  }
   __syncthreads();
-  return warp_max(of_warp);
+  return result;
 }
 
 // The same with one barrier: successive calls take slots 0 and 1 in turn. A warp alone needs none, so
