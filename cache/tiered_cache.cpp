@@ -3,6 +3,8 @@
 #include <fmt/format.h>
 
 #include <exception>
+#include <filesystem>
+#include <system_error>
 #include <utility>
 
 namespace fourge::cache {
@@ -61,6 +63,15 @@ void TieredCache::note_miss(std::size_t tier, LookupResult miss, TieredResult& r
     result.warnings.push_back(
         fmt::format("the read-only cache tier {} is passed over where it is bad ({}): {}",
                     slot.tier->path(), to_string(miss.cause), miss.detail));
+  }
+  // A mistyped path looks like an empty cache.
+  if (slot.tier && miss.cause == MissCause::absent &&
+      !slot.missed.load(std::memory_order_relaxed)) {
+    std::error_code error;
+    if (!std::filesystem::exists(slot.tier->path(), error) && !slot.missed.exchange(true)) {
+      result.warnings.push_back(
+          fmt::format("there is no read-only cache tier {}", slot.tier->path()));
+    }
   }
   result.misses.push_back({tier, miss.cause, std::move(miss.detail), miss.set_aside});
 }

@@ -39,7 +39,7 @@ struct TieredResult {
   bool promoted = false;  // it is in the local store now, and was not
   bool promotion_failed = false;
   std::vector<TierMiss> misses;  // of the tiers before, in their order
-  // What is wrong with a read-only tier; each tier is complained of once.
+  // What is wrong with a read-only tier; each tier is complained of once, and once more if it does not exist.
   std::vector<std::string> warnings;
 };
 
@@ -84,6 +84,7 @@ class TieredCache {
     std::atomic<std::uint64_t> hits{0};
     std::array<std::atomic<std::uint64_t>, kMissCauses> misses{};
     std::atomic<bool> warned{false};
+    std::atomic<bool> missed{false};  // said that the tier does not exist
   };
 
   template <class LookLocal, class LookBelow>

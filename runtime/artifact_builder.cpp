@@ -287,8 +287,8 @@ bool ArtifactBuilder::publish(const BuildRequest& request, const Artifact& artif
   ++counters_.publish_failures;
   if (!warned_.exchange(true)) {
     log(LogLevel::warn,
-        fmt::format("the cache directory {} cannot be written ({}); kernels are kept in memory "
-                    "only. Make it writable or choose another with FOURGE_CACHE_DIR.",
+        fmt::format("the cache directory {} keeps nothing ({}); kernels are kept in memory "
+                    "only. Put it right or choose another with FOURGE_CACHE_DIR.",
                     options_.cache_directory, result.detail));
   }
   return false;

@@ -146,7 +146,7 @@ class JitBench {
   JitBench(const JitOptions& jit, const CommonOptions& common)
       : jit_(jit),
         json_(common.json),
-        place_(choose_place(jit.on, std::nullopt)),
+        place_(choose_place(jit.on, std::nullopt, {"--on"})),
         target_(Target::parse(place_ ? place_->target.value().text() : jit.target)),
         ops_(parse_ops(jit.ops)),
         options_(library_options(common)),

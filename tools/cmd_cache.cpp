@@ -3,8 +3,10 @@
 #include <unistd.h>
 
 #include <chrono>
+#include <filesystem>
 #include <iostream>
 #include <memory>
+#include <system_error>
 
 #include "cache/disk_store.hpp"
 #include "tools/cache_access.hpp"
@@ -18,6 +20,12 @@ namespace {
 
 cache::DiskStore open_store(const CommonOptions& common) {
   const Options options = options_with_cache(common);
+  // One that nobody has filled yet is empty; one that was named is expected to be there.
+  std::error_code error;
+  if (!common.cache_dir.empty() && !std::filesystem::exists(common.cache_dir, error)) {
+    throw Error(ErrorKind::invalid_argument,
+                fmt::format("--cache-dir: there is no {}", common.cache_dir));
+  }
   return cache::DiskStore(options.cache_directory, cache::posix_file_system(), trust_of(options));
 }
 
@@ -184,7 +192,7 @@ void add_simple(CLI::App& parent, CommandLine& line, const char* name, const cha
 void add_cache(CLI::App& app, CommandLine& line) {
   CLI::App& command = add_command(
       app, line, "cache",
-      "Look into the cache directory: list, stats, verify, clear; export and import it.");
+      "Look into the cache directory: list, stats, verify; trim, clear; export, import, keygen.");
   command.require_subcommand(1);
   auto failed = std::make_shared<bool>(false);
   CLI::App& listing = add_command(command, line, "list", "List the kernels: bytes, age, spec.");

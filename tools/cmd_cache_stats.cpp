@@ -177,8 +177,10 @@ void add_cache_stats(CLI::App& parent, CommandLine& line) {
                   "Remove the kernels used least recently, down to the limit (FOURGE_CACHE_LIMIT, "
                   "1 GiB). Those in use and the last 16 stay.");
   trimming
-      .add_option("--limit", *limit, "Another limit, in bytes; with K, M, G: 1024 bytes and up")
+      .add_option("--limit", *limit,
+                  "Another limit, in bytes; with K, M, G, T: 1024 bytes and up; 0: none")
       ->transform(CLI::AsSizeValue(false))
+      ->transform(whole_number("KMGTkmgt"))  // is asked first
       ->type_name("BYTES");
   trimming.callback(
       [&line, limit] { line.action = [&line, limit] { return trim(line.common, *limit); }; });

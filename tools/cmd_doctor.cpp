@@ -9,11 +9,15 @@
 
 #include <filesystem>
 #include <memory>
+#include <utility>
+#include <vector>
 
 #include "cache/disk_store.hpp"
 #include "runtime/worker/child_process.hpp"
+#include "tools/cache_access.hpp"
 #include "tools/command.hpp"
 #include "tools/report.hpp"
+#include "tools/tier_entries.hpp"
 #include "tools/toolkit.hpp"
 
 namespace fourge::tools {
@@ -105,13 +109,35 @@ CacheState examine_cache(const Options& options) {
   }
   state.writable = ::access(state.directory.c_str(), W_OK | X_OK) == 0;
   try {
-    for (const cache::EntryInfo& entry : cache::DiskStore(state.directory).list()) {
+    cache::DiskStore store(state.directory, cache::posix_file_system(), trust_of(options));
+    for (const cache::EntryInfo& entry : store.list()) {
       ++(entry.valid ? state.entries : state.bad);
     }
   } catch (const Error& error) {
     state.problem = error.what();
   }
   return state;
+}
+
+struct TierState {
+  std::string path;
+  std::string kind;
+  std::size_t entries = 0;
+  std::size_t bad = 0;
+  std::string problem;
+};
+
+std::vector<TierState> examine_tiers(Options options) {
+  options.cache_directory.clear();
+  std::vector<TierState> states;
+  for (const TierContents& tier : read_all_tiers(options)) {
+    TierState state{tier.path, to_string(tier.kind), 0, 0, tier.refused};
+    for (const TierEntry& entry : tier.entries) {
+      ++(entry.info.valid ? state.entries : state.bad);
+    }
+    states.push_back(std::move(state));
+  }
+  return states;
 }
 
 HostCompilerState examine_host_compiler(const Options& options) {
@@ -136,6 +162,7 @@ class Doctor {
         nvrtc_(examine_nvrtc(options_)),
         driver_(examine_driver()),
         cache_(examine_cache(options_)),
+        tiers_(examine_tiers(options_)),
         host_(examine_host_compiler(options_)) {
     for (const DeviceInfo& device : driver_.devices) {
       gpu_ = gpu_ || device.target.has_value();
@@ -158,7 +185,13 @@ class Doctor {
  private:
   bool can_compile() const { return !nvrtc_.version.empty(); }
   bool can_run_on_host() const { return !host_.version.empty(); }
-  bool ok() const { return can_compile() && (gpu_ || can_run_on_host()); }
+  // Kernels that are there run without a compiler.
+  std::size_t prewarmed() const {
+    std::size_t entries = cache_.entries;
+    for (const TierState& tier : tiers_) entries += tier.entries;
+    return entries;
+  }
+  bool ok() const { return can_compile() ? gpu_ || can_run_on_host() : gpu_ && prewarmed() != 0; }
 
   void find_missing() {
     if (!can_compile()) {
@@ -179,7 +212,15 @@ class Doctor {
       missing_.push_back({"a C++ compiler, to run kernels on the CPU",
                           "apt-get install g++, or set FOURGE_HOST_CXX to a compiler"});
     }
-    if (!cache_.writable || !cache_.problem.empty()) {
+    for (const TierState& tier : tiers_) {
+      if (!tier.problem.empty()) {
+        missing_.push_back(
+            {fmt::format("the read-only cache {}, which is configured", tier.path), tier.problem});
+      }
+    }
+    if (cache_.exists && !cache_.problem.empty()) {
+      missing_.push_back({"a cache directory that is used, to keep kernels", cache_.problem});
+    } else if (!cache_.writable || !cache_.problem.empty()) {
       missing_.push_back({"a cache directory that can be written, to keep kernels",
                           "set FOURGE_CACHE_DIR to a directory of yours"});
     }
@@ -204,11 +245,9 @@ class Doctor {
     for (const Finding& finding : missing_) {
       missing.push_back({{"what", finding.what}, {"how", finding.how}});
     }
-    Json document{{"version", FOURGE_VERSION},
-                  {"ok", ok()},
-                  {"can_compile", can_compile()},
-                  {"can_run_on_gpu", can_compile() && gpu_},
-                  {"can_run_on_host", can_run_on_host()}};
+    Json document{{"version", FOURGE_VERSION},    {"ok", ok()},
+                  {"can_compile", can_compile()}, {"can_run_on_gpu", can_compile() && gpu_},
+                  {"prewarmed", prewarmed()},     {"can_run_on_host", can_run_on_host()}};
     document["nvrtc"] = {{"path", nvrtc_.location.path},
                          {"version", nvrtc_.version},
                          {"build_identity", nvrtc_.location.build_identity},
@@ -224,6 +263,15 @@ class Doctor {
                          {"entries", cache_.entries},
                          {"bad", cache_.bad},
                          {"problem", cache_.problem}};
+    Json tiers = Json::array();
+    for (const TierState& tier : tiers_) {
+      tiers.push_back({{"path", tier.path},
+                       {"kind", tier.kind},
+                       {"entries", tier.entries},
+                       {"bad", tier.bad},
+                       {"problem", tier.problem}});
+    }
+    document["read_only"] = tiers;
     document["host_compiler"] = {
         {"program", host_.program}, {"path", host_.path}, {"version", host_.version}};
     document["disassembler"] = disassembler_;
@@ -257,11 +305,21 @@ class Doctor {
                        device.target ? device.target->text() : "NONE"));
     }
     line("cache", cache_text());
+    for (const TierState& tier : tiers_) {
+      line("read-only",
+           tier.problem.empty()
+               ? fmt::format("{} ({}), {} kernels{}", tier.path, tier.kind, tier.entries,
+                             tier.bad == 0 ? "" : fmt::format(", {} BAD", tier.bad))
+               : fmt::format("{}: NOT USED", tier.path));
+    }
     line("host compiler", can_run_on_host() ? fmt::format("{} ({})", host_.path, host_.version)
                                             : host_.program + ": NOT USABLE");
     line("disassembler", disassembler_.empty() ? "none" : disassembler_);
     for (const Finding& finding : missing_) {
       text += fmt::format("\nMissing: {}.\n  {}.\n", finding.what, finding.how);
+    }
+    if (ok() && !can_compile()) {
+      return text + "\nReady for what is in the caches: it runs here, and nothing compiles.\n";
     }
     return text + (ok() ? "\nReady: kernels compile and run here.\n"
                         : "\nNot ready: kernels cannot be compiled and run here.\n");
@@ -297,6 +355,7 @@ class Doctor {
   NvrtcState nvrtc_;
   DriverState driver_;
   CacheState cache_;
+  std::vector<TierState> tiers_;
   HostCompilerState host_;
   bool gpu_ = false;
   std::string disassembler_;
@@ -306,11 +365,11 @@ class Doctor {
 }  // namespace
 
 void add_doctor(CLI::App& app, CommandLine& line) {
-  CLI::App& command =
-      add_command(app, line, "doctor", "Tell what was found here and what is missing.",
-                  "Looks at NVRTC, the driver, devices, the cache directory and the host compiler. "
-                  "Exit code 0\n"
-                  "if kernels can be compiled here, and run on a GPU or on the CPU.");
+  CLI::App& command = add_command(
+      app, line, "doctor", "Tell what was found here and what is missing.",
+      "Looks at NVRTC, the driver, devices, the caches and the host compiler. Exit code 0\n"
+      "if kernels can be compiled here, and run on a GPU or on the CPU; without NVRTC, if there\n"
+      "are a GPU and kernels in a cache.");
   command.callback([&line] { line.action = [&line] { return Doctor(line.common).report(); }; });
 }
 

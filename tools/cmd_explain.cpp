@@ -237,7 +237,10 @@ std::string places_text(const std::vector<TierContents>& tiers, const Explanatio
       fmt::format("not among the {} entries in {}\n", explanation.entries, fmt::join(places, ", "));
   for (const TierContents& tier : tiers) {
     if (!tier.refused.empty()) {
-      text += fmt::format("the read-only tier {} is not used: {}\n", tier.path, tier.refused);
+      text +=
+          fmt::format("the {} {} is not used: {}\n",
+                      tier.kind == cache::TierKind::local ? "cache directory" : "read-only tier",
+                      tier.path, tier.refused);
     }
   }
   return text;

@@ -13,6 +13,7 @@
 #include "runtime/worker/worker_command.hpp"
 #include "runtime/worker/worker_pool.hpp"
 #include "tools/command.hpp"
+#include "tools/interruption.hpp"
 #include "tools/prewarm_specs.hpp"
 #include "tools/read_only_output.hpp"
 #include "tools/report.hpp"
@@ -95,7 +96,7 @@ class Summary {
     }
     if (!answer.kept) {
       return fail(*result.spec, to_string(ErrorKind::io),
-                  "compiled, but the cache directory cannot be written");
+                  "compiled, but the cache directory keeps nothing (its warning says why)");
     }
     if (answer.origin != Origin::compiled) {
       ++cached_;
@@ -113,6 +114,7 @@ class Summary {
   }
 
   std::size_t failed() const { return failures_.size(); }
+  std::size_t done() const { return cached_ + compiled_ + failures_.size(); }
 
   std::string text(Clock::duration took) const {
     const std::size_t total = cached_ + compiled_ + failures_.size();
@@ -212,6 +214,8 @@ ExitCode prewarm(const PrewarmOptions& options, const CommonOptions& common) {
   worker::PoolOptions pool;
   pool.workers = options.jobs == 0 ? worker::default_workers(library) : options.jobs;
   pool.worker = worker::worker_settings(library, pool.workers, common.log);
+  const Interruption interruption;
+  pool.stop = Interruption::wanted;
   Summary summary;
   Progress progress(specs.size(), common.json);
   worker::build_in_workers(specs, pool, [&](const BuildResult& result) {
@@ -222,9 +226,13 @@ ExitCode prewarm(const PrewarmOptions& options, const CommonOptions& common) {
   progress.erase();
   const std::size_t collected = output ? output->collect() : 0;
   const auto took = Clock::now() - start;
+  const std::size_t left = specs.size() - summary.done();
   if (common.json) {
     Json document = summary.json(took);
+    document["variants"] = specs.size();
     document["unknown"] = wanted.unknown;
+    document["complete"] = left == 0;
+    document["left"] = left;
     if (output) {
       document["output"] = output->directory();
       document["entries"] = collected;
@@ -232,12 +240,15 @@ ExitCode prewarm(const PrewarmOptions& options, const CommonOptions& common) {
     print_json(document);
   } else {
     print_text(summary.text(took));
+    if (left != 0) {
+      print_text(fmt::format("interrupted: {} of {} variants are left\n", left, specs.size()));
+    }
     if (output) {
       print_text(fmt::format("{}: {} entries for FOURGE_CACHE_READ_ONLY\n", output->directory(),
                              collected));
     }
   }
-  return summary.exit_code();
+  return left != 0 ? ExitCode::interrupted : summary.exit_code();
 }
 
 }  // namespace
@@ -249,12 +260,13 @@ void add_prewarm(CLI::App& app, CommandLine& line) {
       "Compile kernels into the cache, in worker processes: every legal variant for some targets, "
       "what a manifest names, or what runtimes asked for before.",
       "Needs no GPU. Example: fourge prewarm --target sm_90a,sm_100a --cache-dir /opt/fourge\n"
+      "SIGINT or SIGTERM: what is under way is finished, and what is done is kept and counted.\n"
       "With --check nothing is compiled: it says how many are there, with exit code 1 if not all.");
   PrewarmRequest& request = options->request;
-  CLI::Option* targets =
-      command.add_option("--target", request.targets,
-                         "Targets, or all; for a manifest: of the specs that name "
-                         "none; of the history: only these");
+  CLI::Option* targets = command.add_option(
+      "--target", request.targets,
+      "Targets, or all; of a manifest and the history: only these, which a manifest's "
+      "specs without a target are for, too");
   targets->type_name("TARGET,...");
   CLI::Option* manifest =
       command.add_option("--manifest", request.manifest,

@@ -5,6 +5,7 @@
 
 #include <charconv>
 #include <chrono>
+#include <cmath>
 #include <cstdint>
 #include <memory>
 #include <optional>
@@ -17,30 +18,12 @@
 #include "tools/nvfp4_tensor.hpp"
 #include "tools/output_file.hpp"
 #include "tools/report.hpp"
+#include "tools/run_spec.hpp"
 
 namespace fourge::tools {
 namespace {
 
 using Clock = std::chrono::steady_clock;
-
-struct RunOptions {
-  std::string op;
-  std::string spec;
-  std::string dtype;
-  std::string layout;
-  std::string math;
-  std::string tpc;
-  std::string target;
-  std::string device = "auto";
-  std::string input;
-  std::string shape;
-  std::uint64_t seed = 1;
-  std::string global_scale;
-  std::string codes_path;
-  std::string scales_path;
-  bool verify = false;
-  int repeat = 1;
-};
 
 [[noreturn]] void refuse(const std::string& what) {
   throw Error(ErrorKind::invalid_argument, what);
@@ -70,39 +53,6 @@ float parse_global_scale(const std::string& text) {
     refuse(fmt::format("--global-scale is \"{}\", which is not a float", text));
   }
   return value;
-}
-
-std::optional<Target> wanted_target(const RunOptions& options, const std::string& text) {
-  if (!options.target.empty()) {
-    return Target::parse(options.target);
-  }
-  const std::size_t at = text.find('@');
-  if (at == std::string::npos) {
-    return std::nullopt;
-  }
-  return Target::parse(std::string_view(text).substr(at + 1));
-}
-
-KernelSpec make_spec(const RunOptions& options, const std::string& text, Target target) {
-  KernelSpec spec = KernelSpec::parse(text, target);
-  if (!options.spec.empty() && !options.op.empty() && spec.op().name != options.op) {
-    refuse(fmt::format("--spec is of {}, but {} was asked for", spec.op().name, options.op));
-  }
-  if (spec.target() != target) {
-    refuse(
-        fmt::format("--target is {}, but the spec says {}", target.text(), spec.target().text()));
-  }
-  const std::pair<const char*, const std::string*> axes[] = {{"in", &options.dtype},
-                                                             {"layout", &options.layout},
-                                                             {"math", &options.math},
-                                                             {"tpc", &options.tpc}};
-  for (const auto& [axis, value] : axes) {
-    if (!value->empty()) {
-      spec.set(axis, *value);
-    }
-  }
-  spec.check();
-  return spec;
 }
 
 // One run, step by step, and what is to be told about it.
@@ -146,7 +96,8 @@ class Nvfp4Run {
         !options_.global_scale.empty() || options_.verify) {
       refuse(
           fmt::format("{}: --input, --output, --scales, --global-scale and --verify are for "
-                      "nvfp4_quantize with scale=tensor and 4over6=off; this one runs on random "
+                      "nvfp4_quantize with in=bf16 or f16, scale=tensor and 4over6=off; this one "
+                      "runs on random "
                       "data of --shape (op_host_tests compares it with the reference)",
                       spec_.text()));
     }
@@ -266,6 +217,15 @@ class Nvfp4Run {
     return report;
   }
 
+  std::string global_scale_text() const {
+    if (!options_.global_scale.empty()) {
+      return fmt::format("{}", global_scale_);
+    }
+    return std::isfinite(amax_)
+               ? fmt::format("{} (448 * 6 / amax, amax {})", global_scale_, amax_)
+               : fmt::format("{} (as for an amax of {}: no scale fits)", global_scale_, amax_);
+  }
+
   std::string text_report() const {
     std::string text = spec_.text() + "\n";
     const auto line = [&text](const char* name, const std::string& value) {
@@ -277,9 +237,7 @@ class Nvfp4Run {
                      options_.input.empty() ? fmt::format("random numbers (seed {})", options_.seed)
                                             : options_.input,
                      input_.rows, input_.cols, duration_text(input_time_)));
-    line("global scale", options_.global_scale.empty()
-                             ? fmt::format("{} (448 * 6 / amax, amax {})", global_scale_, amax_)
-                             : fmt::format("{}", global_scale_));
+    line("global scale", global_scale_text());
     line("kernel", fmt::format("{}, {}{}", origin_text(), duration_text(execution_.build),
                                place_ ? ", loaded in " + duration_text(execution_.load) : ""));
     if (place_) {
@@ -372,7 +330,9 @@ void add_run(CLI::App& app, CommandLine& line) {
   command.add_option("--shape", options->shape, "Random data of this shape instead")
       ->type_name("ROWSxCOLS")
       ->excludes(input);
-  command.add_option("--seed", options->seed, "Of the random data")->type_name("NUMBER");
+  command.add_option("--seed", options->seed, "Of the random data")
+      ->check(whole_number())
+      ->type_name("NUMBER");
   command
       .add_option("--global-scale", options->global_scale,
                   "Encode scale G (default: 448 * 6 / amax of the input)")

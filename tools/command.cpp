@@ -3,6 +3,8 @@
 #include <fmt/format.h>
 #include <unistd.h>
 
+#include <charconv>
+#include <cstdint>
 #include <string_view>
 
 namespace fourge::tools {
@@ -73,6 +75,39 @@ void add_common_options(CLI::App& app, CommonOptions& common) {
       ->check(CLI::IsMember({"debug", "info", "warn", "error"}))
       ->type_name("LEVEL")
       ->group(kGroup);
+}
+
+CLI::Validator whole_number(const std::string& units) {
+  return CLI::Validator(
+      [units](const std::string& text) {
+        std::uint64_t number = 0;
+        const char* const end = text.data() + text.size();
+        const auto parsed = std::from_chars(text.data(), end, number);
+        const std::string_view unit(parsed.ptr, static_cast<std::size_t>(end - parsed.ptr));
+        const bool known =
+            unit.empty() || (unit.size() == 1 && units.find(unit[0]) != std::string::npos);
+        return parsed.ec == std::errc() && known
+                   ? std::string()
+                   : fmt::format("\"{}\" is no whole number from 0 to {}{}", text, UINT64_MAX,
+                                 units.empty() ? "" : ", with K, M, G, T or no unit");
+      },
+      "");
+}
+
+void refuse_empty_values(CLI::App& app) {
+  const CLI::Validator not_empty(
+      [](const std::string& text) {
+        return text.empty() ? std::string("its value is empty") : std::string();
+      },
+      "");
+  for (CLI::Option* option : app.get_options()) {
+    if (option->get_expected_max() > 0) {
+      option->check(not_empty);
+    }
+  }
+  for (CLI::App* command : app.get_subcommands([](const CLI::App*) { return true; })) {
+    refuse_empty_values(*command);
+  }
 }
 
 Options library_options(const CommonOptions& common) {

@@ -21,6 +21,11 @@ struct CommandLine {
 CLI::App& add_command(CLI::App& parent, CommandLine& line, const std::string& name,
                       const std::string& description, const std::string& details = {});
 void add_common_options(CLI::App& app, CommonOptions& common);
+// For an unsigned number, with one of these letters or none behind it: CLI11 takes a minus sign, and what is too large for
+// the largest.
+CLI::Validator whole_number(const std::string& units = {});
+// Of every option below app: an unset variable of a shell must not mean that the option was not given.
+void refuse_empty_values(CLI::App& app);
 
 void add_run(CLI::App& app, CommandLine& line);
 void add_bench(CLI::App& app, CommandLine& line);

@@ -148,8 +148,9 @@ Execution execute_on_device(Runtime& runtime, const KernelSpec& spec, const Devi
 
 }  // namespace
 
-Place choose_place(const std::string& asked, const std::optional<Target>& target) {
-  if (asked == "host") {
+Place choose_place(const std::string& asked, const std::optional<Target>& target,
+                   const PlaceOption& option) {
+  if (asked == "host" && option.host) {
     return std::nullopt;
   }
   int ordinal = 0;
@@ -157,15 +158,18 @@ Place choose_place(const std::string& asked, const std::optional<Target>& target
   const auto number = std::from_chars(asked.data(), end, ordinal);
   const bool is_number = number.ec == std::errc() && number.ptr == end && ordinal >= 0;
   if (!is_number && asked != "auto" && asked != "gpu") {
-    throw Error(
-        ErrorKind::invalid_argument,
-        fmt::format("--device is \"{}\"; known: auto, gpu, host, or a device's number", asked));
+    throw Error(ErrorKind::invalid_argument,
+                fmt::format("{} is \"{}\"; known: {}gpu{}, or a device's number", option.name,
+                            asked, option.host ? "auto, " : "", option.host ? ", host" : ""));
   }
   std::string reason;
   const std::vector<DeviceInfo> devices = list_devices(&reason);
-  if (devices.empty() && asked != "auto") {
-    refuse(fmt::format("--device {}: there is no CUDA device ({}); --device host runs on the CPU",
-                       asked, reason.empty() ? "the driver lists none" : reason));
+  if (devices.empty() && (asked != "auto" || !option.host)) {
+    const std::string where = fmt::format("{} {}", option.name, asked);
+    refuse(fmt::format(
+        "{}: there is no CUDA device ({}); {}", where,
+        reason.empty() ? "the driver lists none" : reason,
+        option.host ? fmt::format("{} host runs on the CPU", option.name) : "this needs a GPU"));
   }
   if (is_number) {
     return numbered_device(ordinal, devices, target);

@@ -26,8 +26,13 @@ using Place = std::optional<DeviceInfo>;
 
 // asked: "auto" (the first GPU that can run it, else the CPU), "gpu", "host", or a device's number.
 // With a target, the device must be able to run it. Throws Error(unsupported) that says what is
-// there instead, Error(invalid_argument) for any other word.
-Place choose_place(const std::string& asked, const std::optional<Target>& target);
+// there instead, Error(invalid_argument) for any other word. option: where the user said it, for the messages.
+struct PlaceOption {
+  const char* name = "--device";
+  bool host = true;  // may be the CPU
+};
+Place choose_place(const std::string& asked, const std::optional<Target>& target,
+                   const PlaceOption& option = {});
 
 std::string describe(const Place& place);
 

@@ -12,7 +12,7 @@ enum class ExitCode : int {
   environment = 3,     // something is missing here: NVRTC, the GPU asked for, a disassembler
   compile_failed = 4,  // a compiler refused a generated source, or a worker process died
   failure = 5,         // the CUDA driver, input/output, a defect
-  interrupted = 6,  // ended early by SIGINT or SIGTERM; what was measured so far is in the output
+  interrupted = 6,     // ended early by SIGINT or SIGTERM; what was done so far is in the output
 };
 
 inline ExitCode exit_code_of(ErrorKind kind) noexcept {
@@ -44,6 +44,6 @@ inline constexpr const char* kExitCodeHelp =
     "  3  something is missing here: NVRTC, the GPU asked for, a disassembler\n"
     "  4  a compile failed\n"
     "  5  the CUDA driver, input or output failed\n"
-    "  6  a benchmark was interrupted; what it printed is what it had measured";
+    "  6  a benchmark, a search or prewarm was interrupted; what it had is printed or kept";
 
 }  // namespace fourge::tools

@@ -4,6 +4,8 @@
 #include <algorithm>
 #include <csignal>
 #include <iterator>
+#include <sstream>
+#include <string>
 #include <string_view>
 #include <vector>
 
@@ -58,23 +60,38 @@ void define(CLI::App& app, CommandLine& line, std::string_view first) {
 }
 
 // CLI11 says only that an argument was not expected, or that a subcommand is required.
-std::string usage_message(const CLI::App& app, const CLI::ParseError& error, int argc,
-                          const char* const* argv) {
-  if (argc >= 2 && argv[1][0] != '-') {
-    std::vector<std::string> names;
-    for (const CLI::App* command : app.get_subcommands([](const CLI::App*) { return true; })) {
-      if (!command->get_group().empty()) {
-        names.push_back(command->get_name());
-      }
-    }
-    const std::string_view asked = argv[1];
-    if (asked != "worker" && asked != "probe" &&
-        std::find(names.begin(), names.end(), asked) == names.end()) {
-      return fmt::format("unknown command \"{}\"; known: {}", asked, fmt::join(names, ", "));
-    }
-    return fmt::format("{} (see fourge {} --help)", error.what(), asked);
+std::string usage_message(const CLI::App& app, const CLI::ParseError& error) {
+  std::string path = app.get_name();
+  const CLI::App* reached = &app;
+  while (!reached->get_subcommands().empty()) {
+    reached = reached->get_subcommands().front();
+    path += " " + reached->get_name();
   }
-  return fmt::format("{} (see fourge --help)", error.what());
+  std::vector<std::string> names;
+  for (const CLI::App* command : reached->get_subcommands([](const CLI::App*) { return true; })) {
+    if (!command->get_group().empty()) {
+      names.push_back(command->get_name());
+    }
+  }
+  const std::vector<std::string> left = app.remaining(true);
+  const auto word = std::find_if(left.begin(), left.end(),
+                                 [](const std::string& text) { return !text.starts_with('-'); });
+  if (reached->get_require_subcommand_min() != 0 && word != left.end()) {
+    return fmt::format("unknown command \"{}\"; known: {}", *word, fmt::join(names, ", "));
+  }
+  return fmt::format("{} (see {} --help)", error.what(), path);
+}
+
+// What --help and --version print.
+int print_asked(const CLI::App& app, const CLI::ParseError& error, bool json) {
+  std::ostringstream text;
+  const int code = app.exit(error, text, text);
+  try {
+    print_text(text.str());
+    return code;
+  } catch (const std::exception& problem) {
+    return static_cast<int>(report_exception(problem, json));
+  }
 }
 
 int run(int argc, char** argv) {
@@ -87,13 +104,14 @@ int run(int argc, char** argv) {
   });
   try {
     define(app, line, argc > 1 ? argv[1] : "");
+    refuse_empty_values(app);
     app.parse(argc, argv);
     return static_cast<int>(line.action());
   } catch (const CLI::ParseError& error) {
     if (error.get_exit_code() == static_cast<int>(CLI::ExitCodes::Success)) {
-      return app.exit(error);  // --help, --version
+      return print_asked(app, error, json);
     }
-    report_error("usage", usage_message(app, error, argc, argv), json);
+    report_error("usage", usage_message(app, error), json);
     return static_cast<int>(ExitCode::bad_input);
   } catch (const std::exception& error) {
     return static_cast<int>(report_exception(error, json));

@@ -9,19 +9,60 @@
 
 #include <cerrno>
 #include <cstring>
+#include <filesystem>
+#include <system_error>
 #include <utility>
 
 namespace fourge::tools {
+namespace {
+
+// Where the file itself is: renaming onto a link would replace the link. A link to a descriptor (/dev/stdout) has no place
+// that a file could be renamed to.
+std::string place_of(const std::string& path) {
+  namespace fs = std::filesystem;
+  std::error_code error;
+  fs::path place = path;
+  constexpr int kLinks = 40;  // as many as Linux follows
+  for (int i = 0; i < kLinks && fs::is_symlink(fs::symlink_status(place, error)); ++i) {
+    const fs::path directory =
+        fs::canonical(place.has_parent_path() ? place.parent_path() : ".", error);
+    const fs::path target = fs::read_symlink(place, error);
+    if (error || directory == "/dev" || directory.native().starts_with("/proc/") ||
+        target.native().starts_with("/proc/")) {
+      throw Error(
+          ErrorKind::invalid_argument,
+          fmt::format(
+              "cannot write {}: it stands for a descriptor or a device; give the name of a file",
+              path));
+    }
+    place = directory / target;
+  }
+  if (fs::is_symlink(fs::symlink_status(place, error))) {
+    throw Error(ErrorKind::invalid_argument,
+                fmt::format("cannot write {}: {}", path, std::strerror(ELOOP)));
+  }
+  return place.string();
+}
+
+}  // namespace
 
 OutputFile::OutputFile(std::string path) : path_(std::move(path)) {
+  std::string place = place_of(path_);
   struct stat status {};
-  if (::stat(path_.c_str(), &status) == 0 && !S_ISREG(status.st_mode)) {
+  const bool exists = ::stat(place.c_str(), &status) == 0;
+  if (exists && !S_ISREG(status.st_mode)) {
     throw Error(ErrorKind::invalid_argument,
                 fmt::format("cannot write {}: it exists and is not a regular file", path_));
   }
+  // Renaming would not ask.
+  if (exists && ::access(place.c_str(), W_OK) != 0) {
+    throw Error(ErrorKind::invalid_argument,
+                fmt::format("cannot write {}: {}", path_, std::strerror(errno)));
+  }
+  target_ = std::move(place);
   constexpr int kAttempts = 100;  // others may use the same names
   for (int attempt = 0; attempt < kAttempts && descriptor_ < 0; ++attempt) {
-    temporary_ = fmt::format("{}.{}.{}.tmp", path_, ::getpid(), attempt);
+    temporary_ = fmt::format("{}.{}.{}.tmp", target_, ::getpid(), attempt);
     descriptor_ = ::open(temporary_.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
     if (descriptor_ < 0 && errno != EEXIST) {
       break;
@@ -30,6 +71,10 @@ OutputFile::OutputFile(std::string path) : path_(std::move(path)) {
   if (descriptor_ < 0) {
     throw Error(ErrorKind::invalid_argument,
                 fmt::format("cannot write {}: {}", path_, std::strerror(errno)));
+  }
+  // A file system without modes keeps what it has.
+  if (exists) {
+    [[maybe_unused]] const int ignored = ::fchmod(descriptor_, status.st_mode & 0777U);
   }
 }
 
@@ -61,7 +106,7 @@ void OutputFile::commit() {
   if (::fsync(descriptor_) != 0 && errno != EINVAL) {
     fail("cannot write", errno);
   }
-  if (::rename(temporary_.c_str(), path_.c_str()) != 0) {
+  if (::rename(temporary_.c_str(), target_.c_str()) != 0) {
     fail("cannot put in place", errno);
   }
   ::close(std::exchange(descriptor_, -1));

@@ -8,9 +8,9 @@
 
 namespace fourge::tools {
 
-// Bytes go to a temporary file beside the wanted path; commit() renames it. Without commit()
-// nothing is left. Throws Error(invalid_argument) from the constructor if the place cannot take a
-// file (no such directory, no permission, something that is not a regular file) and Error(io)
+// Bytes go to a temporary file beside the wanted path, or beside what it links to; commit() renames it. Without commit()
+// nothing is left. A file that was there keeps its permissions. Throws Error(invalid_argument) from the constructor if the
+// place cannot take a file (no such directory, no permission, something that is not a regular file) and Error(io)
 // later.
 class OutputFile {
  public:
@@ -29,6 +29,7 @@ class OutputFile {
   [[noreturn]] void fail(const char* what, int error) const;
 
   std::string path_;
+  std::string target_;  // where links lead
   std::string temporary_;
   int descriptor_ = -1;
 };

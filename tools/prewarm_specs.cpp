@@ -40,11 +40,24 @@ PrewarmSpecs of_manifest(const PrewarmRequest& request) {
                 fmt::format("{} has specs without a target; give --target", request.manifest));
   }
   PrewarmSpecs found;
+  std::vector<std::string> others;
   for (const ManifestKernel& kernel : manifest.kernels(targets)) {
+    const Target target = kernel.spec.target();
+    if (!targets.empty() && std::find(targets.begin(), targets.end(), target) == targets.end()) {
+      others.push_back(kernel.spec.text());
+      continue;
+    }
     add(kernel.spec, found.specs);
     if (kernel.fallback) {
       add(*kernel.fallback, found.specs);
     }
+  }
+  if (found.specs.empty() && !others.empty()) {
+    throw Error(
+        ErrorKind::invalid_argument,
+        fmt::format("{} names nothing for {}; it names {}{}", request.manifest, request.targets,
+                    others.front(),
+                    others.size() == 1 ? "" : fmt::format(" and {} more", others.size() - 1)));
   }
   return found;
 }

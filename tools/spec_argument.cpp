@@ -65,6 +65,11 @@ class VariantFilter {
 
 KernelSpec parse_spec_argument(const std::string& text, const std::string& target) {
   if (target.empty()) {
+    static_cast<void>(KernelSpec::parse(text, Target::all().front()));  // what is wrong besides
+    if (text.find('@') == std::string::npos) {
+      throw Error(ErrorKind::invalid_spec,
+                  fmt::format("\"{}\" names no target; add one (@sm_90a) or give --target", text));
+    }
     return KernelSpec::parse(text);
   }
   const Target wanted = Target::parse(target);

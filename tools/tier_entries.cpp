@@ -64,7 +64,11 @@ std::vector<TierContents> read_all_tiers(const Options& options) {
   std::vector<TierContents> tiers;
   cache::TrustPolicy trust = trust_of(options);
   if (!options.cache_directory.empty()) {
-    tiers.push_back(read_directory(cache::TierKind::local, options.cache_directory, trust));
+    try {
+      tiers.push_back(read_directory(cache::TierKind::local, options.cache_directory, trust));
+    } catch (const Error& error) {
+      tiers.push_back({cache::TierKind::local, options.cache_directory, {}, error.what()});
+    }
   }
   trust.accept_root = true;
   for (const std::string& path : options.cache_read_only) {

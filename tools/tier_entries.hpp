@@ -24,8 +24,8 @@ struct TierContents {
 };
 
 // In the order of a look-up. Reads and verifies every entry and changes nothing. A read-only tier that
-// is missing or not trusted says so in `refused`; a cache directory that cannot be read throws Error(io),
-// one that does not exist is empty.
+// is missing, and a place that is not trusted or cannot be read, says so in `refused`; a cache directory that does not
+// exist is empty.
 std::vector<TierContents> read_all_tiers(const Options& options);
 
 }  // namespace fourge::tools

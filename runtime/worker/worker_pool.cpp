@@ -11,6 +11,7 @@
 #include <cerrno>
 #include <cstring>
 #include <memory>
+#include <thread>
 #include <utility>
 
 #include "runtime/worker/worker_process.hpp"
@@ -19,6 +20,8 @@ namespace fourge::worker {
 namespace {
 
 using Clock = std::chrono::steady_clock;
+
+constexpr std::chrono::milliseconds kStopLook{100};
 
 class Pool {
  public:
@@ -29,7 +32,7 @@ class Pool {
   void run() {
     const std::size_t count = std::max<std::size_t>(1, std::min(options_.workers, specs_.size()));
     workers_.resize(count);
-    while (done_ < specs_.size()) {
+    while (done_ < next_ || (next_ < specs_.size() && !stopped())) {
       hand_out_work();
       wait_for_answers();
       kill_bad_workers();
@@ -44,7 +47,7 @@ class Pool {
  private:
   void hand_out_work() {
     for (auto& worker : workers_) {
-      if (next_ == specs_.size()) {
+      if (next_ == specs_.size() || stopped()) {
         return;
       }
       if (!worker) {
@@ -68,8 +71,9 @@ class Pool {
       }
     }
     const auto left = std::chrono::ceil<std::chrono::milliseconds>(nearest - Clock::now()).count();
-    const std::int64_t longest =
-        options_.worker.memory_bytes == 0 ? 3'600'000 : kMemoryLook.count();
+    const std::int64_t longest = options_.stop                       ? kStopLook.count()
+                                 : options_.worker.memory_bytes == 0 ? 3'600'000
+                                                                     : kMemoryLook.count();
     const auto timeout = static_cast<int>(std::clamp<std::int64_t>(left, 0, longest));
     if (::poll(polled.data(), polled.size(), timeout) < 0 && errno != EINTR) {
       throw Error(ErrorKind::io, fmt::format("poll failed: {}", std::strerror(errno)));
@@ -97,7 +101,12 @@ class Pool {
         return;
       }
       case WorkerProcess::State::ended:
-        finish(*worker, worker->take_end());
+        if (ended_by_stop()) {
+          worker->take_end();
+          ++done_;
+        } else {
+          finish(*worker, worker->take_end());
+        }
         worker.reset();
         return;
     }
@@ -113,6 +122,16 @@ class Pool {
         worker.reset();
       }
     }
+  }
+
+  bool stopped() const { return options_.stop && options_.stop(); }
+
+  // The signal that a worker died of may be on its way to this process.
+  bool ended_by_stop() const {
+    if (options_.stop && !options_.stop()) {
+      std::this_thread::sleep_for(kStopLook);
+    }
+    return stopped();
   }
 
   void finish(WorkerProcess& worker, WorkerAnswer answer) {

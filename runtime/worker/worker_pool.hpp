@@ -19,6 +19,8 @@ namespace fourge::worker {
 struct PoolOptions {
   WorkerSettings worker;
   std::size_t workers = 1;
+  // Asked several times a second. Once it is true, nothing more is handed out; what is under way is waited for.
+  std::function<bool()> stop;
 };
 
 struct BuildResult {
@@ -26,10 +28,11 @@ struct BuildResult {
   WorkerAnswer answer;
 };
 
-// Builds every spec and calls report for each as its answer comes, on the calling thread. A worker
+// Builds every spec, unless stopped, and calls report for each as its answer comes, on the calling thread. A worker
 // that dies, or is killed because its build passed the deadline or the worker the memory limit, fails
 // that spec only ("worker_died", "timeout", "out_of_memory" as error_kind) and is replaced. Throws
-// Error(io) if no worker can be started.
+// Error(io) if no worker can be started. Nothing is reported of a spec whose worker died after the stop: a signal from a
+// terminal comes to workers, too.
 void build_in_workers(const std::vector<KernelSpec>& specs, const PoolOptions& options,
                       const std::function<void(const BuildResult&)>& report);
 

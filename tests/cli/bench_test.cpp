@@ -64,6 +64,18 @@ TEST_CASE("cli: a benchmark that is interrupted ends its document", "[cli]") {
   CHECK_FALSE(document.contains("error"));
 }
 
+TEST_CASE("cli: doctor without NVRTC is ready where there are a GPU and kernels", "[cli]") {
+  Sandbox sandbox;
+  use_fake_driver(sandbox);
+  const std::vector<std::string> doctor{"doctor", "--nvrtc", sandbox.path("none/libnvrtc.so.13")};
+  CHECK(sandbox.run(doctor).exit_code == 3);
+  REQUIRE(sandbox.run({"build", "row_amax@sm_90a"}).exit_code == 0);
+  const CommandResult ready = sandbox.run(doctor);
+  CHECK(ready.exit_code == 0);
+  CHECK(ready.out.find("nothing compiles") != std::string::npos);
+  CHECK(ready.out.find("Missing: NVRTC") != std::string::npos);
+}
+
 TEST_CASE("cli: bench measures and says that it is complete", "[cli]") {
   Sandbox sandbox;
   use_fake_driver(sandbox);

@@ -69,3 +69,37 @@ TEST_CASE("cli: a library that is not NVRTC is refused") {
   CHECK(result.exit_code == 3);
   CHECK(result.says(fake));
 }
+
+TEST_CASE("cli: doctor tells of each read-only cache, and what is wrong with it") {
+  Sandbox sandbox;
+  const std::string good = sandbox.path("good");
+  const std::string open = sandbox.path("open");
+  REQUIRE(sandbox.run({"build", "row_amax@sm_80", "--cache-dir", good}).exit_code == 0);
+  std::filesystem::create_directories(open);
+  std::filesystem::permissions(open, std::filesystem::perms(0777));
+  sandbox.set_variable("FOURGE_CACHE_READ_ONLY",
+                       good + ":" + open + ":" + sandbox.path("none.fourge"));
+  const auto report = sandbox.run({"doctor", "--json"}).json();
+  CHECK(report.at("prewarmed") == 1);
+  REQUIRE(report.at("read_only").size() == 3);
+  CHECK(report.at("read_only").at(0).at("entries") == 1);
+  CHECK(report.at("read_only").at(0).at("problem") == "");
+  CHECK(report.at("read_only").at(1).at("problem").get<std::string>().find("chmod go-w") !=
+        std::string::npos);
+  CHECK(report.at("read_only").at(2).at("kind") == "bundle");
+  const CommandResult text = sandbox.run({"doctor"});
+  CHECK(text.exit_code == 0);
+  CHECK(text.out.find(good + " (directory), 1 kernels") != std::string::npos);
+  CHECK(text.out.find(open + ": NOT USED") != std::string::npos);
+  CHECK(text.out.find("there is no " + sandbox.path("none.fourge")) != std::string::npos);
+
+  const CommandResult built = sandbox.run({"build", "row_amax@sm_90a"});
+  CHECK(built.exit_code == 0);
+  CHECK(built.says("there is no read-only cache tier " + sandbox.path("none.fourge")));
+
+  // A cache of one's own that is too open is told as that, not as one that cannot be written.
+  sandbox.set_variable("FOURGE_CACHE_READ_ONLY", "");
+  const CommandResult own = sandbox.run({"doctor", "--cache-dir", open});
+  CHECK(own.out.find("Missing: a cache directory that is used") != std::string::npos);
+  CHECK(own.out.find("can be written") == std::string::npos);
+}

@@ -203,6 +203,29 @@ TEST_CASE("cli: explain looks into read-only tiers, in their order, and says whi
   CHECK_FALSE(std::filesystem::exists(sandbox.cache()));
 }
 
+TEST_CASE("cli: explain goes on where the cache directory is not trusted") {
+  Sandbox sandbox;
+  const std::string lower = sandbox.path("lower");
+  REQUIRE(sandbox.run({"build", kExplained, "--cache-dir", lower}).exit_code == 0);
+  std::filesystem::create_directories(sandbox.cache());
+  std::filesystem::permissions(sandbox.cache(), std::filesystem::perms(0777));
+  const CommandResult nowhere = sandbox.run({"explain", kExplained});
+  CHECK(nowhere.exit_code == 1);
+  CHECK(nowhere.out.find("cache directory " + sandbox.cache() + " is not used") !=
+        std::string::npos);
+  const CommandResult below =
+      sandbox.run({"explain", kExplained, "--cache-read-only", lower, "--json"});
+  CHECK(below.exit_code == 0);
+  CHECK(below.json().at("tier") == "directory");
+  CHECK(below.json().at("tiers").at(0).at("refused").get<std::string>().find("chmod go-w") !=
+        std::string::npos);
+  // What is built there says why it is not kept.
+  const CommandResult built = sandbox.run({"build", kExplained});
+  CHECK(built.exit_code == 0);
+  CHECK(built.says("keeps nothing"));
+  CHECK(built.says("chmod go-w"));
+}
+
 TEST_CASE("cli: explain refuses a spec that is none") {
   Sandbox sandbox;
   CHECK(sandbox.run({"explain", "no_such_op@sm_90a"}).exit_code == 2);

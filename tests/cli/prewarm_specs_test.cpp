@@ -65,6 +65,28 @@ TEST_CASE("cli: prewarm refuses a manifest with line and field") {
   CHECK(sandbox.run({"prewarm", "--manifest", file, "--from-history"}).exit_code == 2);
 }
 
+TEST_CASE("cli: prewarm takes only the targets that are given, of a manifest, too") {
+  Sandbox sandbox;
+  const std::string file = sandbox.path("fleet.json");
+  write_text(file, R"({"fourge_manifest": 1, "targets": ["sm_90a", "sm_100a"],
+    "specs": ["row_amax[tpr=32]", {"spec": "global_scale", "targets": ["sm_80"]}]})");
+  const auto check = [&](const std::string& targets) {
+    return sandbox.run({"prewarm", "--manifest", file, "--target", targets, "--check", "--json"});
+  };
+  REQUIRE(sandbox.run(prewarm({"--manifest", file, "--target", "sm_80"})).exit_code == 0);
+  CHECK(check("sm_80").json().at("variants") == 1);
+  CHECK(check("sm_80").exit_code == 0);
+  const CommandResult hopper = check("sm_90a");
+  CHECK(hopper.exit_code == 1);
+  CHECK(hopper.json().at("present") == 0);
+  for (const auto& missing : hopper.json().at("missing")) {
+    CHECK(missing.get<std::string>().find("@sm_90a") != std::string::npos);
+  }
+  const CommandResult none = check("sm_120a");
+  CHECK(none.exit_code == 2);
+  CHECK(none.says("names nothing for sm_120a"));
+}
+
 TEST_CASE("cli: prewarm builds what runtimes asked for") {
   Sandbox sandbox;
   const CommandResult none = sandbox.run(prewarm({"--from-history"}));

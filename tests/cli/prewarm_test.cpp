@@ -133,6 +133,42 @@ TEST_CASE("cli: a prewarm worker that hangs is killed at the deadline") {
   CHECK(::kill(worker, 0) != 0);  // it is gone
 }
 
+TEST_CASE("cli: prewarm that is interrupted keeps and counts what is done") {
+  Sandbox sandbox;
+  const std::string baked = sandbox.path("baked");
+  RunningCommand prewarm = sandbox.start({"prewarm", "--op", "rmsnorm_quantize", "--target",
+                                          "sm_90a", "--jobs", "2", "--json", "--output", baked});
+  const pid_t worker = wait_for_worker(prewarm.id());
+  REQUIRE(worker > 0);
+  const auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds(60);
+  const auto built = [&] {
+    std::size_t count = 0;
+    std::error_code error;
+    for (const auto& entry : std::filesystem::recursive_directory_iterator(baked, error)) {
+      if (entry.path().extension() == ".fourge") ++count;
+    }
+    return count;
+  };
+  while (built() < 3) {
+    REQUIRE(std::chrono::steady_clock::now() < deadline);
+    std::this_thread::sleep_for(std::chrono::milliseconds(5));
+  }
+  // As a terminal does: to the workers, too.
+  ::kill(worker, SIGINT);
+  ::kill(prewarm.id(), SIGINT);
+  const CommandResult result = prewarm.wait();
+  CHECK(result.exit_code == 6);
+  const auto report = result.json();
+  CHECK(report.at("complete") == false);
+  CHECK(report.at("compiled") >= 3);
+  CHECK(report.at("failed") == 0);
+  CHECK(report.at("left").get<int>() + report.at("compiled").get<int>() ==
+        report.at("variants").get<int>());
+  CHECK(report.at("entries") == report.at("compiled"));
+  CHECK(entry_files(baked).size() == report.at("compiled").get<std::size_t>());
+  CHECK(names_in(baked) == std::vector<std::string>{"v2"});
+}
+
 TEST_CASE("cli: prewarm into a directory that cannot be written fails") {
   Sandbox sandbox;
   write_text(sandbox.path("file"), "no directory");

@@ -113,8 +113,8 @@ TEST_CASE("server: quantizes as the reference does, and compiles nothing when re
   const auto answer = client.Post("/v1/quantize", headers, bytes_of(one), kBinary);
   REQUIRE(answer);
   CHECK((answer->body == expected(one, 1, 16, "bf16", "linear", 7.5F)));
-  std::string npy = std::string("\x93NUMPY\x01\x00\x3d\x00", 10) +
-                    "{'descr': '<f2', 'fortran_order': False, 'shape': (1, 16), }\n";
+  std::string npy("\x93NUMPY\x01\x00\x3d\x00", 10);
+  npy += "{'descr': '<f2', 'fortran_order': False, 'shape': (1, 16), }\n";
   const auto from_npy =
       client.Post("/v1/quantize?layout=linear&global_scale=2", npy + bytes_of(one), kBinary);
   REQUIRE(from_npy);

@@ -11,7 +11,7 @@
 namespace fourge::tools {
 
 DeviceInfo open_gpu(const GpuSessionOptions& options, const std::string& purpose) {
-  const Place place = choose_place(options.on, std::nullopt);
+  const Place place = choose_place(options.on, std::nullopt, {"--on", false});
   if (!place) {
     throw Error(ErrorKind::unsupported, purpose + " needs a GPU; --on must name one");
   }

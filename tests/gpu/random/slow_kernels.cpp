@@ -67,7 +67,7 @@ std::span<const OpDefinition> definitions() {
 }
 
 std::string read_source(const std::string& name) {
-  const std::string path = std::string(FOURGE_SOURCE_DIR) + "/tests/gpu/random/" + name;
+  const std::string path = FOURGE_SOURCE_DIR "/tests/gpu/random/" + name;
   std::ifstream file(path);
   std::string text{std::istreambuf_iterator<char>(file), std::istreambuf_iterator<char>()};
   if (text.empty()) {
