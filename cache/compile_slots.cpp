@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <fstream>
+#include <locale>
 #include <vector>
 
 namespace fourge::cache {
@@ -19,6 +20,7 @@ std::size_t usable_processors() {
   }
   // "QUOTA PERIOD" in microseconds, or "max PERIOD".
   std::ifstream file("/sys/fs/cgroup/cpu.max");
+  file.imbue(std::locale::classic());  // the program's may take blanks for separators of thousands
   std::uint64_t quota = 0;
   std::uint64_t period = 0;
   if (file >> quota >> period && period > 0) {
@@ -35,6 +37,7 @@ std::uint64_t usable_memory() {
                                                     : kBytesPerCompile;
   // A number of bytes, or "max".
   std::ifstream file("/sys/fs/cgroup/memory.max");
+  file.imbue(std::locale::classic());
   std::uint64_t limit = 0;
   if (file >> limit) bytes = std::min(bytes, limit);
   return bytes;

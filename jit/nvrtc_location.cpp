@@ -13,6 +13,7 @@
 #include <fstream>
 #include <memory>
 #include <optional>
+#include <string_view>
 
 namespace fourge::jit {
 namespace {
@@ -20,6 +21,8 @@ namespace {
 namespace fs = std::filesystem;
 
 constexpr const char* kNames[] = {"libnvrtc.so.13", "libnvrtc.so.12", "libnvrtc.so"};
+
+constexpr std::string_view kInclude = "include";
 
 // Directories of ld.so.conf and the files it includes; patterns are used in their last part only.
 void append_loader_config(const fs::path& file, std::vector<std::string>& directories, int depth) {
@@ -29,8 +32,12 @@ void append_loader_config(const fs::path& file, std::vector<std::string>& direct
     line.erase(std::find(line.begin(), line.end(), '#'), line.end());
     line.erase(0, line.find_first_not_of(" \t"));
     line.erase(line.find_last_not_of(" \t\r") + 1);
-    if (line.rfind("include ", 0) == 0) {
-      const fs::path pattern = line.substr(line.find_first_not_of(" \t", 8));
+    if (line.starts_with(kInclude) && line.size() > kInclude.size() &&
+        (line[kInclude.size()] == ' ' || line[kInclude.size()] == '\t')) {
+      fs::path pattern = line.substr(line.find_first_not_of(" \t", kInclude.size()));
+      if (pattern.is_relative()) {
+        pattern = file.parent_path() / pattern;  // as the loader does
+      }
       std::error_code ignored;
       std::vector<fs::path> files;
       for (const auto& entry : fs::directory_iterator(pattern.parent_path(), ignored)) {
@@ -67,7 +74,9 @@ std::vector<std::string> loader_directories() {
     }
     dlclose(self);
   }
-  append_loader_config("/etc/ld.so.conf", directories, 0);
+  for (std::string& directory : loader_config_directories("/etc/ld.so.conf")) {
+    directories.push_back(std::move(directory));
+  }
   return directories;
 }
 
@@ -125,6 +134,12 @@ std::string build_identity_of(const std::string& path) {
 }
 
 }  // namespace
+
+std::vector<std::string> loader_config_directories(const std::string& file) {
+  std::vector<std::string> directories;
+  append_loader_config(file, directories, 0);
+  return directories;
+}
 
 NvrtcLocation locate_nvrtc(const NvrtcSearch& search) {
   NvrtcLocation location;

@@ -24,6 +24,9 @@ struct NvrtcLocation {
 // throw: what was searched is in the result.
 NvrtcLocation locate_nvrtc(const NvrtcSearch& search);
 
+// The directories that a file like /etc/ld.so.conf names, with those of the files that it includes.
+std::vector<std::string> loader_config_directories(const std::string& file);
+
 // "libnvrtc was not found ..." with what was searched and how to get it.
 std::string nvrtc_missing_message(const NvrtcLocation& location);
 

@@ -7,6 +7,8 @@
 #include <algorithm>
 #include <utility>
 
+#include "jit/some_target.hpp"
+
 namespace fourge {
 namespace {
 
@@ -128,7 +130,9 @@ void ManifestReader::read_spec(const JsonNode& node, const std::string& field,
     fail(ErrorKind::invalid_argument, *listed, field + ".targets",
          "the spec names a target already");
   }
-  Manifest::Entry entry{parse_spec(*text, where, text->text, Target::all().front()),
+  Manifest::Entry entry{jit::parse_for_some_target([&](Target target) {
+                          return parse_spec(*text, where, text->text, target);
+                        }),
                         {},
                         false,
                         false,

@@ -90,9 +90,9 @@ PendingKernel Runtime::prepare_async(const KernelSpec& spec) {
        [state, pending, spec, context](const std::stop_token& stop, BackgroundLane& lane) {
          try {
            throw_if_stopped(stop, spec);
-           const auto& kernel = state->prepare_in(spec, context, stop, lane.elsewhere());
+           const Kernel kernel = state->prepare_in(spec, context, stop, lane.elsewhere());
            state->was_asked_for(spec);
-           pending->finish(Kernel(kernel.state()));
+           pending->finish(kernel);
          } catch (...) {
            const StoredError error = StoredError::of_current();
            state->counters.cancelled += error.kind() == ErrorKind::cancelled ? 1U : 0U;

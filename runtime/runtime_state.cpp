@@ -40,6 +40,7 @@ host::HostExecutor& RuntimeState::host_executor() {
     host::HostOptions wanted;
     wanted.compiler = options.host_compiler;
     wanted.cache_directory = options.cache_directory;
+    wanted.trust = builder.trust();
     wanted.log = options.log;
     executor = std::make_unique<host::HostExecutor>(std::move(wanted));
   }
@@ -100,9 +101,8 @@ detail::PreparedKernel& RuntimeState::load(const KernelSpec& spec, const Artifac
   });
 }
 
-detail::PreparedKernel& RuntimeState::prepare_in(const KernelSpec& spec, CUcontext context,
-                                                 const std::stop_token& stop,
-                                                 CompileElsewhere* elsewhere) {
+Kernel RuntimeState::prepare_in(const KernelSpec& spec, CUcontext context,
+                                const std::stop_token& stop, CompileElsewhere* elsewhere) {
   const auto artifact = build(spec, stop, elsewhere);
   throw_if_stopped(stop, spec);
   const Inside inside(*this, spec);
@@ -110,7 +110,7 @@ detail::PreparedKernel& RuntimeState::prepare_in(const KernelSpec& spec, CUconte
   const BorrowedContext borrowed(*driver_now, context);
   detail::PreparedKernel& kernel = load(spec, *artifact);
   kernel.load_in_background();
-  return kernel;
+  return Kernel(kernel.state());
 }
 
 void RuntimeState::was_asked_for(const KernelSpec& spec) {

@@ -48,8 +48,9 @@ struct RuntimeState {
 
   // For threads of the background; until close() only. build(), then load() for a context that is
   // made current here and was not before. Throws Error(cancelled) after close().
-  detail::PreparedKernel& prepare_in(const KernelSpec& spec, CUcontext context,
-                                     const std::stop_token& stop, CompileElsewhere* elsewhere);
+  // A handle: the table's own object may be gone as soon as this has returned.
+  Kernel prepare_in(const KernelSpec& spec, CUcontext context, const std::stop_token& stop,
+                    CompileElsewhere* elsewhere);
   // Into the current context; the artifact is the spec's.
   detail::PreparedKernel& load(const KernelSpec& spec, const Artifact& artifact);
 

@@ -67,10 +67,12 @@ std::optional<Elsewhere> WorkerLane::compile(const BuildRequest& request,
   throw_if_stopped(stop, request.spec);
   worker::WorkerAnswer answer;
   try {
-    if (!process_) {
-      process_ = std::make_unique<worker::WorkerProcess>(settings_->worker);
+    const bool waited = process_ != nullptr;
+    answer = ask(request.spec, stop);
+    // One that had nothing to do may have been killed since, by what is meant for the whole program.
+    if (waited && !process_ && answer.error_kind == worker::kWorkerDied) {
+      answer = ask(request.spec, stop);
     }
-    answer = wait_for_answer(request.spec, stop);
   } catch (const Error& error) {
     process_.reset();
     if (error.kind() != ErrorKind::io) {
@@ -95,8 +97,10 @@ std::optional<Elsewhere> WorkerLane::compile(const BuildRequest& request,
   return Elsewhere{answer.origin, answer.kept, std::move(answer.cubin)};
 }
 
-worker::WorkerAnswer WorkerLane::wait_for_answer(const KernelSpec& spec,
-                                                 const std::stop_token& stop) {
+worker::WorkerAnswer WorkerLane::ask(const KernelSpec& spec, const std::stop_token& stop) {
+  if (!process_) {
+    process_ = std::make_unique<worker::WorkerProcess>(settings_->worker);
+  }
   process_->hand_out(spec);
   for (;;) {
     throw_if_stopped(stop, spec);
@@ -106,6 +110,9 @@ worker::WorkerAnswer WorkerLane::wait_for_answer(const KernelSpec& spec,
       const auto state = process_->read(answer);
       if (state == worker::WorkerProcess::State::ended) {
         answer = process_->take_end();
+        if (process_->left_unused() && answer.error_kind == worker::kWorkerDied) {
+          answer.error_kind = worker::kNoAnswer;
+        }
       }
       if (state != worker::WorkerProcess::State::waiting) {
         process_->finish_spec();

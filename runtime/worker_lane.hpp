@@ -39,7 +39,8 @@ class WorkerLane : public BackgroundLane, private CompileElsewhere {
  private:
   std::optional<Elsewhere> compile(const BuildRequest& request,
                                    const std::stop_token& stop) override;
-  worker::WorkerAnswer wait_for_answer(const KernelSpec& spec, const std::stop_token& stop);
+  // Starts a worker if there is none; there is none afterwards if it died.
+  worker::WorkerAnswer ask(const KernelSpec& spec, const std::stop_token& stop);
   void warn_once(const std::string& why);
   void let_go(std::chrono::milliseconds patience) noexcept;
 

@@ -8,6 +8,8 @@
 #include <exception>
 #include <utility>
 
+#include "jit/some_target.hpp"
+
 namespace fourge::tools {
 namespace {
 
@@ -65,7 +67,8 @@ class VariantFilter {
 
 KernelSpec parse_spec_argument(const std::string& text, const std::string& target) {
   if (target.empty()) {
-    static_cast<void>(KernelSpec::parse(text, Target::all().front()));  // what is wrong besides
+    // What is wrong besides.
+    jit::parse_for_some_target([&](Target some) { return KernelSpec::parse(text, some); });
     if (text.find('@') == std::string::npos) {
       throw Error(ErrorKind::invalid_spec,
                   fmt::format("\"{}\" names no target; add one (@sm_90a) or give --target", text));

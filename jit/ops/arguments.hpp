@@ -22,11 +22,11 @@ inline constexpr std::int64_t kMostElements = std::int64_t{1} << 47;
 [[noreturn]] void refuse_batches(const KernelSpec& spec, std::int64_t batches, std::int64_t rows,
                                  std::int64_t cols);
 
-// a * b * c, not negative, is at most kMostElements.
+// Whether a * b * c is neither negative nor more than kMostElements.
 inline bool fits(std::int64_t a, std::int64_t b, std::int64_t c) {
   std::int64_t product = 0;
   return !__builtin_mul_overflow(a, b, &product) && !__builtin_mul_overflow(product, c, &product) &&
-         product <= kMostElements;
+         product >= 0 && product <= kMostElements;
 }
 
 inline void check_pointer(const KernelSpec& spec, std::string_view name, const void* pointer,
@@ -42,9 +42,10 @@ inline void check_count(const KernelSpec& spec, std::string_view name, std::int6
 inline void check_rows(const KernelSpec& spec, std::int64_t rows) {
   check_count(spec, "rows", rows);
 }
-// Positive, and a multiple of the block length.
+// Positive, a multiple of the block length, and at most 2^47.
 inline void check_columns(const KernelSpec& spec, std::int64_t cols, std::int64_t multiple) {
   if (cols <= 0 || cols % multiple != 0) refuse_columns(spec, cols, multiple);
+  if (cols > kMostElements) refuse_extent(spec, 1, cols);  // twice as many must not overflow
 }
 // rows * cols must be addressable: at most 2^47 elements.
 inline void check_extent(const KernelSpec& spec, std::int64_t rows, std::int64_t cols) {

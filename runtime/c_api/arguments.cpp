@@ -28,6 +28,7 @@
 #include <string_view>
 #include <vector>
 
+#include "jit/some_target.hpp"
 #include "runtime/c_api/boundary.hpp"
 
 namespace fourge::c_api {
@@ -77,35 +78,78 @@ class ArgsCopy {
 
   void* data() { return words_.data(); }
 
-  // Null pointers become addresses that satisfy every alignment and lie far apart from one another.
-  void stand_in_for_null(const OpDefinition& op) {
+  // Null pointers become addresses that satisfy every alignment and lie far apart from one another. Where they are.
+  std::vector<std::size_t> stand_in_for_null(const OpDefinition& op) {
+    std::vector<std::size_t> offsets;
     std::uintptr_t next = kApart;
     for (const Param& param : op.params) {
-      auto* const member = reinterpret_cast<std::byte*>(words_.data()) + param.offset;
       std::uintptr_t address = 0;
       if (param.type.ends_with('*') && param.size == sizeof(address)) {
-        std::memcpy(&address, member, sizeof(address));
+        std::memcpy(&address, member(param.offset), sizeof(address));
         if (address == 0) {
-          std::memcpy(member, &next, sizeof(next));
+          set(param.offset, next);
+          offsets.push_back(param.offset);
         }
         next += kApart;
       }
     }
+    return offsets;
+  }
+
+  // Sets the address there, and returns the one that was.
+  std::uintptr_t set(std::size_t offset, std::uintptr_t address) {
+    std::uintptr_t before = 0;
+    std::memcpy(&before, member(offset), sizeof(before));
+    std::memcpy(member(offset), &address, sizeof(address));
+    return before;
   }
 
  private:
+  std::byte* member(std::size_t offset) {
+    return reinterpret_cast<std::byte*>(words_.data()) + offset;
+  }
+
   static constexpr std::uintptr_t kApart = std::uintptr_t{1} << 50U;
   std::vector<std::uint64_t> words_;
 };
 
-// Some arguments may be null and mean something then, so they are first taken as they are.
+bool is_accepted(const KernelSpec& spec, ArgsCopy& args) {
+  try {
+    spec.op().check_args(spec, args.data());
+    return true;
+  } catch (const Error&) {
+    return false;
+  }
+}
+
+// As few of the stand-ins as the check asks for become null again, from the first one on: up to `most` of them.
+bool accepted_with_nulls(const KernelSpec& spec, ArgsCopy& args,
+                         std::span<const std::size_t> stand_ins, int most) {
+  for (std::size_t i = 0; i < stand_ins.size(); ++i) {
+    const std::uintptr_t address = args.set(stand_ins[i], 0);
+    if (most == 1 ? is_accepted(spec, args)
+                  : accepted_with_nulls(spec, args, stand_ins.subspan(i + 1), most - 1)) {
+      return true;
+    }
+    args.set(stand_ins[i], address);
+  }
+  return false;
+}
+
+// Some arguments may be null and mean something then, so they are first taken as they are; and of those that stand for a buffer
+// yet to be made, some must be null in this call.
 std::vector<BufferRegion> regions_of(const KernelSpec& spec, ArgsCopy& args) {
   const OpDefinition& op = spec.op();
-  try {
-    op.check_args(spec, args.data());
-  } catch (const Error&) {
-    args.stand_in_for_null(op);
-    op.check_args(spec, args.data());
+  constexpr int kMostNulls = 4;
+  if (!is_accepted(spec, args)) {
+    const std::vector<std::size_t> stand_ins = args.stand_in_for_null(op);
+    bool accepted = is_accepted(spec, args);
+    for (int nulls = 1; nulls <= kMostNulls && !accepted; ++nulls) {
+      accepted = accepted_with_nulls(spec, args, stand_ins, nulls);
+    }
+    if (!accepted) {
+      op.check_args(spec, args.data());  // says why
+    }
   }
   return op.regions(spec, args.data());
 }
@@ -157,7 +201,8 @@ fourge_status fourge_buffer_bytes(const char* spec, const void* args, size_t siz
     require(buffer, "fourge_buffer_bytes", "buffer");
     require(bytes, "fourge_buffer_bytes", "bytes");
     // No size depends on the target.
-    const auto parsed = fourge::KernelSpec::parse(spec, fourge::Target::all().front());
+    const auto parsed = fourge::jit::parse_for_some_target(
+        [&](fourge::Target target) { return fourge::KernelSpec::parse(spec, target); });
     fourge::c_api::check_args_size(parsed.op(), size, "fourge_buffer_bytes");
     *bytes = fourge::c_api::buffer_bytes(parsed, args, buffer);
   });

@@ -3,6 +3,7 @@
 
 #include <string_view>
 
+#include "jit/some_target.hpp"
 #include "runtime/c_api/boundary.hpp"
 #include "runtime/c_api/handles.hpp"
 
@@ -18,7 +19,8 @@ KernelSpec parse_for_device(const Runtime& runtime, std::string_view spec) {
   if (spec.find('@') != std::string_view::npos) {
     return runtime.parse(spec);
   }
-  runtime.parse(spec, Target::all().front());  // a bad spec is told before a missing device
+  // A bad spec is told before a missing device.
+  jit::parse_for_some_target([&](Target target) { return runtime.parse(spec, target); });
   return runtime.parse(spec, runtime.device_target());
 }
 

@@ -38,21 +38,6 @@ void sync_path(const std::string& path, int flags) {
 
 }  // namespace
 
-void make_directories(const std::string& path) {
-  const std::filesystem::path whole(path);
-  std::filesystem::path part;
-  for (const auto& component : whole) {
-    part /= component;
-    if (mkdir(part.c_str(), 0700) != 0 && errno != EEXIST && !std::filesystem::is_directory(part)) {
-      fail("create directory", part.string());
-    }
-  }
-  if (!std::filesystem::is_directory(whole)) {
-    errno = ENOTDIR;
-    fail("create directory", path);
-  }
-}
-
 std::string make_unique_directory(const std::string& prefix) {
   std::string path = prefix + "XXXXXX";
   if (mkdtemp(path.data()) == nullptr) {

@@ -7,9 +7,6 @@
 
 namespace fourge::host {
 
-// Creates the directory and its missing parents, for this user only. Throws Error(io).
-void make_directories(const std::string& path);
-
 // A new directory with a name that begins so. Throws Error(io).
 std::string make_unique_directory(const std::string& prefix);
 

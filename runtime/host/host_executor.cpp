@@ -4,11 +4,14 @@
 
 #include <algorithm>
 #include <exception>
+#include <filesystem>
 #include <fourge/error.hpp>
 #include <optional>
+#include <system_error>
 #include <thread>
 
 #include "cache/digest.hpp"
+#include "cache/file_system.hpp"
 #include "runtime/host/batch_source.hpp"
 #include "runtime/host/files.hpp"
 #include "runtime/host/host_kernel_state.hpp"
@@ -79,7 +82,13 @@ void HostExecutor::open_store() {
   if (!options_.cache_directory.empty()) {
     try {
       directory = options_.cache_directory + "/host";
-      make_directories(directory);
+      const cache::Root root{options_.cache_directory, options_.trust};
+      if (const cache::IoStatus made =
+              cache::posix_file_system().make_directories(cache::FilePath(root, directory));
+          !made.ok()) {
+        throw Error(ErrorKind::io,
+                    fmt::format("host execution: {} is not used: {}", directory, made.reason()));
+      }
       build_prefix_ = directory + "/build-";
       const ScopedDirectory probe(make_unique_directory(build_prefix_));
     } catch (const Error& error) {
@@ -97,7 +106,7 @@ void HostExecutor::open_store() {
   }
   const ScopedDirectory scratch(make_unique_directory(build_prefix_));
   identity_ = compiler_.identity(scratch.path());
-  store_ = std::make_unique<ObjectStore>(directory);
+  store_ = std::make_unique<ObjectStore>(directory, options_.trust);
 }
 
 // Covers all that the compiler sees and the compiler itself.
@@ -116,11 +125,11 @@ const LoadedObject* HostExecutor::find_object(const std::string& digest) {
     return found->second.get();
   }
   const std::string path = store_->object_path(digest);
-  if (!read_file(path)) {
+  if (std::error_code error; !std::filesystem::exists(path, error)) {
     return nullptr;
   }
-  std::string reason = "its bytes are not those that its name promises";
-  if (store_->verify(digest)) {
+  std::string reason = store_->problem_of(digest);
+  if (reason.empty()) {
     try {
       return objects_.emplace(digest, std::make_unique<LoadedObject>(path)).first->second.get();
     } catch (const Error& error) {

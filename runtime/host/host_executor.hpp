@@ -17,6 +17,7 @@
 #include <string_view>
 #include <vector>
 
+#include "cache/trust.hpp"
 #include "runtime/host/grid_runner.hpp"
 #include "runtime/host/host_compiler.hpp"
 #include "runtime/host/launch.hpp"
@@ -34,6 +35,8 @@ struct HostOptions {
   std::string cache_directory;
   unsigned threads = 0;  // OS threads of one launch; 0: as many as the machine runs, at most 16
   std::function<void(LogLevel, std::string_view)> log;
+  // Whose directory and files are used; one of others is as good as one that cannot be written.
+  cache::TrustPolicy trust{};
 };
 
 // The source of a spec, as NVRTC gets it.

@@ -7,21 +7,25 @@
 
 #include <optional>
 #include <string>
+#include <utility>
+
+#include "cache/file_system.hpp"
 
 namespace fourge::host {
 
 class ObjectStore {
  public:
-  // The directory must exist.
-  explicit ObjectStore(std::string directory) : directory_(std::move(directory)) {}
+  // The directory must exist. What the policy does not trust is not there, or bad.
+  explicit ObjectStore(std::string directory, const cache::TrustPolicy& trust = {})
+      : root_{std::move(directory), trust} {}
 
-  const std::string& directory() const noexcept { return directory_; }
+  const std::string& directory() const noexcept { return root_.path; }
 
   // The digest of the batch that holds the kernel; nothing without a well-formed reference.
   std::optional<std::string> find(const std::string& key) const;
   std::string object_path(const std::string& digest) const;
-  // Whether the batch is there with the bytes that its name promises.
-  bool verify(const std::string& digest) const;
+  // Empty if the batch is there, ours, and has the bytes that its name promises.
+  std::string problem_of(const std::string& digest) const;
 
   // Moves a compiled batch in and returns its digest. Throws Error(io).
   std::string publish_object(const std::string& path) const;
@@ -33,7 +37,10 @@ class ObjectStore {
  private:
   std::string reference_path(const std::string& key) const;
 
-  std::string directory_;
+  // Of this store's own files: for this user, or the trusted group, alone, whatever the umask.
+  void publish(const std::string& from, const std::string& to) const;
+
+  cache::Root root_;
 };
 
 }  // namespace fourge::host

@@ -16,6 +16,7 @@
 #include <csignal>
 #include <cstring>
 #include <fstream>
+#include <locale>
 #include <string_view>
 #include <utility>
 
@@ -192,6 +193,7 @@ int ChildProcess::wait() {
 
 std::uint64_t ChildProcess::resident_bytes() const {
   std::ifstream file(fmt::format("/proc/{}/statm", id_));  // pages: all, resident, ...
+  file.imbue(std::locale::classic());  // the program's may take blanks for separators of thousands
   std::uint64_t all = 0;
   std::uint64_t resident = 0;
   file >> all >> resident;

@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 #include <poll.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <array>
@@ -53,6 +54,7 @@ WorkerProcess::State WorkerProcess::read(WorkerAnswer& answer) {
   }
   const std::string line = received_.substr(0, end);
   received_.erase(0, end + 1);
+  has_answered_ = true;
   answer = decode(line).value_or(failed(kNoAnswer, "a worker answered: " + line.substr(0, 200)));
   return State::answered;
 }
@@ -60,11 +62,13 @@ WorkerProcess::State WorkerProcess::read(WorkerAnswer& answer) {
 WorkerAnswer WorkerProcess::take_end() {
   // Its output is closed, so it is dead or about to be.
   process_.close_input();
-  const std::string end = describe_status(process_.wait());
+  const int status = process_.wait();
+  left_unused_ = !has_answered_ && WIFEXITED(status);
+  const std::string end = describe_status(status);
   if (settings_.memory_bytes != 0 && process_.peak_bytes() >= settings_.memory_bytes) {
     return too_large(process_.peak_bytes(), "it ended: " + end);
   }
-  return failed("worker_died", "the worker process ended: " + end);
+  return failed(kWorkerDied, "the worker process ended: " + end);
 }
 
 WorkerAnswer WorkerProcess::too_large(std::uint64_t bytes, const std::string& end) const {

@@ -46,6 +46,9 @@ class WorkerProcess {
   State read(WorkerAnswer& answer);
   // After ended: what became of the build. ("worker_died", or kOutOfMemory.)
   WorkerAnswer take_end();
+  // After take_end(): whether it left without ever having answered, of its own accord. Then it is no worker, or cannot be one
+  // here.
+  bool left_unused() const noexcept { return left_unused_; }
   // Past the deadline or the memory limit it is killed, and that is the answer ("timeout" or
   // kOutOfMemory).
   std::optional<WorkerAnswer> kill_if_bad();
@@ -63,6 +66,8 @@ class WorkerProcess {
   const KernelSpec* spec_ = nullptr;
   Clock::time_point deadline_;
   std::string received_;
+  bool has_answered_ = false;
+  bool left_unused_ = false;
 };
 
 }  // namespace fourge::worker

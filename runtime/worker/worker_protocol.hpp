@@ -15,6 +15,7 @@ namespace fourge::worker {
 inline constexpr const char* kOutOfMemory = "out_of_memory";
 // The kind of a line that is no answer: the program is no worker of ours.
 inline constexpr const char* kNoAnswer = "no_answer";
+inline constexpr const char* kWorkerDied = "worker_died";
 
 struct WorkerAnswer {
   bool ok = false;

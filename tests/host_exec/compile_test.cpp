@@ -241,6 +241,50 @@ TEST_CASE("another compiler does not get the first one's batches", "[host]") {
   }
 }
 
+TEST_CASE("a cache that others may write is neither read nor written", "[host]") {
+  const TemporaryDirectory directory;
+  const std::string cache = directory / "cache";
+  {
+    host::HostExecutor executor(options(cache));
+    executor.load(adders(4, 1));
+  }
+  const auto objects = files_with(cache + "/host", ".so");
+  REQUIRE(objects.size() == 1);
+  CHECK(fs::status(objects[0]).permissions() == (fs::perms::owner_read | fs::perms::owner_write));
+
+  host::HostOptions opts = options(cache);
+  std::string warning;
+  opts.log = [&](LogLevel level, std::string_view text) {
+    if (level == LogLevel::warn) warning += text;
+  };
+  SECTION("the root, or the directory in it") {
+    const std::string open = GENERATE(std::string(), std::string("/host"));
+    fs::permissions(cache + open, fs::perms(0777));
+    const auto before = fs::last_write_time(cache + "/host");
+    host::HostExecutor executor(opts);
+    CHECK(run_adder(executor, *executor.load(adders(4, 1)).front()) == 4);
+    CHECK(executor.counters().disk_hits == 0);
+    CHECK(fs::last_write_time(cache + "/host") == before);
+    CHECK(warning.find("chmod go-w '" + cache + open + "'") != std::string::npos);
+  }
+  SECTION("one file") {
+    fs::permissions(objects[0], fs::perms(0666));
+    host::HostExecutor executor(opts);
+    CHECK(run_adder(executor, *executor.load(adders(4, 1)).front()) == 4);
+    CHECK(executor.counters().heals == 1);
+    CHECK(warning.find("is not trusted") != std::string::npos);
+    CHECK(fs::status(objects[0]).permissions() == (fs::perms::owner_read | fs::perms::owner_write));
+  }
+  SECTION("a link in place of the directory") {
+    fs::rename(cache + "/host", directory / "elsewhere");
+    fs::create_symlink(directory / "elsewhere", cache + "/host");
+    host::HostExecutor executor(opts);
+    CHECK(run_adder(executor, *executor.load(adders(4, 1)).front()) == 4);
+    CHECK(executor.counters().disk_hits == 0);
+    CHECK_FALSE(warning.empty());
+  }
+}
+
 TEST_CASE("a cache that cannot be made is a warning and nothing more", "[host]") {
   const TemporaryDirectory directory;
   write_text(directory / "file", "in the way");

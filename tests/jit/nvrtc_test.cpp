@@ -42,6 +42,27 @@ TEST_CASE("NVRTC is located without being loaded, with a content identity", "[nv
   std::filesystem::remove_all(directory);
 }
 
+TEST_CASE("the loader's files include others beside them, not in the working directory",
+          "[nvrtc]") {
+  const std::string directory = scratch_directory("loader");
+  const std::string etc = directory + "/etc";
+  const std::string elsewhere = directory + "/elsewhere";
+  for (const std::string& place : {etc, elsewhere}) {
+    std::filesystem::create_directories(place + "/ld.so.conf.d");
+    std::ofstream(place + "/ld.so.conf.d/some.conf") << "# one\n" << place << "/some\n";
+    std::ofstream(place + "/ld.so.conf.d/some.text") << place << "/other\n";
+  }
+  std::ofstream(etc + "/ld.so.conf") << "/first  # with a remark\ninclude\tld.so.conf.d/*.conf\n"
+                                     << "relative/directory\nincluded\n/last\n";
+  const auto here = std::filesystem::current_path();
+  std::filesystem::current_path(elsewhere);
+  const auto found = fourge::jit::loader_config_directories(etc + "/ld.so.conf");
+  std::filesystem::current_path(here);
+  CHECK(found == std::vector<std::string>{"/first", etc + "/some", "/last"});
+  CHECK(fourge::jit::loader_config_directories(directory + "/none").empty());
+  std::filesystem::remove_all(directory);
+}
+
 TEST_CASE("a given library that is not there is not replaced by another", "[nvrtc]") {
   const auto location = locate_nvrtc({"/nonexistent/libnvrtc.so", ""});
   CHECK_FALSE(location.found());

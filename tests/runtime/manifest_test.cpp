@@ -97,6 +97,20 @@ TEST_CASE("a manifest without targets is for any", "[manifest]") {
   CHECK(manifest.kernels({target("sm_90a"), target("sm_100a")}).size() == 2);
 }
 
+TEST_CASE("a manifest takes what not every target has", "[manifest]") {
+  const Manifest manifest = Manifest::parse(
+      R"({"fourge_manifest": 1, "targets": ["sm_90a"], "specs": ["nvfp4_quantize_per_token[row=cluster]"]})");
+  CHECK(manifest.kernels().size() >= 1);
+  const Manifest any = Manifest::parse(with_specs("\"nvfp4_quantize_per_token[row=cluster]\""));
+  CHECK(any.kernels(target("sm_90a")).size() >= 1);
+  CHECK_THROWS_AS(Manifest::parse(R"({"fourge_manifest": 1, "targets": ["sm_80"],
+      "specs": ["nvfp4_quantize_per_token[row=cluster]"]})"),
+                  Error);
+  Manifest own;
+  own.add(KernelSpec::parse("nvfp4_quantize_per_token[row=cluster]@sm_90a"));
+  CHECK(texts(Manifest::parse(own.text()).kernels()) == texts(own.kernels()));
+}
+
 TEST_CASE("a manifest's text parses back to the same", "[manifest]") {
   const std::string json = R"({"fourge_manifest": 1, "targets": ["sm_90a"], "specs": [
       "nvfp4_quantize[tpc=4]", {"spec": "row_amax", "fallback": false},
