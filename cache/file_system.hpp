@@ -45,6 +45,7 @@ struct [[nodiscard]] IoResult {
 struct Root {
   std::string path;
   TrustPolicy trust;
+  bool may_be_link = true;  // false: the last part of its path may not be one either
 };
 
 // Where an operation takes place. Below a root, each directory on the way is opened from the one

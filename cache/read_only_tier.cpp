@@ -4,6 +4,7 @@
 
 #include <cerrno>
 #include <exception>
+#include <fourge/error.hpp>
 #include <mutex>
 #include <optional>
 #include <utility>
@@ -156,7 +157,10 @@ class BundleTier : public ReadOnlyTier {
       try {
         key.emplace(PublicKey::from_pem(load_pem(public_key_)));
       } catch (const std::exception& error) {
-        cause_ = MissCause::untrusted;
+        // A key that cannot be read may be there later; one that is none stays that.
+        const auto* const known = dynamic_cast<const Error*>(&error);
+        cause_ = known != nullptr && known->kind() == ErrorKind::io ? MissCause::unreadable
+                                                                    : MissCause::untrusted;
         detail_ = fmt::format("{} is not used: the public key for bundles is set, but {}", path(),
                               error.what());
         return nullptr;

@@ -46,8 +46,8 @@ std::unique_ptr<ReadOnlyTier> make_directory_tier(std::string root, const TrustP
                                                   FileSystem& files = posix_file_system());
 
 // public_key: PEM, or the path of a file with PEM; empty: signatures are not asked for. A key that
-// cannot be read makes every look-up a miss (untrusted) that says so. A bundle that is not there, or
-// cannot be read, is tried again at the next look-up; one that was refused for another reason is not.
+// cannot be read makes every look-up a miss (unreadable; untrusted if it is no key) that says so. A bundle or key that is not
+// there, or cannot be read, is tried again at the next look-up; one that was refused for another reason is not.
 std::unique_ptr<ReadOnlyTier> make_bundle_tier(std::string path, std::string public_key,
                                                const TrustPolicy& trust = {},
                                                OpenFile open_file = open_random_access);

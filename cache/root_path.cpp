@@ -36,6 +36,8 @@ IoStatus make_directory_path(const std::string& path) {
   return make_directory(AT_FDCWD, path.c_str(), kDirectoryMode);
 }
 
+int flags_of(const Root& root) { return root.may_be_link ? 0 : O_NOFOLLOW; }
+
 // The parts below the root; false if there is one that would lead out of it.
 bool split_below(const Root& root, const std::string& text, std::vector<std::string>& parts) {
   if (!text.starts_with(root.path)) return false;
@@ -88,7 +90,7 @@ IoResult<PosixFileSystem::Place> PosixFileSystem::walk(const FilePath& path) {
   if (!split_below(*root, path.text(), parts)) return {{}, EINVAL};
   // O_PATH: passing through needs no permission to read.
   IoResult<FileDescriptor> directory =
-      open_directory(AT_FDCWD, root->path.c_str(), O_PATH, root, root->path);
+      open_directory(AT_FDCWD, root->path.c_str(), O_PATH | flags_of(*root), root, root->path);
   std::string walked = root->path;
   for (std::size_t i = 0; directory.ok() && i + 1 < parts.size(); ++i) {
     walked += '/' + parts[i];
@@ -116,12 +118,13 @@ IoStatus PosixFileSystem::make_in_root(const Root& root, const std::string& text
   std::string name = root.path;
   std::string walked = root.path;
   for (std::size_t next = 0;; ++next) {
-    const int no_follow = next == 0 ? 0 : O_NOFOLLOW;
+    const int no_follow = next == 0 ? flags_of(root) : O_NOFOLLOW;
     IoResult<FileDescriptor> directory =
         open_directory(parent, name.c_str(), O_PATH | no_follow, &root, walked);
     if (directory.error == ENOENT) {
-      if (next == 0 && name.find('/', 1) != std::string::npos) {
-        const std::string parents = name.substr(0, name.find_last_of('/'));
+      const std::string itself = name.substr(0, name.find_last_not_of('/') + 1);
+      if (next == 0 && itself.find('/', 1) != std::string::npos) {
+        const std::string parents = itself.substr(0, itself.find_last_of('/'));
         IoStatus made = parents.empty() ? IoStatus{} : make_directory_path(parents);
         if (!made.ok()) return made;
       }

@@ -6,6 +6,8 @@
 #include <fmt/format.h>
 #include <nvrtc.h>
 
+#include "jit/nvrtc_location.hpp"
+
 // The functions fourge calls.
 #define FOURGE_NVRTC_FUNCTIONS(X) \
   X(nvrtcVersion)                 \
@@ -67,6 +69,12 @@ Nvrtc::Nvrtc(const std::string& path) : api_(std::make_unique<Api>()) {
     throw Error(ErrorKind::library_missing,
                 fmt::format("{} is NVRTC {}.{}; fourge needs {}.{} or later", path, api_->major,
                             api_->minor, kOldestMajor, kOldestMinor));
+  }
+  // It opens its builtins by their bare name. Once those beside it are mapped, that name means them: the ones that the key names,
+  // and also where the loader would find none.
+  if (const std::string builtins = builtins_beside(path, api_->major, api_->minor);
+      !builtins.empty()) {
+    static_cast<void>(dlopen(builtins.c_str(), RTLD_NOW | RTLD_LOCAL));  // else it finds its own
   }
 }
 

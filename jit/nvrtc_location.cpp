@@ -115,6 +115,8 @@ std::vector<std::string> names_in(const std::string& directory, std::string_view
   return names;
 }
 
+}  // namespace
+
 std::string build_identity_of(const std::string& path) {
   std::error_code error;
   const fs::path real = fs::canonical(path, error);
@@ -122,7 +124,7 @@ std::string build_identity_of(const std::string& path) {
     return identity_of(path);
   }
   std::string identity = "nvrtc:" + identity_of(real);
-  // libnvrtc loads the device-side builtins from its own directory.
+  // Nvrtc has it take the device-side builtins from its own directory.
   const fs::path directory = real.parent_path();
   for (const auto& name : names_in(directory.string(), "libnvrtc-builtins.so.")) {
     const fs::path file = directory / name;
@@ -133,7 +135,18 @@ std::string build_identity_of(const std::string& path) {
   return identity;
 }
 
-}  // namespace
+std::string builtins_beside(const std::string& library, int major, int minor) {
+  std::error_code error;
+  const fs::path real = fs::canonical(library, error);
+  const std::string directory = real.parent_path().string();
+  const std::string soname = fmt::format("libnvrtc-builtins.so.{}.{}", major, minor);
+  for (const std::string& name : error ? std::vector<std::string>() : names_in(directory, soname)) {
+    if (name.size() == soname.size() || name[soname.size()] == '.') {
+      return directory + '/' + name;
+    }
+  }
+  return {};
+}
 
 std::vector<std::string> loader_config_directories(const std::string& file) {
   std::vector<std::string> directories;

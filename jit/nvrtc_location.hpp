@@ -24,6 +24,12 @@ struct NvrtcLocation {
 // throw: what was searched is in the result.
 NvrtcLocation locate_nvrtc(const NvrtcSearch& search);
 
+// NvrtcLocation::build_identity of a library, as its files are now.
+std::string build_identity_of(const std::string& library);
+
+// The file of the builtins beside the library that its version loads; empty if there is none.
+std::string builtins_beside(const std::string& library, int major, int minor);
+
 // The directories that a file like /etc/ld.so.conf names, with those of the files that it includes.
 std::vector<std::string> loader_config_directories(const std::string& file);
 

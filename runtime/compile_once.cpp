@@ -95,7 +95,7 @@ Artifact CompileOnce::build(const BuildRequest& request, const SharedResults& re
   const auto make = [&] {
     const auto began = Clock::now();
     artifact = compile(request, stop);
-    const bool published = shared && results.publish(*artifact);
+    const bool published = shared && !other_nvrtc_ && results.publish(*artifact);
     working = Clock::now() - began;
     return published;
   };
@@ -189,7 +189,7 @@ void CompileOnce::fail(const BuildRequest& request, const jit::CompileOutput& ou
   failure.source_path =
       keep_failed_source(options_.cache_directory, trust_, request.spec.entry_name(),
                          request.key.full.hex(), request.source);
-  if (is_lasting(output)) {
+  if (is_lasting(output) && !other_nvrtc_) {
     failures_.remember(request.key, failure);
   }
   throw CompileError(message_of(request, failure), failure.log, failure.source_path);
@@ -206,6 +206,14 @@ const jit::Nvrtc& CompileOnce::nvrtc() {
   const std::lock_guard lock(nvrtc_mutex_);
   if (!nvrtc_) {
     nvrtc_ = std::make_unique<jit::Nvrtc>(location().path);
+    // Keys name the library that was there at the first request, which may be long ago.
+    other_nvrtc_ = jit::build_identity_of(location().path) != location().build_identity;
+    if (other_nvrtc_) {
+      log(LogLevel::warn,
+          fmt::format("{} is no longer the library that this Runtime began with; what it compiles "
+                      "is kept in memory only. Start the process anew to use the cache again.",
+                      location().path));
+    }
   }
   return *nvrtc_;
 }

@@ -68,6 +68,7 @@ class CompileOnce {
   jit::NvrtcLocation location_;
   std::mutex nvrtc_mutex_;
   std::unique_ptr<jit::Nvrtc> nvrtc_;
+  std::atomic<bool> other_nvrtc_{false};  // than the keys say
   std::once_flag swept_;
 };
 

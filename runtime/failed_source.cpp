@@ -7,6 +7,7 @@
 #include <cerrno>
 #include <filesystem>
 #include <span>
+#include <string_view>
 #include <utility>
 #include <vector>
 
@@ -17,6 +18,17 @@ using cache::FilePath;
 using cache::FileSystem;
 using cache::Root;
 
+// ENTRY-KEY.cu, with 16 digits of the key.
+bool is_ours(std::string_view name) {
+  constexpr std::size_t kDigits = 16;
+  constexpr std::string_view kSuffix = ".cu";
+  if (!name.ends_with(kSuffix)) return false;
+  name.remove_suffix(kSuffix.size());
+  const std::size_t dash = name.rfind('-');
+  return dash != std::string_view::npos && name.size() - dash - 1 == kDigits &&
+         name.find_first_not_of("0123456789abcdef", dash + 1) == std::string_view::npos;
+}
+
 void prune(const Root& root, const std::string& directory) {
   FileSystem& files = cache::posix_file_system();
   std::vector<std::pair<std::chrono::system_clock::time_point, std::string>> sources;
@@ -24,7 +36,7 @@ void prune(const Root& root, const std::string& directory) {
   for (const std::string& name : names.ok() ? names.value : std::vector<std::string>()) {
     const std::string path = directory + '/' + name;
     const auto status = files.status(FilePath(root, path));
-    if (name.ends_with(".cu") && status.ok()) {
+    if (is_ours(name) && status.ok()) {
       sources.emplace_back(status.value.modified, path);
     }
   }
@@ -69,7 +81,7 @@ std::string keep_failed_source(const std::string& cache_directory, const cache::
     const std::string directory =
         (std::filesystem::temp_directory_path() / ("fourge-failed-" + std::to_string(::geteuid())))
             .string();
-    const Root root{directory, {}};
+    const Root root{directory, {}, false};  // anybody may have made the name
     return write(root, directory, name, source) ? directory + '/' + name : std::string();
   } catch (...) {
     return {};  // the compile error itself matters more

@@ -4,20 +4,32 @@
 #include "runtime/driver/kernel_state.hpp"
 #include "runtime/stopping.hpp"
 
+#include <algorithm>
 #include <utility>
 
 namespace fourge {
 namespace {
 
-Options with_guarded_log(Options options, const std::shared_ptr<LogGate>& gate) {
+// What is added to a time must not overflow.
+template <class Duration>
+void limit(Duration& time) {
+  time = std::clamp(time, Duration::zero(), Duration(Options::kMostTime));
+}
+
+Options checked(Options options, const std::shared_ptr<LogGate>& gate) {
   options.log = LogGate::guard(gate, std::move(options.log));
+  limit(options.compile_wait);
+  limit(options.stuck_after);
+  limit(options.failure_memory);
+  limit(options.worker_deadline);
+  options.compile_slots = std::min(options.compile_slots, Options::kMostCompileSlots);
   return options;
 }
 
 }  // namespace
 
 RuntimeState::RuntimeState(Options given)
-    : options(with_guarded_log(std::move(given), log_gate)),
+    : options(checked(std::move(given), log_gate)),
       builder(options, counters),
       nvtx(options.nvtx),
       tuned(options.cache_directory, builder.trust(), options.ops) {

@@ -60,8 +60,12 @@ bool is_stale_staging(const std::string& path) {
 }  // namespace
 
 ReadOnlyOutput::ReadOnlyOutput(std::string directory) : directory_(std::move(directory)) {
+  while (directory_.size() > 1 && directory_.ends_with('/')) directory_.pop_back();
   std::error_code error;
-  fs::create_directories(directory_, error);
+  const fs::path parent = fs::path(directory_).parent_path();
+  if (!parent.empty()) {
+    fs::create_directories(parent, error);
+  }
   if (error) {
     throw Error(ErrorKind::invalid_argument,
                 fmt::format("cannot make the directory {}: {}", directory_, error.message()));
@@ -108,11 +112,24 @@ ReadOnlyOutput::~ReadOnlyOutput() {
 }
 
 void ReadOnlyOutput::make_public_directory(const std::string& path) const {
-  // chmod as well: the umask may be anything, and what others may write would not be trusted.
-  if ((::mkdir(path.c_str(), 0755) != 0 && errno != EEXIST) || ::chmod(path.c_str(), 0755) != 0) {
-    throw Error(ErrorKind::io, fmt::format("cannot make {} a directory that all may read: {}", path,
-                                           std::strerror(errno)));
+  if (::mkdir(path.c_str(), 0755) == 0) {
+    // The umask may be anything, and what others may write would not be trusted.
+    if (::chmod(path.c_str(), 0755) == 0) return;
+  } else if (struct stat status{}; errno == EEXIST && ::stat(path.c_str(), &status) == 0) {
+    // Somebody's already, with the permissions that they gave it.
+    constexpr mode_t kOthersWrite = 0022;
+    if (!S_ISDIR(status.st_mode)) {
+      throw Error(ErrorKind::invalid_argument, fmt::format("{} is not a directory", path));
+    }
+    if ((status.st_mode & kOthersWrite) == 0) return;
+    throw Error(ErrorKind::invalid_argument,
+                fmt::format("others may write {} (mode {:04o}), so that nobody would trust what is "
+                            "in it; name a directory that does not exist yet, or take that away: "
+                            "chmod go-w '{}'",
+                            path, status.st_mode & 07777U, path));
   }
+  throw Error(ErrorKind::io, fmt::format("cannot make {} a directory that all may read: {}", path,
+                                         std::strerror(errno)));
 }
 
 std::size_t ReadOnlyOutput::collect() {

@@ -59,7 +59,15 @@ std::string ObjectStore::problem_of(const std::string& digest) const {
 }
 
 void ObjectStore::publish(const std::string& from, const std::string& to) const {
-  const mode_t mode = root_.trust.group ? 0660 : 0600;
+  mode_t mode = 0600;
+  if (root_.trust.group) {
+    // What another group may write, nobody of this one would take.
+    struct stat status {};
+    static_cast<void>(::chown(from.c_str(), static_cast<uid_t>(-1), *root_.trust.group));
+    if (::stat(from.c_str(), &status) == 0 && status.st_gid == *root_.trust.group) {
+      mode = 0660;
+    }
+  }
   if (::chmod(from.c_str(), mode) != 0) {
     throw Error(ErrorKind::io, fmt::format("host execution: cannot take permissions of {} away: {}",
                                            from, std::strerror(errno)));

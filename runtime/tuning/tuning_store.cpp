@@ -137,7 +137,8 @@ void TuningStore::prune() {
     if (!status.ok()) continue;
     if (!temporary) {
       items.push_back({path, status.value});
-    } else if (cache::is_abandoned_temporary(name, status.value.modified, now)) {
+    } else if (const auto age = now - status.value.modified;
+               age > cache::kStaleTemporaryAge || age < -cache::kStaleTemporaryAge) {
       static_cast<void>(files_.remove(in_root(path)));
     }
   }

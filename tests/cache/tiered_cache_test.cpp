@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cerrno>
 #include <filesystem>
+#include <fstream>
 #include <map>
 
 #include "tests/cache/bundle_support.hpp"
@@ -308,16 +309,21 @@ TEST_CASE("tiers: a bundle that is not there yet is tried again, a refused one i
   CHECK(other.opens == 1);
 }
 
-TEST_CASE("tiers: a public key that cannot be read refuses every bundle") {
+TEST_CASE("tiers: without the public key no bundle is used, until it is there") {
   const TemporaryDirectory directory;
   MemoryFile file{make_bundle({"a"}, nullptr)};
   Tiers lower;
-  lower.push_back(make_bundle_tier("a.fourge", directory / "none.pem", {}, file.opener()));
+  lower.push_back(make_bundle_tier("a.fourge", directory / "late.pem", {}, file.opener()));
   TieredCache tiers(nullptr, std::move(lower), true);
   const TieredResult found = tiers.lookup(make_key("a"));
   CHECK_FALSE(found.entry);
-  CHECK(found.misses.at(0).cause == MissCause::untrusted);
-  CHECK(found.misses.at(0).detail.find("none.pem") != std::string::npos);
+  CHECK(found.misses.at(0).cause == MissCause::unreadable);
+  CHECK(found.misses.at(0).detail.find("late.pem") != std::string::npos);
+  CHECK(file.opens == 0);
+  // No key: that is not looked at again.
+  std::ofstream(directory / "late.pem") << "no key";
+  CHECK(tiers.lookup(make_key("a")).misses.at(0).cause == MissCause::untrusted);
+  CHECK(tiers.lookup(make_key("a")).misses.at(0).cause == MissCause::untrusted);
   CHECK(file.opens == 0);
 }
 

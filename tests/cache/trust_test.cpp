@@ -196,6 +196,13 @@ TEST_CASE("a named group may share a cache") {
     CHECK(mode_of(path) == 02770);
     CHECK(group_of(path) == *shared.group);
   }
+  // A slash at the end does not make it a parent of its own.
+  const cache::Root slashed{directory / "slashed/", shared};
+  REQUIRE(cache::posix_file_system()
+              .make_directories(cache::FilePath(slashed, slashed.path + "/host"))
+              .ok());
+  CHECK(mode_of(slashed.path) == 02770);
+  CHECK(group_of(slashed.path) == *shared.group);
   CHECK(mode_of(store.path_of(key)) == 0660);
   CHECK(group_of(store.path_of(key)) == *shared.group);
   CHECK(store.lookup(key).entry);

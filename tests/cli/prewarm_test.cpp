@@ -169,6 +169,30 @@ TEST_CASE("cli: prewarm that is interrupted keeps and counts what is done") {
   CHECK(names_in(baked) == std::vector<std::string>{"v2"});
 }
 
+TEST_CASE("cli: prewarm --output leaves the permissions of a directory that is there") {
+  namespace fs = std::filesystem;
+  Sandbox sandbox;
+  const std::string mine = sandbox.path("mine");
+  const std::string everybodys = sandbox.path("everybodys");
+  for (const std::string& directory : {mine, everybodys}) fs::create_directories(directory);
+  fs::permissions(mine, fs::perms(0700));
+  fs::permissions(everybodys, fs::perms(01777));
+  const auto bake = [&](const std::string& output) {
+    return sandbox.run({"prewarm", "--op", "row_amax", "--target", "sm_90a", "--variants",
+                        "in=bf16,tpr=32", "--output", output});
+  };
+  CHECK(bake(mine).exit_code == 0);
+  CHECK(fs::status(mine).permissions() == fs::perms(0700));
+  const CommandResult refused = bake(everybodys);
+  CHECK(refused.exit_code == 2);
+  CHECK(refused.says("mode 1777"));
+  CHECK(refused.says("chmod go-w"));
+  CHECK(fs::status(everybodys).permissions() == fs::perms(01777));
+  CHECK(names_in(everybodys).empty());
+  CHECK(bake(sandbox.path("a/new/one/")).exit_code == 0);
+  CHECK(fs::status(sandbox.path("a/new/one")).permissions() == fs::perms(0755));
+}
+
 TEST_CASE("cli: prewarm into a directory that cannot be written fails") {
   Sandbox sandbox;
   write_text(sandbox.path("file"), "no directory");

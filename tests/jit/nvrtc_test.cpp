@@ -63,6 +63,20 @@ TEST_CASE("the loader's files include others beside them, not in the working dir
   std::filesystem::remove_all(directory);
 }
 
+TEST_CASE("NVRTC takes the builtins beside it, which its identity names", "[nvrtc]") {
+  const auto location = locate_nvrtc(nvrtc_search());
+  const std::string builtins =
+      fourge::jit::builtins_beside(location.path, nvrtc().major(), nvrtc().minor());
+  REQUIRE_FALSE(builtins.empty());
+  CHECK(location.build_identity.find(fourge::jit::read_build_id(builtins).value()) !=
+        std::string::npos);
+  std::ifstream maps("/proc/self/maps");
+  const std::string mapped{std::istreambuf_iterator<char>(maps), {}};
+  CHECK(mapped.find(std::filesystem::canonical(builtins).string()) != std::string::npos);
+  CHECK(fourge::jit::builtins_beside("/nowhere/libnvrtc.so.13", 13, 0).empty());
+  CHECK(fourge::jit::builtins_beside(location.path, nvrtc().major() + 1, 0).empty());
+}
+
 TEST_CASE("a given library that is not there is not replaced by another", "[nvrtc]") {
   const auto location = locate_nvrtc({"/nonexistent/libnvrtc.so", ""});
   CHECK_FALSE(location.found());

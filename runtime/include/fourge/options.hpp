@@ -48,13 +48,16 @@ struct FOURGE_API Options {
   std::string driver_library = "libcuda.so.1";
   // C++ compiler for host execution (a program name or path).
   std::string host_compiler = "c++";
+  // Times below are taken as 0 if they are negative, and as kMostTime of their unit if they are longer.
+  static constexpr std::int64_t kMostTime = 1'000'000'000;
   // How long to wait for another process that compiles the same kernel before compiling it here too.
   std::chrono::milliseconds compile_wait{120'000};
   // A process that compiles shows every eighth of this time that it lives; one that did not for this
   // long (stopped, swapped out) is replaced by one that waits for it. 0: it is waited for.
   std::chrono::milliseconds stuck_after{4'000};
   // Compiles at once on this host, over all processes of this user (whoever finds no free slot within
-  // compile_wait compiles all the same). 0: by processors and memory.
+  // compile_wait compiles all the same). 0: by processors and memory; more than kMostCompileSlots count as that.
+  static constexpr std::size_t kMostCompileSlots = 1024;
   std::size_t compile_slots = 0;
   // For how long what did not compile is remembered in cache_directory, and not tried again by any
   // process with the same compiler. 0: not at all.
