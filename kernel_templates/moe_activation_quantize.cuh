@@ -88,7 +88,7 @@ FOURGE_INLINE void moe_activation_quantize_kernel(const void* x, const void* bia
   ExpertRows<Config> place{expert_rows, experts, rows};
   if (expert_rows != nullptr) {
     const int64 end = load(expert_rows + experts);
-    place.rows = end >= 0 && end <= rows ? end : 0;
+    place.rows = end >= 0 && end <= rows ? end : -1;
   }
   const int64 scale_columns = padded_columns<Config::kLayout()>(unit_scale_columns<Config>(cols));
   if constexpr (kTiled) {

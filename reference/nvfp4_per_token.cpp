@@ -7,12 +7,14 @@ namespace fourge::reference {
 
 TokenScale token_scale(float row_maximum, float global_scale_inverse, MathMode math,
                        bool four_over_six) noexcept {
+  const TokenScale zeros = {four_over_six ? 0.0F : ftz::kMax, 0.0F};
   if (ftz::is_zero(row_maximum)) {
-    return {four_over_six ? 0.0F : ftz::kMax, 0.0F};
+    return zeros;
   }
   if (math == MathMode::fast) {
     const float decode = ftz::mul(row_maximum, global_scale_inverse);
-    return {ftz::rcp(decode), decode};
+    // A row so small that its scale is flushed to zero counts as zeros: numerics do not want NaN scales.
+    return decode == 0.0F ? zeros : TokenScale{ftz::rcp(decode), decode};
   }
   const float ratio = ftz::min(ftz::div(ftz::rcp(global_scale_inverse), row_maximum), ftz::kMax);
   const float encode = ratio == 0.0F ? 1.0F : ratio;

@@ -13,7 +13,7 @@ struct ExpertRows {
   enum : bool { kTiled = kLayout() != ScaleLayout::linear };
   const int64* starts;
   int64 experts;
-  int64 rows;  // in use
+  int64 rows;  // in use; below zero: nothing is written
 
   // The expert of a row; experts without rows are passed over.
   FOURGE_INLINE int64 expert_of(int64 row) const {
@@ -23,7 +23,7 @@ struct ExpertRows {
   FOURGE_INLINE void store_padding(uint8* scales, int64 columns) const {
     const int64 thread = threadIdx.y * blockDim.x + threadIdx.x;
     const int64 threads = blockDim.x * blockDim.y;
-    if (rows == 0) {
+    if (rows < 0) {
       return;
     }
     if (starts != nullptr) {

@@ -149,7 +149,8 @@ FOURGE_INLINE Nvfp4Block quantize_nvfp4_block_4over6_any(const Words8& x, uint32
       }
     }
     if constexpr (!Config::kCvtE2m1()) {
-      if (bits_of_packed(packed_max) >= Packed16<Config::kInput()>::kInfinity || o > kFloatMax()) {
+      if (bits_of_packed(packed_max) >= Packed16<Config::kInput()>::kInfinity ||
+          !(o <= kFloatMax())) {
         repair_nan_codes<Config>(block.codes, x.w, o);
       }
     }

@@ -51,7 +51,7 @@ FOURGE_INLINE void encode_block(const Words8& x, float o, bool unusual, Nvfp4Blo
     }
   }
   if constexpr (!Config::kCvtE2m1()) {
-    if (unlikely(unusual || o > kFloatMax())) {
+    if (unlikely(unusual || !(o <= kFloatMax()))) {
       repair_nan_codes<Config>(block.codes, x.w, o);
     }
   }

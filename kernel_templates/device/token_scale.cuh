@@ -11,7 +11,8 @@ struct TokenScale {
 };
 
 // given: 1 / (448 * 6) or 1 / (256 * 6). A row of zeros (subnormals count as zero) has token scale 0
-// in every mode; its G only keeps block scales at zero.
+// in every mode; its G only keeps block scales at zero. In fast mode so has one whose scale is flushed to zero: with
+// the reciprocal of that, which is infinite, its block scales would be NaN.
 template <class Config>
 FOURGE_INLINE TokenScale token_scale(float row_maximum, float given) {
   TokenScale scale;
@@ -23,7 +24,8 @@ FOURGE_INLINE TokenScale token_scale(float row_maximum, float given) {
     scale.decode = mul_rn(row_maximum, given);
     scale.encode = rcp_approx(scale.decode);
   }
-  if (is_zero(row_maximum)) {
+  const bool zero = is_zero(Config::kMath() == MathMode::exact ? row_maximum : scale.decode);
+  if (zero) {
     scale.encode = kFourOverSixOf<Config> == FourOverSix::off ? kFloatMax() : 0.0f;
     scale.decode = 0.0f;
   }

@@ -95,6 +95,31 @@ TEST_CASE("a row of zeros or of subnormals has scales of zero in every mode", "[
   }
 }
 
+TEST_CASE("fast: a row so small that its scale is flushed to zero has no scale that is NaN",
+          "[per-token]") {
+  constexpr std::int64_t kCols = 64;
+  constexpr std::uint8_t kNan = 0x7F;
+  // 2^-125 and 1e-36, whose token scales are below 2^-126; the other blocks are zeros.
+  std::vector<std::uint16_t> x(2 * kCols, 0);
+  x[0] = 0x0100;
+  x[kCols] = 0x03AA;
+  for (const char* config : {"off", "mae448", "mse256fast"}) {
+    for (const char* target : kTargets) {
+      const auto kernel = runtime().prepare_host(KernelSpec::parse(
+          std::string("nvfp4_quantize_per_token[math=fast,4over6=") + config + "]@" + target));
+      INFO(kernel.spec().text());
+      const auto found = run(kernel, x, 2, kCols, kInverse448);
+      const auto& scales = found.blocks.scales;
+      CHECK(bits_of(found.token_scales) == std::vector<std::uint32_t>{0, 0});
+      CHECK(std::count(scales.begin(), scales.end(), kNan) == 0);
+      CHECK(std::count(scales.begin() + 1, scales.begin() + 4, 0) == 3);
+      // The largest element's code is 7 at most, and no other has one.
+      CHECK((found.blocks.codes[0] & 0xF8) == 0);
+      CHECK(std::count(found.blocks.codes.begin() + 1, found.blocks.codes.begin() + 32, 0) == 31);
+    }
+  }
+}
+
 TEST_CASE("however a row is held, the bits are the same", "[per-token]") {
   for (const char* rest : {"layout=linear", "layout=128x4,4over6=mae448", "layout=8x4,math=fast"}) {
     std::vector<HostKernel> kernels;

@@ -131,7 +131,6 @@ class Expectation {
     const auto scales = matrix();
     data_.scales.assign(scales.bytes(), kPoison);
     const std::int64_t end = experts_ == 0                     ? scales.padded_rows()
-                             : input_.expert_rows.back() == 0  ? 0
                              : spec_.get("layout") == "linear" ? input_.expert_rows.back()
                                                                : region(experts_);
     for (std::int64_t row = 0; row < end; ++row) {
