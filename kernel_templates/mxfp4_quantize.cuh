@@ -20,6 +20,8 @@ struct Mxfp4Format {
       const uint32* const w = block.part[i / 2].w + 4 * (i % 2);
       if constexpr (Config::kCvtE2m1()) {
         codes[i] = encode_e2m1x8<Config>(w[0], w[1], w[2], w[3], scale.o);
+      } else if constexpr (Config::kInput() == ElementType::bf16) {
+        codes[i] = encode_e2m1x8_by_power(w[0], w[1], w[2], w[3], scale.o);
       } else {
         // Below 7: the scale is at least a sixth of the largest magnitude but for one rounding.
         codes[i] = encode_e2m1x8_below_7<Config>(w[0], w[1], w[2], w[3], scale.o);

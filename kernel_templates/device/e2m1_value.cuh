@@ -22,22 +22,30 @@ FOURGE_INLINE uint32 pack_e2m1_values(float first, float second) {
   return byte_permute(float_bits(first), float_bits(second), 0x7632u);
 }
 
+// Both bf16 of a * b + c, rounded once.
+FOURGE_INLINE uint32 fma_bf16_pair(uint32 a, uint32 b, uint32 c) {
+#if defined(FOURGE_HOST_EXECUTION)
+  return fourge_host::fma_bf16_pair(a, b, c);
+#else
+  uint32 r;
+  asm("fma.rn.bf16x2 %0, %1, %2, %3;" : "=r"(r) : "r"(a), "r"(b), "r"(c));
+  return r;
+#endif
+}
+FOURGE_INLINE uint32 max_bf16_pair(uint32 a, uint32 b) {
+#if defined(FOURGE_HOST_EXECUTION)
+  return max_u32(a & 0xFFFFu, b & 0xFFFFu) | max_u32(a & 0xFFFF0000u, b & 0xFFFF0000u);
+#else
+  uint32 r;
+  asm("max.bf16x2 %0, %1, %2;" : "=r"(r) : "r"(a), "r"(b));
+  return r;
+#endif
+}
+
 // The magnitude codes of a packed pair, at bits 6 and 22: a bf16 whose exponent is 126 lower has the
 // code's exponent and mantissa, as a subnormal where the code is one.
 FOURGE_INLINE uint32 shifted_codes_of_pair(uint32 pair) {
-#if defined(FOURGE_HOST_EXECUTION)
-  uint32 codes = 0;
-  for (uint32 half = 0; half < 2; ++half) {
-    const uint32 bits = (pair >> (16 * half)) & 0x7FFFu;
-    const uint32 code = bits >= 0x3F80u ? (bits - 0x3F00u) >> 6 : bits == 0x3F00u ? 1u : 0u;
-    codes |= code << (16 * half + 6);
-  }
-  return codes;
-#else
-  uint32 r;
-  asm("fma.rn.bf16x2 %0, %1, %2, %3;" : "=r"(r) : "r"(pair), "r"(0x00800080u), "r"(0x80008000u));
-  return r;
-#endif
+  return fma_bf16_pair(pair, 0x00800080u, 0x80008000u);
 }
 
 // Eight magnitude codes, one a nibble, of packed pairs: the k-th holds the values of elements k and k + 4.
@@ -91,6 +99,29 @@ FOURGE_INLINE void encode_any_elements(const uint32 (&w)[8], float o, uint32 (&c
       rest[k] = rest[k + 1];
     }
   }
+}
+
+// round_to_e2m1() of two elements at once, scaled by a power of two, which leaves their eight bits as they are. 64 times
+// takes the place of 2^22 times, so that the difference falls below the binade a little further from powers of two.
+FOURGE_INLINE uint32 round_pair_to_e2m1(uint32 magnitudes, uint32 power) {
+  const uint32 y = fma_bf16_pair(magnitudes, power, 0x80008000u);
+  const uint32 base = max_bf16_pair(y, 0x3F823F82u);  // 65 / 64
+  return fma_bf16_pair(base, 0x42804280u, fma_bf16_pair(base, 0xC280C280u, y));
+}
+
+// Eight codes of bf16 elements that are scaled by a power of two to below 7; 0 stands for one that is too small.
+FOURGE_INLINE uint32 encode_e2m1x8_by_power(uint32 w0, uint32 w1, uint32 w2, uint32 w3, float o) {
+  const uint32 power = byte_permute(float_bits(o), 0, 0x3232u);
+  // Of the four elements of two words, a byte each: first those in the low halves.
+  const auto codes = [power](uint32 first, uint32 second) {
+    return (shifted_codes_of_pair(round_pair_to_e2m1(first & 0x7FFF7FFFu, power)) >> 6) +
+           (shifted_codes_of_pair(round_pair_to_e2m1(second & 0x7FFF7FFFu, power)) << 2);
+  };
+  const uint32 a = codes(w0, w1);
+  const uint32 b = codes(w2, w3);
+  const SignBytes signs(w0, w1, w2, w3);
+  return (byte_permute(a, b, 0x5410u) | (signs.even & 0x08080808u) | (signs.odd & 0x80808080u)) +
+         (byte_permute(a, b, 0x7632u) << 4);
 }
 
 // Eight codes of the elements in four packed words, scaled by o, by way of their values: fewer operations

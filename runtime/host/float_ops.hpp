@@ -113,4 +113,48 @@ inline float half_to_float(unsigned short half) {
   return uint_as_float(sign | ((exponent + 112u) << 23) | (mantissa << 13));
 }
 
+// fma.rn.bf16x2 of one half: subnormals are neither read nor written as zeros.
+inline unsigned round_to_bf16(double value) {
+  unsigned long long bits;
+  __builtin_memcpy(&bits, &value, sizeof(bits));
+  const unsigned sign = static_cast<unsigned>(bits >> 48) & 0x8000u;
+  const double magnitude = __builtin_fabs(value);
+  if (magnitude != magnitude) {
+    return 0x7FFFu;
+  }
+  if (magnitude < 0x1p-126) {  // steps of 2^-133, which this leaves in the last bits
+    const double steps = magnitude + 0x1p-81;
+    __builtin_memcpy(&bits, &steps, sizeof(bits));
+    return sign | (static_cast<unsigned>(bits) & 0xFFu);
+  }
+  if (magnitude >= 0x1p+128) {
+    return sign | 0x7F80u;
+  }
+  __builtin_memcpy(&bits, &magnitude, sizeof(bits));
+  bits += 0xFFFFFFFFFFFull + ((bits >> 45) & 1u);
+  return sign | (static_cast<unsigned>(bits >> 45) - (896u << 7));
+}
+inline double double_of_bf16(unsigned bits) {
+  return static_cast<double>(uint_as_float(bits << 16));
+}
+inline unsigned fma_bf16(unsigned a, unsigned b, unsigned c) {
+  const double product = double_of_bf16(a) * double_of_bf16(b);  // exact
+  const double addend = double_of_bf16(c);
+  double sum = product + addend;
+  // What the sum lacks (Knuth's two-sum) is put into its last bit, so that rounding once more is rounding once.
+  const double part = sum - product;
+  const double error = (product - (sum - part)) + (addend - part);
+  unsigned long long bits;
+  __builtin_memcpy(&bits, &sum, sizeof(bits));
+  if (error == error && error != 0.0 && (bits & 1u) == 0) {
+    bits += (error > 0.0) == (sum > 0.0) ? 1ull : ~0ull;
+    __builtin_memcpy(&sum, &bits, sizeof(sum));
+  }
+  return round_to_bf16(sum);
+}
+inline unsigned fma_bf16_pair(unsigned a, unsigned b, unsigned c) {
+  return fma_bf16(a & 0xFFFFu, b & 0xFFFFu, c & 0xFFFFu) |
+         (fma_bf16(a >> 16, b >> 16, c >> 16) << 16);
+}
+
 }  // namespace fourge_host

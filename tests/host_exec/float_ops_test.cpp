@@ -55,6 +55,35 @@ TEST_CASE("one rounding per operation", "[host]") {
   CHECK(u(fourge_host::sqrt_rn(2.0F)) == 0x3FB504F3U);
 }
 
+TEST_CASE("pairs of bf16 are multiplied and added with one rounding, subnormals as they are",
+          "[host]") {
+  const auto fma = [](unsigned a, unsigned b, unsigned c) {
+    // Halves do not touch each other.
+    CHECK(fourge_host::fma_bf16_pair(a << 16 | 0x3F80U, b << 16 | 0x3F80U, c << 16) ==
+          (fourge_host::fma_bf16(a, b, c) << 16 | 0x3F80U));
+    return fourge_host::fma_bf16(a, b, c);
+  };
+  CHECK(fma(0x4000, 0x4040, 0x3F80) == 0x40E0);  // 2 * 3 + 1
+  CHECK(fma(0x3F81, 0x3F81, 0xBF82) == 0x3880);  // 2^-14 is left of (1 + 2^-7)^2
+  // Ties go to even; less than half a step, however little, does not count, and more does.
+  CHECK(fma(0x3F80, 0x3F80, 0x3B80) == 0x3F80);
+  CHECK(fma(0x3F81, 0x3F80, 0x3B80) == 0x3F82);
+  CHECK(fma(0x3F80, 0x3F80, 0x3B81) == 0x3F81);
+  CHECK(fma(0x3F81, 0x3F80, 0x3B7F) == 0x3F81);
+  CHECK(fma(0x3F80, 0x3F80, 0x0001) == 0x3F80);
+  CHECK(fma(0x4080, 0x0080, 0x8000) == 0x0180);  // 4 * 2^-126
+  CHECK(fma(0x3F00, 0x0080, 0x8000) == 0x0040);
+  CHECK(fma(0x3F80, 0x0001, 0x8000) == 0x0001);
+  CHECK(fma(0x3F00, 0x0001, 0x8000) == 0x0000);  // a tie
+  CHECK(fma(0x3F00, 0x0003, 0x8000) == 0x0002);
+  CHECK(fma(0x3F80, 0x0000, 0x8000) == 0x0000);
+  CHECK(fma(0xBF80, 0x0000, 0x8000) == 0x8000);
+  CHECK(fma(0x7F7F, 0x4000, 0) == 0x7F80);
+  CHECK(fma(0xFF7F, 0x4000, 0) == 0xFF80);
+  CHECK(fma(0x7F80, 0, 0) == 0x7FFF);
+  CHECK(fma(0x7FC0, 0x3F80, 0x3F80) == 0x7FFF);
+}
+
 TEST_CASE("not-a-number results are canonical", "[host]") {
   const float infinity = f(kInfinity);
   CHECK(u(fourge_host::mul_rn(0.0F, infinity)) == kNan);

@@ -10,6 +10,7 @@
 #include <limits>
 #include <string>
 #include <utility>
+#include <vector>
 
 namespace fourge::tests {
 namespace {
@@ -141,11 +142,38 @@ OpCall make_call(const KernelSpec& spec, MxFormat format, const Shape& shape, co
   return call;
 }
 
+// Every number up to 6 times some powers of two, which is the first of its block: all that rounding to E2M1 can meet. Signs
+// in turns; a multiple of `cols`.
+Elements all_magnitudes(ElementType type, std::size_t cols) {
+  const bool bf16 = type == ElementType::bf16;
+  Elements x;
+  const auto put = [&](unsigned largest) {
+    for (unsigned bits = 0; bits <= largest; ++bits) {
+      if (x.size() % 32 == 0) {
+        x.push_back(static_cast<std::uint16_t>(largest));
+      }
+      x.push_back(static_cast<std::uint16_t>(bits | (bits % 3 == 0 ? 0x8000U : 0U)));
+    }
+    x.resize((x.size() + 31) / 32 * 32);
+  };
+  for (const int power :
+       bf16 ? std::vector<int>{-98, -30, 0, 7, 99} : std::vector<int>{-14, 0, 13}) {
+    const auto exponent = static_cast<unsigned>((bf16 ? 129 : 17) + power);
+    put(bf16 ? exponent << 7 | 0x40U : exponent << 10 | 0x200U);
+  }
+  x.resize((x.size() + cols - 1) / cols * cols);
+  return x;
+}
+
 // Rows below a tile and above, columns that fill no group of four, CTAs or warps.
 constexpr Shape kSmall[] = {{0, 64, 64},   {1, 32, 32},    {3, 128, 256},   {17, 224, 224},
                             {120, 64, 96}, {129, 96, 128}, {1, 4160, 4160}, {2, 1568, 1664}};
 
 void visit_small(const KernelSpec& spec, MxFormat format, const CallSink& sink) {
+  constexpr std::int64_t kCols = 1024;
+  const auto all = all_magnitudes(type_of(spec), kCols);
+  const Shape all_shape{std::ssize(all) / kCols, kCols, kCols};
+  sink(make_call(spec, format, all_shape, all, all_shape.text() + " all magnitudes"));
   std::uint64_t seed = 600;
   for (Shape shape : kSmall) {
     if (format == MxFormat::mxfp4) {
