@@ -19,10 +19,7 @@ constexpr std::int64_t kMostLanes = 512;
 constexpr std::int64_t kBlocksPerThread = 4;
 constexpr std::int64_t kMostBlocksPerThread = 7;
 constexpr std::int64_t kVeryManyRows = 64;  // a multiprocessor
-// Bounds between the kinds of rows in registers, a multiprocessor.
-constexpr std::int64_t kFewRows = 2;
-constexpr std::int64_t kManyRows = 28;
-constexpr std::int64_t kManyTiledRows = 32;
+constexpr std::int64_t kFewRows = 2;        // likewise, between the kinds of rows in registers
 // A row of so many lies in shared memory, a longer one is read again: norm_row.cuh. With the static part it is within
 // the 48 KiB that every launch may have.
 constexpr std::int64_t kMostHeldColumns = 23040;
@@ -180,6 +177,12 @@ int min_ctas(const KernelSpec& spec) {
   return spec.get("4over6") != "off" || spec.get("order") == "unrounded" ? 1 : 2;
 }
 
+// Beside a copied row there are the weights, twice as many bytes.
+std::uint32_t max_dynamic_shared(const KernelSpec& spec) {
+  const RowShape& shape = row_shape(spec);
+  return shape.copied ? static_cast<std::uint32_t>(2 * shape.cols()) : 0;
+}
+
 void check_scale(const KernelSpec& spec, const Args& args) {
   const auto out = spec.get("out");
   if (out == "nvfp4" && per_token(spec)) {
@@ -327,12 +330,23 @@ std::int64_t rmsnorm_quantize_columns(const KernelSpec& spec) {
   return in_registers(spec) ? row_shape(spec).cols() : 0;
 }
 
+namespace {
+
+// From so many rows a multiprocessor on they are taken the quickest by the fewest threads each.
+std::int64_t many_rows(const KernelSpec& spec, std::int64_t cols) {
+  if (cols == 4096) {
+    return 250;  // not seen up to 124
+  }
+  return spec.get("layout") == "linear" ? 62 : spec.get("layout") == "8x4" ? 74 : 92;
+}
+
+}  // namespace
+
 // Measured on an H200. So few rows are done soonest with a block a thread, many with the fewest threads, and between
 // them where loads and work overlap from the first row on.
 std::string_view rmsnorm_quantize_row(const KernelSpec& spec, std::int64_t rows, std::int64_t cols,
                                       const DeviceFacts& device) {
   const std::int64_t per_multiprocessor = rows / std::max(device.multiprocessors, 1);
-  const std::int64_t many = spec.get("layout") == "linear" ? kManyRows : kManyTiledRows;
   const auto row = [&](bool copied, bool few) {
     for (const RowShape& shape : kRowShapes) {
       KernelSpec chosen = spec;
@@ -343,7 +357,7 @@ std::string_view rmsnorm_quantize_row(const KernelSpec& spec, std::int64_t rows,
     }
     return kRowShapes[0].text;
   };
-  if (per_multiprocessor >= kFewRows && per_multiprocessor < many) {
+  if (per_multiprocessor >= kFewRows && per_multiprocessor < many_rows(spec, cols)) {
     if (const auto copied = row(true, false); copied != kRowShapes[0].text) {
       return copied;
     }
@@ -365,7 +379,8 @@ const OpDefinition& rmsnorm_quantize_op() {
       .check_args = check_args,
       .launch_shape = launch_shape,
       .regions = regions,
-      .min_ctas = min_ctas};
+      .min_ctas = min_ctas,
+      .max_dynamic_shared = max_dynamic_shared};
   return kOp;
 }
 

@@ -13,8 +13,36 @@ struct RowShape {
   bool copied;  // to shared memory first; a CTA takes several rows, see norm_copied.cuh
 };
 
-// Use: start(), gather(), quantize(). Of several rows that are copied: load_weights(), and for each take(), block_sum()
-// and quantize_in_turn().
+// Where codes and scales of a thread's first block go; those of the others follow at one distance.
+template <class Config>
+struct RowPlaces {
+  enum : int { kThreads = Config::kRow().threads };
+  enum : int64 { kColumns = kThreads * Config::kRow().blocks };
+  static_assert(kThreads % 32 == 0);
+  // No layout has padding columns for rows of these lengths.
+  enum : int { kScaleStep = static_cast<int>(BlockPlaces<Config>::kScaleBytes) * kThreads };
+  uint8* codes;
+  uint8* scales;
+
+  FOURGE_INLINE RowPlaces(int64 row, uint32 thread, uint8* q, uint8* all_scales)
+      : codes(advance(q + row * (8 * kColumns), thread, 8)),
+        scales(all_scales +
+               scale_offset<Config::kLayout()>(row, static_cast<int64>(thread), kColumns)) {}
+  // With rows so many apart, which are whole tiles, those of the next.
+  enum : bool { kFollow = Config::kLayout() != ScaleLayout::tiled_128x4 };
+  FOURGE_INLINE void advance_rows(int64 count) {
+    codes += count * (8 * kColumns);
+    scales += count * kColumns;
+  }
+  // A scale by itself, in tiles too: lanes that exchange theirs store as many sectors at once as in four turns.
+  FOURGE_INLINE void put(int i, const Nvfp4Block& block) const {
+    store(reinterpret_cast<uint64*>(codes + i * (8 * kThreads)),
+          block.codes[0] | (static_cast<uint64>(block.codes[1]) << 32));
+    store(scales + i * kScaleStep, static_cast<uint8>(block.scale));
+  }
+};
+
+// Use: start(), gather(), quantize().
 template <class Config>
 struct RegisterRow {
   __device__ static constexpr ElementType kType() { return Config::kInput(); }
@@ -27,43 +55,14 @@ struct RegisterRow {
   const NormOperands& operands;
   int64 index;
   uint32 thread;
-  Words8 h[kBlocks];  // x; in quantize() then its output
-  // Of a thread that has no other, on its way together with x; of all blocks, where there are more rows.
-  enum : int { kHeldWeights = Config::kRow().copied ? kBlocks : 1 };
-  Words8 held_weights[kHeldWeights];
+  Words8 h[kBlocks];    // x; in quantize() then its output
+  Words8 held_weights;  // of a thread that has no other block, on its way together with x
 
   FOURGE_INLINE RegisterRow(const NormOperands& given, int64 of_row)
       : operands(given), index(of_row), thread(threadIdx.x), h{}, held_weights{} {}
 
   // Bytes between a thread's blocks.
   enum : int { kStep = 32 * kThreads };
-
-  // Where codes and scales of the thread's first block go; those of the others follow at one distance.
-  struct Places {
-    enum : int64 { kColumns = kThreads * kBlocks };
-    static_assert(kThreads % 32 == 0);
-    // No layout has padding columns for rows of these lengths.
-    enum : int { kScaleStep = static_cast<int>(BlockPlaces<Config>::kScaleBytes) * kThreads };
-    uint8* codes;
-    uint8* scales;
-
-    FOURGE_INLINE Places(const RegisterRow& row, uint8* q, uint8* all_scales)
-        : codes(advance(q + row.index * (kCols / 2), row.thread, 8)),
-          scales(all_scales + scale_offset<Config::kLayout()>(
-                                  row.index, static_cast<int64>(row.thread), kColumns)) {}
-    // With rows so many apart, which are whole tiles, those of the next.
-    enum : bool { kFollow = Config::kLayout() != ScaleLayout::tiled_128x4 };
-    FOURGE_INLINE void advance_rows(int64 count) {
-      codes += count * (kCols / 2);
-      scales += count * kColumns;
-    }
-    // A scale by itself, in tiles too: lanes that exchange theirs store as many sectors at once as in four turns.
-    FOURGE_INLINE void put(int i, const Nvfp4Block& block) const {
-      store(reinterpret_cast<uint64*>(codes + i * (8 * kThreads)),
-            block.codes[0] | (static_cast<uint64>(block.codes[1]) << 32));
-      store(scales + i * kScaleStep, static_cast<uint8>(block.scale));
-    }
-  };
 
   FOURGE_INLINE void start() {
     const char* const from = of_thread(operands.x, index);
@@ -72,23 +71,7 @@ struct RegisterRow {
       h[i] = load_block(from, i);
     }
     if constexpr (kBlocks == 1) {
-      load_weights();
-    }
-  }
-  FOURGE_INLINE void load_weights() {
-#pragma unroll
-    for (int i = 0; i < kHeldWeights; ++i) {
-      held_weights[i] = load_block(of_thread(operands.weight, 0), i);
-    }
-  }
-  // shared: what the thread's blocks begin at, were it the first.
-  FOURGE_INLINE void take(const SharedRow& shared, int64 of_row) {
-    index = of_row;
-#pragma unroll
-    for (int i = 0; i < kBlocks; ++i) {
-      const Words4 a = shared.get(2 * i * kThreads);
-      const Words4 b = shared.get(2 * i * kThreads + 1);
-      h[i] = {{a.w[0], a.w[1], a.w[2], a.w[3], b.w[0], b.w[1], b.w[2], b.w[3]}};
+      held_weights = load_block(of_thread(operands.weight, 0), 0);
     }
   }
 
@@ -116,11 +99,11 @@ struct RegisterRow {
 
   FOURGE_INLINE void quantize(float factor, const Factors& factors, uint8* q, uint8* scales) {
     const char* const weights = of_thread(operands.weight, 0);
-    const Places to(*this, q, scales);
+    const RowPlaces<Config> to(index, thread, q, scales);
     bool ordinary = true;
 #pragma unroll
     for (int i = 0; i < kBlocks; ++i) {
-      h[i] = normalised(h[i], kBlocks == 1 ? held_weights[0] : load_block(weights, i), factor);
+      h[i] = normalised(h[i], kBlocks == 1 ? held_weights : load_block(weights, i), factor);
       const Nvfp4Block block = quantize_nvfp4_block_ordinary<Config>(h[i], factors, ordinary);
       to.put(i, block);
     }
@@ -133,24 +116,6 @@ struct RegisterRow {
     });
     if (unlikely(!ordinary)) {
       quantize_again(factors, to);
-    }
-  }
-  // Fewer registers: nothing of a block is kept until the others are done, and neither are numbers unpacked beforehand.
-  // stores: whether there is a norm_out.
-  FOURGE_INLINE void quantize_in_turn(float factor, const Factors& factors, const Places& to,
-                                      uint32 stores) {
-    if_seldom(stores != 0, [&] {
-      char* const out = of_thread(operands.norm_out, index);
-#pragma unroll
-      for (int i = 0; i < kBlocks; ++i) {
-        store_words(out + i * kStep, normalised(kept(h[i]), kept(held_weights[i]), factor).w);
-      }
-    });
-#pragma unroll
-    for (int i = 0; i < kBlocks; ++i) {
-      const Nvfp4Block block =
-          quantize_nvfp4_block<Config>(normalised(h[i], kept(held_weights[i]), factor), factors);
-      to.put(i, block);
     }
   }
 
@@ -178,7 +143,7 @@ struct RegisterRow {
   }
 
   // Blocks that may be out of the ordinary: one copy of the code, to which they move up.
-  FOURGE_INLINE void quantize_again(const Factors& factors, const Places& to) {
+  FOURGE_INLINE void quantize_again(const Factors& factors, const RowPlaces<Config>& to) {
     Factors exact = factors;
     exact.make_exact();
 #pragma unroll 1

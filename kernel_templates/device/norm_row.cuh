@@ -31,14 +31,21 @@ struct NormPair {
   float high;
 };
 
+// What two normed elements are multiplied by.
+template <class Config>
+FOURGE_INLINE NormPair weight_pair(uint32 weight) {
+  using P = Packed16<Config::kInput()>;
+  const NormPair w = {P::low(weight), P::high(weight)};
+  if constexpr (Config::kWeight() == NormWeight::plus_one) {
+    return {add_rn(w.low, 1.0f), add_rn(w.high, 1.0f)};
+  } else {
+    return w;
+  }
+}
 // y of two elements, for the factor n of their row.
 template <class Config>
 FOURGE_INLINE NormPair normalised_pair(NormPair v, uint32 weight, float inverse) {
-  using P = Packed16<Config::kInput()>;
-  NormPair w = {P::low(weight), P::high(weight)};
-  if constexpr (Config::kWeight() == NormWeight::plus_one) {
-    w = {add_rn(w.low, 1.0f), add_rn(w.high, 1.0f)};
-  }
+  const NormPair w = weight_pair<Config>(weight);
   return {mul_rn(mul_rn(v.low, inverse), w.low), mul_rn(mul_rn(v.high, inverse), w.high)};
 }
 // n, for the sum of a row's squares.

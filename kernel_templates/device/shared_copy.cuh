@@ -41,6 +41,10 @@ FOURGE_INLINE void put_shared_float(SharedAddress to, float value) {
   fourge_host::check_shared(to, sizeof(value), 1);
   *reinterpret_cast<float*>(to) = value;
 }
+FOURGE_INLINE void put_shared_words(SharedAddress to, const Words4& words) {
+  fourge_host::check_shared(to, sizeof(words), 1);
+  *reinterpret_cast<Words4*>(to) = words;
+}
 
 #else
 
@@ -77,6 +81,11 @@ FOURGE_INLINE Floats2 shared_floats(SharedAddress from) {
 }
 FOURGE_INLINE void put_shared_float(SharedAddress to, float value) {
   asm volatile("st.shared.f32 [%0], %1;" ::"r"(to), "f"(value) : "memory");
+}
+FOURGE_INLINE void put_shared_words(SharedAddress to, const Words4& words) {
+  asm volatile("st.shared.v4.b32 [%0], {%1, %2, %3, %4};" ::"r"(to), "r"(words.w[0]),
+               "r"(words.w[1]), "r"(words.w[2]), "r"(words.w[3])
+               : "memory");
 }
 FOURGE_INLINE uint8 shared_byte(SharedAddress from) {
   uint32 v;

@@ -90,16 +90,10 @@ struct KernelState {
   std::array<DeviceSlot, kMaxDevices> devices{};
 };
 
-struct LoadOptions {
-  // The most dynamic shared memory any launch of this kernel asks for. Where it exceeds what a CTA
-  // gets by default (48 KiB less the static part), the limit is raised, once, on every device the
-  // target runs on.
-  std::uint32_t max_dynamic_shared_bytes = 0;
-};
-
 // Loads a cubin for a spec. Checks, before the driver sees the bytes, that the cubin is for the
 // spec's target, holds the entry and has the op's parameters; then that the current context's
-// device can run it. The load is forced for the current context, which is neither changed nor
+// device can run it. Where a launch may ask for more dynamic shared memory (OpDefinition::max_dynamic_shared) than a CTA gets by
+// default, the limit is raised on every device that the target runs on. The load is forced for the current context, which is neither changed nor
 // created.
 //
 // Throws Error(invalid_argument) for bytes that are no cubin or one for another target,
@@ -107,8 +101,7 @@ struct LoadOptions {
 // current context or on a device of another target, DriverError with the spec's text.
 std::unique_ptr<KernelState> load_kernel(std::shared_ptr<const Driver> driver,
                                          const KernelSpec& spec, std::string_view entry_name,
-                                         std::span<const std::byte> cubin,
-                                         const LoadOptions& options = {});
+                                         std::span<const std::byte> cubin);
 
 // Loads the kernel into the current context now. Without this its first launch there would load
 // lazily, which can wait for a busy GPU. Throws Error(unsupported) without a current context.

@@ -202,8 +202,7 @@ void force_load(const KernelState& state) { load_function(state); }
 
 std::unique_ptr<KernelState> load_kernel(std::shared_ptr<const Driver> driver,
                                          const KernelSpec& spec, std::string_view entry_name,
-                                         std::span<const std::byte> cubin,
-                                         const LoadOptions& options) {
+                                         std::span<const std::byte> cubin) {
   const jit::CubinKernel kernel = require_kernel(spec, entry_name, cubin);
   const std::string text = spec.text();
   const RelaxedCapture relaxed(*driver);
@@ -231,7 +230,9 @@ std::unique_ptr<KernelState> load_kernel(std::shared_ptr<const Driver> driver,
   driver->check(driver->cuLibraryGetKernel(&state->kernel, library, entry.c_str()),
                 "cuLibraryGetKernel", text);
   check_driver_params(*driver, *state);
-  raise_shared_limit(*driver, *state, kernel, options.max_dynamic_shared_bytes);
+  if (const auto& most = spec.op().max_dynamic_shared; most != nullptr) {
+    raise_shared_limit(*driver, *state, kernel, most(spec));
+  }
   state->plan = plan_launches(*state, load_function(*state));
   return state;
 }

@@ -183,18 +183,22 @@ TEST_CASE("the limit of dynamic shared memory is raised once per device that nee
   fake.devices[1].major = 8;
   const DeviceContext context(0, ContextKind::primary, FOURGE_FAKE_CUDA);
   const auto driver = Driver::load(FOURGE_FAKE_CUDA);
-  const KernelSpec spec(probe_op(), Target::parse("sm_90a"));
   BuiltCubin cubin = probe_cubin();
   cubin.shared_bytes = 1024 + 2000;
-  load_kernel(driver, spec, "k", build_cubin(cubin), {48 * 1024 - 2000});
+  OpDefinition op = probe_op();
+  const KernelSpec spec(op, Target::parse("sm_90a"));
+  const auto load = [&] { load_kernel(driver, spec, "k", build_cubin(cubin)); };
+  op.max_dynamic_shared = [](const KernelSpec&) -> std::uint32_t { return 48 * 1024 - 2000; };
+  load();
   CHECK(fake.count("cuKernelSetAttribute") == 0);
-  load_kernel(driver, spec, "k", build_cubin(cubin), {48 * 1024});
+  op.max_dynamic_shared = [](const KernelSpec&) -> std::uint32_t { return 48 * 1024; };
+  load();
   CHECK(fake.count("cuKernelSetAttribute") == 2);
   CHECK(fake.shared_limit[0] == 48 * 1024);
   CHECK(fake.shared_limit[1] == 0);
   CHECK(fake.shared_limit[2] == 48 * 1024);
-  const auto failure =
-      failure_of([&] { load_kernel(driver, spec, "k", build_cubin(cubin), {232448 - 1999}); });
+  op.max_dynamic_shared = [](const KernelSpec&) -> std::uint32_t { return 232448 - 1999; };
+  const auto failure = failure_of(load);
   CHECK(failure.kind == ErrorKind::unsupported);
   CHECK(fake.libraries == 0);
 }

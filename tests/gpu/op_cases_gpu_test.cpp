@@ -8,6 +8,7 @@
 #include "tools/executed_targets.hpp"
 
 #include <algorithm>
+#include <cstdlib>
 #include <optional>
 #include <string>
 #include <vector>
@@ -122,10 +123,18 @@ void run_all(const std::vector<VariantCalls>& variants) {
   }
 }
 
+// FOURGE_TEST_OPS: names of operations with commas between; without it all.
+bool is_wanted(std::string_view op) {
+  const char* const names = std::getenv("FOURGE_TEST_OPS");
+  return names == nullptr ||
+         ("," + std::string(names) + ",").find("," + std::string(op) + ",") != std::string::npos;
+}
+
 void run_ops(CallSize size, std::size_t most) {
   Gpu& gpu = Gpu::get();
   std::vector<VariantCalls> variants;
   for (const OpCases& cases : all_op_cases()) {
+    if (!is_wanted(cases.op)) continue;
     for (const KernelSpec& spec : sampled(variants_of(gpu, cases.op), most, kSeed)) {
       variants.push_back({cases, spec, size});
     }

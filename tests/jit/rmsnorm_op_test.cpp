@@ -3,6 +3,7 @@
 #include "tests/jit/op_args.hpp"
 
 #include <limits>
+#include <utility>
 
 using namespace fourge;
 using namespace fourge::tests;
@@ -221,11 +222,11 @@ TEST_CASE(
   CHECK(row(1, 7168) == "448x1");
   CHECK(row(263, 7168) == "448x1");
   CHECK(row(264, 7168) == "224x2");
-  CHECK(row(28 * 132 - 1, 7168) == "224x2");
-  CHECK(row(28 * 132, 7168) == "64x7");
-  for (const char* axes : {"layout=128x4", "layout=8x4"}) {
-    CHECK(row(32 * 132 - 1, 7168, axes) == "224x2");
-    CHECK(row(32 * 132, 7168, axes) == "64x7");
+  const std::pair<const char*, std::int64_t> bounds[] = {
+      {"", 62 * 132}, {"layout=128x4", 92 * 132}, {"layout=8x4", 74 * 132}};
+  for (const auto& [axes, many] : bounds) {
+    CHECK(row(many - 1, 7168, axes) == "224x2");
+    CHECK(row(many, 7168, axes) == "64x7");
   }
   CHECK(row(264, 7168, "", "sm_89") == "64x7");
   CHECK(row(1024, 4096) == "128x2");
@@ -233,11 +234,12 @@ TEST_CASE(
   CHECK(row(1024, 8192) == "256x2");
   CHECK(row(1 << 20, 7168, "layout=8x4,row=448x1") == "64x7");
   CHECK(row(1, 4096) == "256x1");
-  CHECK(row(4096, 4096) == "64x4");
+  CHECK(row(250 * 132 - 1, 4096) == "128x2");
+  CHECK(row(250 * 132, 4096) == "64x4");
   CHECK(row(1, 5120) == "320x1");
-  CHECK(row(4096, 5120) == "64x5");
+  CHECK(row(8192, 5120) == "64x5");
   CHECK(row(1, 8192) == "512x1");
-  CHECK(row(4096, 8192) == "64x8");
+  CHECK(row(8192, 8192) == "64x8");
   for (const std::int64_t cols : {16, 2880, 7152, 7184, 16384}) {
     CHECK(row(4096, cols) == "shared");
   }

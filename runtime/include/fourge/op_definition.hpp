@@ -96,6 +96,9 @@ struct OpDefinition {
   // So many CTAs should fit on a multiprocessor, which bounds the registers; null or 0: the compiler's
   // choice. (The second launch bound.)
   int (*min_ctas)(const KernelSpec& spec) = nullptr;
+  // The most dynamic shared memory that a launch asks for, in bytes. Needed where it and the static part may be more than the
+  // 48 KiB that a CTA gets by default: the limit is raised when the kernel is loaded. Null: no more than that.
+  std::uint32_t (*max_dynamic_shared)(const KernelSpec& spec) = nullptr;
 };
 
 // All operations, in the order of the documentation.
