@@ -33,8 +33,8 @@
 //
 // Where scales lie: in the matrix of scales of all rows, padding written as zero. With expert_rows and a
 // tiled layout of tiles of t rows each expert has tiles of its own: those of expert e start at row
-// (expert_rows[e] + (t - 1) * e) rounded up to t; their padding is written as zero. Rows from the end of
-// the last expert on are not touched.
+// (expert_rows[e] + (t - 1) * e) rounded up to t; their padding is written as zero, that of experts without rows, too
+// (with rows = 0 nothing is). Rows from the end of the last expert on are not touched.
 //
 // Calls are asynchronous on the caller's stream; nothing is read back. Outputs must not overlap inputs.
 // Streams, threads and errors: <fourge/kernel.hpp>.

@@ -19,7 +19,8 @@
 //   rows >= 0; 0 < cols <= 2^34 and a multiple of 16; mapped_rows >= 0, not looked at without row_map.
 //
 // A row of zeros (bf16 subnormals count as zero) has token scale 0, block scales 0x00 and codes 0 or 8
-// (0 with 4over6) in every mode. A token scale that is not a normal float is stored as 0.
+// (0 with 4over6) in every mode. A token scale that is not a normal float is stored as 0; in fast
+// mode, where it would be divided by, block scales are then as those of a row of zeros, but for blocks with such elements.
 //
 // Axis row says how a row is held between the two looks at it:
 //   registers   four blocks a thread: cols <= 65536 (57344 on sm_120 and its like), with tiled scales
