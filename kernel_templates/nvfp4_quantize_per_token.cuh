@@ -4,7 +4,7 @@
 // barrier. A thread takes every blockDim.x-th block, kBlocksPerThread at a time: a chunk. A row of one
 // chunk stays in registers, as packed words. A looped row is read twice: in chunks for its maximum, and
 // from its end, where the caches still have it, block by block. A row of a cluster is cut into a chunk for
-// each of its CTAs, which exchange their maxima.
+// each of its CTAs, which exchange their maxima. A copied row lies in shared memory: device/token_copied.cuh.
 #pragma once
 
 #include "device/cluster.cuh"
@@ -12,11 +12,12 @@
 #include "device/packed16.cuh"
 #include "device/reduce.cuh"
 #include "device/scale_layout.cuh"
+#include "device/token_copied.cuh"
 #include "device/token_scale.cuh"
 
 namespace fourge_device {
 
-enum class RowHolding { registers, registers2, registers1, cluster, looped };
+enum class RowHolding { registers, registers2, registers1, cluster, looped, copied };
 
 template <class Config>
 constexpr bool kIsCluster = Config::kRow() == RowHolding::cluster;
@@ -75,12 +76,12 @@ struct TokenRow {
               word);
       }
     } else {
+      uint8* const to = scales + scale_offset<kLayout()>(row, first, all_columns);
+      const uint32 step = blockDim.x * kScaleStep<kLayout()>;
 #pragma unroll
       for (int i = 0; i < kBlocks; ++i) {
-        const int column = first + i * threads();
-        if (column < all_columns) {
-          store(scales + scale_offset<kLayout()>(row, column, all_columns),
-                static_cast<uint8>(bytes >> (8 * i)));
+        if (first + i * threads() < all_columns) {
+          store(to + static_cast<uint32>(i) * step, static_cast<uint8>(bytes >> (8 * i)));
         }
       }
     }
@@ -174,15 +175,6 @@ struct TokenRow {
       column = before;
     }
   }
-
-  // A row of padding: zero in every column. All of the row's threads call.
-  FOURGE_INLINE void store_padding(uint8* scales) const {
-#pragma unroll 1
-    for (int column = thread() * 4; column < all_columns; column += threads() * 4) {
-      store(reinterpret_cast<uint32*>(scales + scale_offset<kLayout()>(row, column, all_columns)),
-            0u);
-    }
-  }
 };
 
 // The largest magnitude's bits, NaN skipped. A NaN is rare: its loop turns the blocks once around.
@@ -229,7 +221,7 @@ FOURGE_INLINE void quantize_token_row(const void* x, uint8* codes, uint8* scales
   }
   if constexpr (kLayout != ScaleLayout::linear) {
     if (row.row >= rows) {
-      row.store_padding(scales);
+      store_zero_scales<Config>(scales, row.row, row.all_columns);
       return;
     }
   }
@@ -266,13 +258,13 @@ FOURGE_INLINE void quantize_token_row(const void* x, uint8* codes, uint8* scales
   }
 }
 
+// A CTA's rows or row, or its part of one.
 template <class Config>
-FOURGE_INLINE void nvfp4_quantize_per_token_kernel(const void* x, uint8* codes, uint8* scales,
-                                                   float* token_scales, const int* row_map,
-                                                   float global_scale_inverse, int64 rows,
-                                                   int64 cols, int64 mapped_rows) {
+FOURGE_INLINE void quantize_held_token_rows(const void* x, uint8* codes, uint8* scales,
+                                            float* token_scales, const int* row_map,
+                                            float global_scale_inverse, int64 rows, int64 cols,
+                                            int64 mapped_rows) {
   __shared__ SharedArray<uint32, 64> scratch;
-  wait_for_predecessor<Config>();
   // Grid y goes on where grid x ends.
   int64 i = (static_cast<int64>(blockIdx.y) * gridDim.x + blockIdx.x) * blockDim.y + threadIdx.y;
   int chunk = 0;
@@ -288,6 +280,21 @@ FOURGE_INLINE void nvfp4_quantize_per_token_kernel(const void* x, uint8* codes, 
   }
   if constexpr (kIsCluster<Config>) {
     cluster_wait();
+  }
+}
+
+template <class Config>
+FOURGE_INLINE void nvfp4_quantize_per_token_kernel(const void* x, uint8* codes, uint8* scales,
+                                                   float* token_scales, const int* row_map,
+                                                   float global_scale_inverse, int64 rows,
+                                                   int64 cols, int64 mapped_rows) {
+  wait_for_predecessor<Config>();
+  if constexpr (Config::kRow() == RowHolding::copied) {
+    quantize_copied_token_row<Config>(x, codes, scales, token_scales, row_map, global_scale_inverse,
+                                      rows, cols, mapped_rows);
+  } else {
+    quantize_held_token_rows<Config>(x, codes, scales, token_scales, row_map, global_scale_inverse,
+                                     rows, cols, mapped_rows);
   }
 }
 

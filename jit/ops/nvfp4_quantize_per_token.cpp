@@ -20,7 +20,7 @@ constexpr std::int64_t kMostColumns = std::int64_t{1} << 34;  // blocks are coun
 constexpr std::int64_t kRowsPerCta = 4;
 
 enum AxisIndex : std::size_t { kIn, kLayout, kRow, kMath, kFourOverSix };
-enum RowIndex : std::size_t { kRegisters, kRegisters2, kRegisters1, kCluster, kLooped };
+enum RowIndex : std::size_t { kRegisters, kRegisters2, kRegisters1, kCluster, kLooped, kCopied };
 
 constexpr AxisValue kRowValues[] = {
     {"registers", "fourge_device::RowHolding::registers",
@@ -35,7 +35,10 @@ constexpr AxisValue kRowValues[] = {
      "columns, "
      "65536 with 4over6"},
     {"looped", "fourge_device::RowHolding::looped",
-     "any number of columns; a row is read twice, the second time from a cache"}};
+     "any number of columns; a row is read twice, the second time from a cache"},
+    {"copied", "fourge_device::RowHolding::copied",
+     "in shared memory, where it is copied, for many rows; sm_90 and later; at most 32768 "
+     "columns"}};
 
 // How many blocks a thread holds, and how many threads at most share a row: as many as leave each the
 // registers it needs.
@@ -47,11 +50,13 @@ struct Holding {
   std::int64_t threads_4over6;  // any layout
   std::int64_t most_ctas = 1;   // a row may have
 };
-constexpr Holding kHoldings[] = {{"registers", 4, 1024, 768, 512},
-                                 {"registers2", 2, 1024, 1024, 896},
-                                 {"registers1", 1, 1024, 1024, 1024},
-                                 {"cluster", 4, 256, 256, 256, 8},
-                                 {"looped", 4, 512, 512, 512}};
+constexpr Holding kHoldings[] = {
+    {"registers", 4, 1024, 768, 512},    {"registers2", 2, 1024, 1024, 896},
+    {"registers1", 1, 1024, 1024, 1024}, {"cluster", 4, 256, 256, 256, 8},
+    {"looped", 4, 512, 512, 512},        {"copied", 4, 512, 512, 512}};
+// With 4over6, of copied rows in so many for a multiprocessor, a thread takes more.
+constexpr std::int64_t kMostBlocksPerThread = 8;
+constexpr std::int64_t kManyCopiedRows = 60;
 
 std::int64_t blocks_of(const Holding& holding, bool four_over_six) {
   return holding.most_ctas > 1 && four_over_six ? 2 : holding.blocks;
@@ -112,6 +117,12 @@ std::string refusal(const KernelSpec& spec) {
         "have); take row=looped",
         spec.target().text());
   }
+  if (spec.index(kRow) == kCopied && !spec.target().features().bulk_copy) {
+    return fmt::format(
+        "row=copied needs bulk copies, which {} has not (sm_90 and later have); take "
+        "row=registers or row=looped",
+        spec.target().text());
+  }
   return {};
 }
 
@@ -125,6 +136,9 @@ int min_ctas(const KernelSpec& spec) {
   if (spec.index(kRow) == kLooped && spec.index(kFourOverSix) != 0) {
     return 1;  // else the compiler takes 64 for some targets, and spills
   }
+  if (spec.index(kRow) == kCopied) {  // 64 registers, but where fewer than 80 would spill
+    return spec.target().major() >= 12 && spec.index(kFourOverSix) != 0 ? 1 : 2;
+  }
   if (spec.index(kRow) != kCluster) {
     return 0;
   }
@@ -134,6 +148,12 @@ int min_ctas(const KernelSpec& spec) {
     return is_linear || !four_over_six ? 3 : 2;
   }
   return is_linear && !four_over_six ? 4 : 3;
+}
+
+std::uint32_t max_dynamic_shared(const KernelSpec& spec) {
+  return spec.index(kRow) == kCopied
+             ? static_cast<std::uint32_t>(2 * most_columns(holding_of(spec), form_of(spec)))
+             : 0;
 }
 
 bool is_empty(const Args& args) {
@@ -180,7 +200,12 @@ LaunchShape launch_shape(const KernelSpec& spec, const void* pointer, const Devi
   }
   const auto extent = jit::scale_extent(spec.index(kLayout), args.rows, args.cols / kBlock);
   const std::int64_t count = args.row_map != nullptr ? args.mapped_rows : extent.rows;
-  const std::int64_t blocks = blocks_of(holding_of(spec), spec.index(kFourOverSix) != 0);
+  const bool four_over_six = spec.index(kFourOverSix) != 0;
+  const bool copied = spec.index(kRow) == kCopied;
+  const std::int64_t blocks =
+      copied && four_over_six && count >= kManyCopiedRows * device.multiprocessors
+          ? kMostBlocksPerThread
+          : blocks_of(holding_of(spec), four_over_six);
   std::int64_t units = (extent.columns + blocks - 1) / blocks;
   if (spec.index(kRow) == kCluster) {
     while (units > block_threads(spec) * std::int64_t{shape.cluster}) {
@@ -191,7 +216,10 @@ LaunchShape launch_shape(const KernelSpec& spec, const void* pointer, const Devi
   }
   const std::int64_t threads =
       std::min<std::int64_t>(block_threads(spec), jit::round_up(units, 32));
-  const bool several = threads == 32 && spec.index(kRow) != kCluster &&
+  if (copied) {
+    shape.dynamic_shared_bytes = static_cast<std::uint32_t>(args.cols * 2);
+  }
+  const bool several = threads == 32 && !copied && spec.index(kRow) != kCluster &&
                        count >= kRowsPerCta * device.multiprocessors;
   const std::int64_t rows_per_cta = several ? kRowsPerCta : 1;
   shape.block[0] = static_cast<std::uint32_t>(threads);
@@ -230,22 +258,29 @@ std::int64_t nvfp4_per_token_most_columns(const KernelSpec& spec) {
   return most_columns(holding_of(spec), form_of(spec));
 }
 
-// Measured on an H200: many rows run best with the fewest threads that hold them, few rows with the most.
+// Measured on an H200: few rows run best with the most threads; many with the fewest registers, in shared memory, which
+// without 4over6 pays for long ones only, or else with the fewest threads that hold them.
 std::string_view nvfp4_per_token_row(std::int64_t rows, std::int64_t cols, std::string_view layout,
                                      bool four_over_six, const Target& target,
                                      const DeviceFacts& device) {
   // With 4over6, of a longer one with two blocks a thread a multiprocessor holds only one.
   constexpr std::int64_t kWideRow = 12288;
+  constexpr std::int64_t kLongRow = 4096;
   // A multiprocessor.
+  constexpr std::int64_t kFewRows = 2;
   constexpr std::int64_t kManyRows = 12;
   constexpr std::int64_t kMany4over6Rows = 64;
+  constexpr std::int64_t kManyLongRows = 28;
   const std::int64_t per_multiprocessor = rows / std::max(device.multiprocessors, 1);
   const auto holds = [&](RowIndex row) {
     return cols <= most_columns(kHoldings[row], {layout, four_over_six, target.major() >= 12});
   };
   RowIndex row = kLooped;
-  if (per_multiprocessor < 2 && holds(kRegisters1)) {
+  if (per_multiprocessor < kFewRows && holds(kRegisters1)) {
     row = kRegisters1;
+  } else if (target.features().bulk_copy && holds(kCopied) &&
+             (four_over_six || (cols > kLongRow && per_multiprocessor >= kManyLongRows))) {
+    row = kCopied;
   } else if (per_multiprocessor < (four_over_six ? kMany4over6Rows : kManyRows) &&
              (!four_over_six || cols <= kWideRow) && holds(kRegisters2)) {
     row = kRegisters2;
@@ -271,7 +306,8 @@ const OpDefinition& nvfp4_quantize_per_token_op() {
       .check_args = check_args,
       .launch_shape = launch_shape,
       .regions = regions,
-      .min_ctas = min_ctas};
+      .min_ctas = min_ctas,
+      .max_dynamic_shared = max_dynamic_shared};
   return kOp;
 }
 

@@ -44,30 +44,20 @@ FOURGE_INLINE uint32 four_over_six_bytes(float at_six) {
   return encode_e4m3_pair<Config>(mul_rn(at_six, 1.5f), at_six);
 }
 
-// One of the two encodings of any block.
+// The error of one of the two encodings as the formulas say.
 template <class Config, bool kOwnRow>
-struct AnyCandidate {
+struct FormulaError {
   __device__ static constexpr FourOverSix kChoice() { return Config::kFourOverSix(); }
 
-  uint32 byte;  // E4M3
-  float scale;  // its value
+  float scale;  // the block's, decoded
   float o;      // elements are multiplied by it
   float unit;   // scale * row maximum / divisor, as the sum of two floats; for ordinary factors
   float unit_low;
-  float error;
+  float sum;
 
-  FOURGE_INLINE AnyCandidate(uint32 scale_byte, const Nvfp4Factors<Config, kOwnRow>& f)
-      : byte(scale_byte),
-        scale(decode_e4m3_magnitude<Config>(scale_byte)),
-        unit(0.0f),
-        unit_low(0.0f),
-        error(0.0f) {
-    const float r = reciprocal<Config>(mul_rn(scale, f.decode));
-    if constexpr (Config::kMath() == MathMode::exact) {
-      o = min_num(r, kFloatMax());
-    } else {
-      o = scale == 0.0f ? 0.0f : r;
-    }
+  FOURGE_INLINE FormulaError(float of_block, float multiplier,
+                             const Nvfp4Factors<Config, kOwnRow>& f)
+      : scale(of_block), o(multiplier), unit(0.0f), unit_low(0.0f), sum(0.0f) {
     if constexpr (kRowError<Config, kOwnRow>) {
       constexpr float kInverse =
           uses_256(kChoice()) ? 6.5104168606922030e-04f : 3.7202381645329297e-04f;
@@ -77,46 +67,64 @@ struct AnyCandidate {
     }
   }
 
-  // What value q of a code stands for, without the tensor's scale in fast error arithmetic.
+  // What value q of a code stands for, without the tensor's scale in fast error arithmetic. kOrdinary: the factors are.
+  template <bool kOrdinary>
   FOURGE_INLINE float decoded(float q, const Nvfp4Factors<Config, kOwnRow>& f) const {
     const float in_steps = mul_rn(q, scale);  // exact
     if constexpr (uses_fast_error(kChoice())) {
       return in_steps;
     } else if constexpr (kRowError<Config, kOwnRow>) {
-      return f.ordinary ? fma_rn(q, unit, mul_rn(q, unit_low))
-                        : div_rn(mul_rn(in_steps, f.row_maximum), row_error_divisor(kChoice()));
+      return kOrdinary || f.ordinary
+                 ? fma_rn(q, unit, mul_rn(q, unit_low))
+                 : div_rn(mul_rn(in_steps, f.row_maximum), row_error_divisor(kChoice()));
     } else {
       return mul_rn(in_steps, f.decode);
     }
   }
 
   // x: an element's magnitude. A code has its element's sign, so magnitudes do.
+  template <bool kOrdinary>
   FOURGE_INLINE void add(float x, const Nvfp4Factors<Config, kOwnRow>& f) {
-    const float q = round_to_e2m1(min_num(mul_rn(x, o), 6.0f));
-    const float difference = sub_rn(decoded(q, f), uses_fast_error(kChoice()) ? mul_rn(x, f.g) : x);
-    error = add_rn(error,
-                   uses_squares(kChoice()) ? mul_rn(difference, difference) : absolute(difference));
+    const float y = mul_rn(x, o);
+    const float q = round_to_e2m1(kOrdinary ? y : min_num(y, 6.0f));
+    const float difference =
+        sub_rn(decoded<kOrdinary>(q, f), uses_fast_error(kChoice()) ? mul_rn(x, f.g) : x);
+    sum = add_rn(sum,
+                 uses_squares(kChoice()) ? mul_rn(difference, difference) : absolute(difference));
   }
 };
 
-// Rolled: the words move up to the first.
-template <class Config, bool kOwnRow>
-FOURGE_INLINE void sum_any_errors(Words8 x, const Nvfp4Factors<Config, kOwnRow>& f,
-                                  AnyCandidate<Config, kOwnRow>& four,
-                                  AnyCandidate<Config, kOwnRow>& six) {
+// Rolled: the words turn once around.
+template <class Config, bool kOrdinary, bool kOwnRow>
+FOURGE_INLINE void sum_by_formulas(Words8& x, const Nvfp4Factors<Config, kOwnRow>& f,
+                                   FormulaError<Config, kOwnRow>& four,
+                                   FormulaError<Config, kOwnRow>& six) {
   using P = Packed16<Config::kInput()>;
 #pragma unroll 1
   for (int i = 0; i < 8; ++i) {
-    const float values[2] = {absolute(P::low(x.w[0])), absolute(P::high(x.w[0]))};
+    const uint32 word = x.w[0];
+    const float values[2] = {absolute(P::low(word)), absolute(P::high(word))};
 #pragma unroll
     for (int k = 0; k < 2; ++k) {
-      four.add(values[k], f);
-      six.add(values[k], f);
+      four.template add<kOrdinary>(values[k], f);
+      six.template add<kOrdinary>(values[k], f);
     }
 #pragma unroll
     for (int k = 0; k < 7; ++k) {
       x.w[k] = x.w[k + 1];
     }
+    x.w[7] = word;
+  }
+}
+
+// What elements of any block are multiplied by.
+template <class Config, bool kOwnRow>
+FOURGE_INLINE float any_multiplier(float scale, const Nvfp4Factors<Config, kOwnRow>& f) {
+  const float r = reciprocal<Config>(mul_rn(scale, f.decode));
+  if constexpr (Config::kMath() == MathMode::exact) {
+    return min_num(r, kFloatMax());
+  } else {
+    return scale == 0.0f ? 0.0f : r;
   }
 }
 
@@ -132,13 +140,15 @@ FOURGE_INLINE Nvfp4Block quantize_nvfp4_block_4over6_any(const Words8& x, uint32
   Nvfp4Block block = {};
   if (!is_zero(amax)) {
     const uint32 bytes = four_over_six_bytes<Config>(four_over_six_scale<Config>(amax, f));
-    AnyCandidate<Config, kOwnRow> four(bytes & 0xFFu, f);
-    AnyCandidate<Config, kOwnRow> six(bytes >> 8, f);
-    sum_any_errors<Config>(x, f, four, six);
-    const bool take_four = four.error < six.error;
-    block.scale = take_four ? four.byte : six.byte;
-    const float o = take_four ? four.o : six.o;
+    const float scale_four = decode_e4m3_magnitude<Config>(bytes & 0xFFu);
+    const float scale_six = decode_e4m3_magnitude<Config>(bytes >> 8);
+    FormulaError<Config, kOwnRow> four(scale_four, any_multiplier<Config>(scale_four, f), f);
+    FormulaError<Config, kOwnRow> six(scale_six, any_multiplier<Config>(scale_six, f), f);
     Words8 rest = x;
+    sum_by_formulas<Config, false>(rest, f, four, six);
+    const bool take_four = four.sum < six.sum;
+    block.scale = take_four ? bytes & 0xFFu : bytes >> 8;
+    const float o = take_four ? four.o : six.o;
 #pragma unroll 1
     for (int i = 0; i < 2; ++i) {
       block.codes[0] = block.codes[1];
@@ -224,12 +234,45 @@ FOURGE_INLINE float doubtful_distance(float amax, float errors) {
   }
 }
 
+// An ordinary block whose choice is not clear: the formulas' sums say it. A warp waits for its one such block, so these are
+// short loops. What is known already is computed again, from the maximum, rather than kept in registers by every block.
+template <class Config, bool kOwnRow>
+FOURGE_INLINE Nvfp4Block choose_by_formulas(Words8 x, uint32 packed_max,
+                                            const Nvfp4Factors<Config, kOwnRow>& f) {
+  const float amax = value_of_packed_nan<Config::kInput()>(kept(packed_max));
+  const uint32 bytes = four_over_six_bytes<Config>(four_over_six_scale<Config, true>(amax, f));
+  const FloatPair scales = decode_e4m3_magnitudes<Config>(bytes);
+  const float o_four = OrdinaryCandidate<Config>(scales.first, f.decode).o;
+  const float o_six = OrdinaryCandidate<Config>(scales.second, f.decode).o;
+  FormulaError<Config, kOwnRow> four(scales.first, o_four, f);
+  FormulaError<Config, kOwnRow> six(scales.second, o_six, f);
+  sum_by_formulas<Config, true>(x, f, four, six);
+  const bool take_four = four.sum < six.sum;
+  const float o = take_four ? o_four : o_six;
+  Nvfp4Block block = {};
+  block.scale = take_four ? bytes & 0xFFu : bytes >> 8;
+#pragma unroll 1
+  for (int i = 0; i < 2; ++i) {
+    block.codes[0] = block.codes[1];
+    if constexpr (Config::kCvtE2m1()) {
+      block.codes[1] = encode_e2m1x8<Config>(x.w[0], x.w[1], x.w[2], x.w[3], o);
+    } else {
+      block.codes[1] = encode_e2m1x8_below_7<Config>(x.w[0], x.w[1], x.w[2], x.w[3], o);
+    }
+#pragma unroll
+    for (int k = 0; k < 4; ++k) {
+      x.w[k] = x.w[k + 4];
+    }
+  }
+  return block;
+}
+
 // Straight through for an ordinary block whose choice is clear; any other is done again, behind the rest.
 template <class Config, bool kOwnRow>
 FOURGE_INLINE Nvfp4Block quantize_nvfp4_block_4over6(const Words8& x,
                                                      const Nvfp4Factors<Config, kOwnRow>& f) {
   const uint32 packed_max = block_max_packed<Config::kInput()>(x.w);
-  const float amax = value_of_packed<Config::kInput()>(packed_max);
+  const float amax = value_of_packed_nan<Config::kInput()>(packed_max);
   const uint32 bytes = four_over_six_bytes<Config>(four_over_six_scale<Config, true>(amax, f));
   const FloatPair scales = decode_e4m3_magnitudes<Config>(bytes);
   OrdinaryCandidate<Config> four(scales.first, f.decode);
@@ -261,17 +304,21 @@ FOURGE_INLINE Nvfp4Block quantize_nvfp4_block_4over6(const Words8& x,
                        collect_signs(w[0], w[1], w[2], w[3]);
     }
   }
-  // With the same scale twice there is nothing to choose. A NaN fails every comparison. The encoding at 4
-  // scales by no more than the other.
+  // With the same scale twice there is nothing to choose. The encoding at 4 scales by no more than the other. A NaN fails
+  // every comparison, and amax is one if there is one.
   const float distance = absolute(sub_rn(error_four, error_six));
   const bool clear =
       distance > doubtful_distance<Config, kOwnRow>(amax, add_rn(error_four, error_six)) ||
       (scales.first == scales.second && distance == 0.0f);
-  const bool ordinary = f.ordinary && clear && amax >= kTinyMaximum() && mul_rn(amax, six.o) < 7.0f;
-  if (unlikely(!ordinary)) {
-    Nvfp4Factors<Config, kOwnRow> exact = f;
-    exact.make_exact();
-    block = quantize_nvfp4_block_4over6_any<Config>(x, packed_max, exact);
+  const bool ordinary = f.ordinary && amax >= kTinyMaximum() && mul_rn(amax, six.o) < 7.0f;
+  if (unlikely(!(ordinary && clear))) {
+    if (ordinary) {
+      block = choose_by_formulas<Config>(x, packed_max, f);
+    } else {
+      Nvfp4Factors<Config, kOwnRow> exact = f;
+      exact.make_exact();
+      block = quantize_nvfp4_block_4over6_any<Config>(x, packed_max, exact);
+    }
   }
   return block;
 }

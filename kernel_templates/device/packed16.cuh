@@ -113,13 +113,6 @@ FOURGE_INLINE float value_of_bits(uint32 bits) {
   return Packed16<kType>::low(bits);
 }
 
-// The value of a packed maximum without NaN.
-template <ElementType kType>
-FOURGE_INLINE float value_of_packed(uint32 m) {
-  using P = Packed16<kType>;
-  return max_num(absolute(P::low(m)), absolute(P::high(m)));
-}
-
 // The value of a packed maximum; NaN if there is one.
 template <ElementType kType>
 FOURGE_INLINE float value_of_packed_nan(uint32 m) {

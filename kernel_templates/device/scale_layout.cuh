@@ -40,6 +40,22 @@ FOURGE_INLINE int64 scale_offset(int64 row, int64 column, int64 columns) {
   }
 }
 
+// Bytes from a block's scale to that of one so many columns on, a multiple of four, for each of them.
+template <ScaleLayout kLayout>
+constexpr uint32 kScaleStep = kLayout == ScaleLayout::tiled_128x4 ? 128
+                              : kLayout == ScaleLayout::tiled_8x4 ? 8
+                                                                  : 1;
+
+// A whole row of zero scales, by the blockDim.x threads of a row; columns is the padded count. Tiled layouts only.
+template <class Config>
+FOURGE_INLINE void store_zero_scales(uint8* scales, int64 row, int64 columns) {
+#pragma unroll 1
+  for (int64 column = threadIdx.x * 4; column < columns; column += blockDim.x * 4) {
+    store(reinterpret_cast<uint32*>(scales + scale_offset<Config::kLayout()>(row, column, columns)),
+          0u);
+  }
+}
+
 // Rows that are handled together are this far apart: in a 128x4 tile the scales of four rows 32
 // apart and four columns are 16 neighbouring bytes, in an 8x4 tile those of four neighbouring rows.
 template <ScaleLayout kLayout>

@@ -99,13 +99,4 @@ FOURGE_INLINE int64 unit_scale_columns(int64 cols) {
   return cols / (Config::kFormat() == QuantizedFormat::nvfp4 ? 16 : 32);
 }
 
-// A whole row of zero scales, by the blockDim.x threads of a row. Tiled layouts only.
-template <class Config>
-FOURGE_INLINE void store_zero_scales(uint8* scales, int64 row, int64 columns) {
-  for (int64 column = threadIdx.x * 4; column < columns; column += blockDim.x * 4) {
-    store(reinterpret_cast<uint32*>(scales + scale_offset<Config::kLayout()>(row, column, columns)),
-          0u);
-  }
-}
-
 }  // namespace fourge_device

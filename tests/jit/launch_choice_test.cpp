@@ -115,10 +115,11 @@ TEST_CASE("the candidates are the variants with the same results that take the c
   CHECK(candidates("nvfp4_quantize[math=fast,tpc=4]", "math", shape) == "fast fast fast");
   CHECK(candidates("fp8_quantize_128x128", "in", shape) == "bf16");
   const char* per_token = "nvfp4_quantize_per_token[row=cluster]";
-  CHECK(candidates(per_token, "row", shape) == "registers registers2 registers1 cluster looped");
+  CHECK(candidates(per_token, "row", shape) ==
+        "registers registers2 registers1 cluster looped copied");
   CHECK(candidates(per_token, "row", {1, 16384}) ==
-        "registers registers2 registers1 cluster looped");
-  CHECK(candidates(per_token, "row", {1, 16400}) == "registers registers2 cluster looped");
+        "registers registers2 registers1 cluster looped copied");
+  CHECK(candidates(per_token, "row", {1, 16400}) == "registers registers2 cluster looped copied");
   CHECK(candidates(per_token, "row", {1, 65552}) == "cluster looped");
   CHECK(candidates(per_token, "row", {1, 131088}) == "looped");
   CHECK(candidates("rmsnorm_quantize[]", "row", shape) == "shared 64x7 448x1 224x2");

@@ -128,6 +128,10 @@ TEST_CASE("per token: a row that does not fit into registers is refused by name"
   CHECK(refused("row=cluster holds at most 65536 columns", wide(65552),
                 "row=cluster,layout=8x4,4over6=mae448"));
   CHECK_THROWS_AS(KernelSpec::parse("nvfp4_quantize_per_token[row=cluster]@sm_89"), Error);
+  CHECK(refused("accepted", wide(32768), "row=copied,layout=128x4,4over6=mae448"));
+  CHECK(
+      refused("row=copied holds at most 32768 columns, use row=looped", wide(32784), "row=copied"));
+  CHECK_THROWS_AS(KernelSpec::parse("nvfp4_quantize_per_token[row=copied]@sm_89"), Error);
   CHECK(refused("accepted", wide(1 << 20), "row=looped"));
   CHECK(refused(
       "cols is 17179869200; at most 17179869184",
@@ -152,14 +156,18 @@ TEST_CASE("per token: the choice of a row's holding is legal and follows the tab
     const char *off, *tiled, *adaptive;
   };
   const Row table[] = {{1, 7168, "registers1", "registers1", "registers1"},
-                       {128, 7168, "registers1", "registers1", "registers1"},
-                       {1024, 7168, "registers2", "registers2", "registers2"},
-                       {4096, 7168, "registers", "registers", "registers2"},
-                       {16384, 7168, "registers", "registers", "registers"},
-                       {8192, 12288, "registers", "registers", "registers2"},
-                       {1024, 16384, "registers2", "registers2", "registers"},
-                       {8192, 16384, "registers", "registers", "registers"},
-                       {1, 32768, "registers2", "registers2", "registers"},
+                       {263, 7168, "registers1", "registers1", "registers1"},
+                       {264, 7168, "registers2", "registers2", "copied"},
+                       {1024, 7168, "registers2", "registers2", "copied"},
+                       {1584, 7168, "registers", "registers", "copied"},
+                       {3695, 7168, "registers", "registers", "copied"},
+                       {3696, 7168, "copied", "copied", "copied"},
+                       {16384, 4096, "registers", "registers", "copied"},
+                       {16384, 4112, "copied", "copied", "copied"},
+                       {1024, 16384, "registers2", "registers2", "copied"},
+                       {8192, 16384, "copied", "copied", "copied"},
+                       {1, 32768, "registers2", "registers2", "copied"},
+                       {8192, 32784, "registers", "registers", "cluster"},
                        {8192, 65536, "registers", "cluster", "cluster"},
                        {1, 65552, "cluster", "cluster", "looped"},
                        {1, 131088, "looped", "looped", "looped"}};
@@ -169,12 +177,17 @@ TEST_CASE("per token: the choice of a row's holding is legal and follows the tab
     CHECK(choice(row.rows, row.cols, "128x4", false) == row.tiled);
     CHECK(choice(row.rows, row.cols, "8x4", true) == row.adaptive);
   }
+  // Before there were bulk copies.
+  const auto sm_89 = fourge::Target::parse("sm_89");
+  CHECK(fourge::nvfp4_per_token_row(1024, 7168, "8x4", true, sm_89, h200) == "registers2");
+  CHECK(fourge::nvfp4_per_token_row(16384, 7168, "8x4", true, sm_89, h200) == "registers");
+  CHECK(fourge::nvfp4_per_token_row(8192, 12288, "8x4", true, sm_89, h200) == "registers2");
+  CHECK(fourge::nvfp4_per_token_row(8192, 16384, "8x4", true, sm_89, h200) == "registers");
   // There are fewer registers for each thread's needs on sm_120 and its like.
   const auto sm_121a = fourge::Target::parse("sm_121a");
   CHECK(fourge::nvfp4_per_token_row(8192, 57344, "linear", false, sm_121a, h200) == "registers");
   CHECK(fourge::nvfp4_per_token_row(8192, 57360, "linear", false, sm_121a, h200) == "cluster");
-  CHECK(fourge::nvfp4_per_token_row(1, 65536, "8x4", false, fourge::Target::parse("sm_89"), h200) ==
-        "looped");
+  CHECK(fourge::nvfp4_per_token_row(1, 65536, "8x4", false, sm_89, h200) == "looped");
 }
 
 TEST_CASE("per token: the launch covers every row, padding included", "[per-token]") {
@@ -199,6 +212,20 @@ TEST_CASE("per token: the launch covers every row, padding included", "[per-toke
   shape = launch("row=cluster,layout=128x4,4over6=mae448", args);
   CHECK(shape.cluster == 8);
   CHECK(shape.grid[0] == 8 * 256);
+  args.cols = 7168;
+  shape = launch("row=copied,layout=128x4", args);
+  CHECK(shape.grid[0] == 256);
+  CHECK(shape.block[0] == 128);
+  CHECK(shape.block[1] == 1);
+  CHECK(shape.dynamic_shared_bytes == 14336);
+  args.rows = 7919;
+  CHECK(launch("row=copied,4over6=mae448", args).block[0] == 128);
+  args.rows = 7920;
+  CHECK(launch("row=copied,4over6=mae448", args).block[0] == 64);
+  CHECK(launch("row=copied", args).block[0] == 128);
+  args.cols = 2048;
+  CHECK(launch("row=copied", args).block[1] == 1);
+  args.rows = 129;
   args.cols = 16;
   CHECK(launch("row=cluster", args).cluster == 1);
   args.cols = 65536;

@@ -96,7 +96,7 @@ const std::vector<BenchOp>& table() {
        .unused = {"global_scale"},
        .needs = needs_row_scales},
       {Nvfp4QuantizePerTokenArgs::kOp,
-       cross({"layout=linear|128x4", "row=registers|registers2|registers1|cluster|looped",
+       cross({"layout=linear|128x4", "row=registers|registers2|registers1|copied|cluster|looped",
               "4over6=off|mae448"}),
        fill_matrix<Nvfp4QuantizePerTokenArgs>,
        {"row_map"}},

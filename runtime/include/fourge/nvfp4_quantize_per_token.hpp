@@ -29,6 +29,8 @@
 //   registers1  one block a thread, for few or short rows: cols <= 16384
 //   cluster     in the registers of up to 8 CTAs of a cluster (sm_90 and later), for long rows:
 //               cols <= 131072, with 4over6 65536
+//   copied      in shared memory, where the copy engine puts it (sm_90 and later), for many rows:
+//               cols <= 32768
 //   looped      any length; a row is read a second time, from the caches if it fits; fewer registers
 // nvfp4_per_token_row() says which to take.
 // Axis 4over6 is as in nvfp4_quantize.hpp; "fast" there is about the error only. All values of axis row
