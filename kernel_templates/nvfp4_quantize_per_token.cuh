@@ -76,12 +76,12 @@ struct TokenRow {
               word);
       }
     } else {
-      uint8* const to = scales + scale_offset<kLayout()>(row, first, all_columns);
-      const uint32 step = blockDim.x * kScaleStep<kLayout()>;
 #pragma unroll
       for (int i = 0; i < kBlocks; ++i) {
-        if (first + i * threads() < all_columns) {
-          store(to + static_cast<uint32>(i) * step, static_cast<uint8>(bytes >> (8 * i)));
+        const int column = first + i * threads();
+        if (column < all_columns) {
+          store(scales + scale_offset<kLayout()>(row, column, all_columns),
+                static_cast<uint8>(bytes >> (8 * i)));
         }
       }
     }
