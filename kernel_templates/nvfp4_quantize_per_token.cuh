@@ -175,6 +175,15 @@ struct TokenRow {
       column = before;
     }
   }
+
+  // A row of padding: zero in every column. All of the row's threads call.
+  FOURGE_INLINE void store_padding(uint8* scales) const {
+#pragma unroll 1
+    for (int column = thread() * 4; column < all_columns; column += threads() * 4) {
+      store(reinterpret_cast<uint32*>(scales + scale_offset<kLayout()>(row, column, all_columns)),
+            0u);
+    }
+  }
 };
 
 // The largest magnitude's bits, NaN skipped. A NaN is rare: its loop turns the blocks once around.
@@ -221,7 +230,7 @@ FOURGE_INLINE void quantize_token_row(const void* x, uint8* codes, uint8* scales
   }
   if constexpr (kLayout != ScaleLayout::linear) {
     if (row.row >= rows) {
-      store_zero_scales<Config>(scales, row.row, row.all_columns);
+      row.store_padding(scales);
       return;
     }
   }

@@ -49,7 +49,6 @@ constexpr uint32 kScaleStep = kLayout == ScaleLayout::tiled_128x4 ? 128
 // A whole row of zero scales, by the blockDim.x threads of a row; columns is the padded count. Tiled layouts only.
 template <class Config>
 FOURGE_INLINE void store_zero_scales(uint8* scales, int64 row, int64 columns) {
-#pragma unroll 1
   for (int64 column = threadIdx.x * 4; column < columns; column += blockDim.x * 4) {
     store(reinterpret_cast<uint32*>(scales + scale_offset<Config::kLayout()>(row, column, columns)),
           0u);
