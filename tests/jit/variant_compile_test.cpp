@@ -90,7 +90,8 @@ bool encodes_e2m1(const KernelSpec& spec) {
 bool copies_in_bulk(const KernelSpec& spec) {
   const auto& name = spec.op().name;
   return (name == "rmsnorm_quantize" && spec.get("row").ends_with("x2")) ||
-         (name == "moe_permute" && spec.get("by") == "token");
+         (name == "moe_permute" && spec.get("by") == "token") ||
+         (name == "nvfp4_quantize_per_token" && spec.get("row") == "copied");
 }
 
 // Shuffles whose mask is not all lanes, as a constant or in a register: the compiler would look for lanes with equal
