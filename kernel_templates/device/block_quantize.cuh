@@ -66,11 +66,7 @@ struct BlockPlaces {
   enum : bool { kLinear = Config::kLayout() == ScaleLayout::linear };
   enum : uint32 { kCodeBytes = kNvfp4 ? 8 : 16 };
   // From a scale to that 32 further, over 32: a tile has four of a row.
-  enum : uint32 {
-    kScaleBytes = kLinear                                         ? 1
-                  : Config::kLayout() == ScaleLayout::tiled_128x4 ? 128
-                                                                  : 8
-  };
+  enum : uint32 { kScaleBytes = kScaleStep<Config::kLayout()> };
 
   uint8* codes;  // of block 0
   uint8* scales;

@@ -88,6 +88,10 @@ FOURGE_INLINE void copies_done() { asm volatile("cp.async.wait_all;" : : : "memo
 
 #endif
 
+FOURGE_INLINE Words8 joined(const Words4& a, const Words4& b) {
+  return {{a.w[0], a.w[1], a.w[2], a.w[3], b.w[0], b.w[1], b.w[2], b.w[3]}};
+}
+
 // A row's blocks, as a thread reads and writes those whose number is its lane's but for a multiple of 32.
 struct SharedBlocks {
   SharedRow lower;  // the first vector of block 0, were it the lane's
@@ -102,8 +106,7 @@ struct SharedBlocks {
   }
   FOURGE_INLINE Words8 get(int block) const {
     const Words4 a = lower.get(2 * block);
-    const Words4 b = upper.get(2 * block);
-    return {{a.w[0], a.w[1], a.w[2], a.w[3], b.w[0], b.w[1], b.w[2], b.w[3]}};
+    return joined(a, upper.get(2 * block));
   }
 };
 

@@ -26,8 +26,7 @@ struct CopiedBlocks {
 #pragma unroll 1
     for (uint32 column = threadIdx.x; column < columns; column += blockDim.x) {
       const Words4 a = at.get(0);
-      const Words4 b = at.get(1);
-      f(Words8{{a.w[0], a.w[1], a.w[2], a.w[3], b.w[0], b.w[1], b.w[2], b.w[3]}});
+      f(joined(a, at.get(1)));
       at = at.from(2 * static_cast<int>(blockDim.x));
     }
   }

@@ -10,9 +10,9 @@ struct TokenScale {
   float decode;  // what is stored
 };
 
-// given: 1 / (448 * 6) or 1 / (256 * 6), of which token_scale_given() is what all rows have in common. A row of zeros (subnormals count as zero) has token scale 0
-// in every mode; its G only keeps block scales at zero. In fast mode so has one whose scale is flushed to zero: with
-// the reciprocal of that, which is infinite, its block scales would be NaN.
+// given: 1 / (448 * 6) or 1 / (256 * 6), of which token_scale_given() is what all rows have in common. A row of zeros
+// (subnormals count as zero) has token scale 0 in every mode; its G only keeps block scales at zero. In fast mode so has
+// one whose scale is flushed to zero: with the reciprocal of that, which is infinite, its block scales would be NaN.
 template <class Config>
 FOURGE_INLINE float token_scale_given(float given) {
   return Config::kMath() == MathMode::exact ? rcp_rn(given) : given;

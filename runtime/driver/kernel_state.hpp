@@ -92,9 +92,9 @@ struct KernelState {
 
 // Loads a cubin for a spec. Checks, before the driver sees the bytes, that the cubin is for the
 // spec's target, holds the entry and has the op's parameters; then that the current context's
-// device can run it. Where a launch may ask for more dynamic shared memory (OpDefinition::max_dynamic_shared) than a CTA gets by
-// default, the limit is raised on every device that the target runs on. The load is forced for the current context, which is neither changed nor
-// created.
+// device can run it. Where a launch may ask for more dynamic shared memory (OpDefinition::max_dynamic_shared) than a CTA
+// gets by default, the limit is raised on every device that the target runs on. The load is forced for the current context,
+// which is neither changed nor created.
 //
 // Throws Error(invalid_argument) for bytes that are no cubin or one for another target,
 // Error(internal) for an entry whose parameters are not the op's, Error(unsupported) without a
