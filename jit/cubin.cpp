@@ -41,6 +41,9 @@ constexpr std::size_t kInstructionBytes = 16;
 constexpr std::uint16_t kOpcodeMask = 0xfff;
 constexpr std::uint16_t kOpcodeLoadLocal = 0x983;
 constexpr std::uint16_t kOpcodeStoreLocal = 0x387;
+constexpr std::uint16_t kOpcodeWait = 0x82e;  // ACQBULK
+// LDG, LDG of 256 bits, LDGSTS, UBLKCP.
+constexpr std::uint16_t kOpcodesLoadGlobal[] = {0x981, 0x381, 0x97e, 0xfae, 0x3ba};
 
 constexpr std::uint64_t kReservedShared = 1024;
 constexpr int kFirstReservedMajor = 9;
@@ -309,10 +312,17 @@ void read_code(const File& file, CubinKernel& kernel) {
     malformed(fmt::format("the code of kernel {} ends inside an instruction", kernel.name));
   }
   kernel.code_bytes = code.size();
+  std::uint32_t loads = 0;
+  bool waited = false;
   for (std::uint64_t at = 0; at < code.size(); at += kInstructionBytes) {
     const auto opcode = code.at<std::uint16_t>(at) & kOpcodeMask;
     if (opcode == kOpcodeLoadLocal) ++kernel.local_loads;
     if (opcode == kOpcodeStoreLocal) ++kernel.local_stores;
+    if (std::ranges::count(kOpcodesLoadGlobal, opcode) != 0) ++loads;
+    if (opcode == kOpcodeWait && !waited) {
+      waited = true;
+      kernel.loads_before_wait = loads;
+    }
   }
 }
 

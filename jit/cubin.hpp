@@ -48,6 +48,9 @@ struct CubinKernel {
   // Instructions that touch local memory. Spills and indexed local arrays both show here.
   std::uint32_t local_loads = 0;
   std::uint32_t local_stores = 0;
+  // Loads from global memory that lie before the first wait for the preceding kernel (griddepcontrol.wait), if there is
+  // one: with programmatic dependent launch they could read what is not written yet.
+  std::uint32_t loads_before_wait = 0;
   std::vector<CubinParam> params;  // by index
 };
 

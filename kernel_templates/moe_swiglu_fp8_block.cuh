@@ -304,7 +304,7 @@ FOURGE_INLINE void moe_swiglu_fp8_block_kernel(const uint8* x, const float* x_sc
   const int* const of_cta = row_map + static_cast<int64>(round) * blockDim.y;
   const int* const entry = of_cta + (threadIdx.x % kRun * blockDim.y + threadIdx.y);
 
-  wait_for_predecessor<Config>();
+  wait_for_predecessor<Config, true>();
   // Both before either is used.
   const int mapped = load(entry < map_end ? entry : row_map);
   const int given = load(padded_rows);

@@ -20,11 +20,11 @@ FOURGE_INLINE void silu_and_mul_nvfp4_quantize_kernel(const void* x, uint8* code
   const uint32 all_columns = static_cast<uint32>(padded_columns<kLayout>(columns));
   uint32 column = blockIdx.x * blockDim.x + threadIdx.x;
   const uint32 row = blockIdx.z * gridDim.y + blockIdx.y;  // less than 2^32
+  wait_for_predecessor<Config>();
   if (column >= all_columns || row >= padded_rows<kLayout>(rows)) {
     return;
   }
 
-  wait_for_predecessor<Config>();
   constexpr bool kLong =
       Config::kMath() == MathMode::exact || Config::kFourOverSix() != FourOverSix::off;
   constexpr int kAtOnce = kLong ? 2 : 1;

@@ -47,6 +47,7 @@ Json resources_json(const jit::CubinKernel& kernel) {
           {"frame_bytes", kernel.frame_bytes},
           {"stack_bytes", kernel.stack_bytes},
           {"local_loads", kernel.local_loads},
+          {"loads_before_wait", kernel.loads_before_wait},
           {"local_stores", kernel.local_stores},
           {"static_shared_bytes", kernel.static_shared_bytes},
           {"reserved_shared_bytes", kernel.reserved_shared_bytes},

@@ -90,7 +90,7 @@ FOURGE_INLINE void permute_by_token(const void* x, const float* x_scales, void* 
 
   const SharedRow piece(0);
   BulkCopy copy(barrier, piece);
-  wait_for_predecessor<Config>();
+  wait_for_predecessor<Config, true>();
   const PermuteRows<Config> rows(row_entries, rows_in_use(padded_rows, capacity), tokens, top_k);
   if constexpr (Config::kScales() == RowScales::block128) {
     if (turn.scales) {

@@ -142,6 +142,24 @@ void check_truncations_and_flips(const std::vector<std::byte>& cubin) {
 
 }  // namespace
 
+TEST_CASE("loads before the first wait for the preceding kernel are counted", "[cubin]") {
+  constexpr std::uint16_t kWait = 0x782e;
+  constexpr std::uint16_t kLoad = 0x7981;
+  constexpr std::uint16_t kLoadWide = 0x797e;
+  constexpr std::uint16_t kCopyAsync = 0x7fae;
+  constexpr std::uint16_t kCopyBulk = 0x73ba;
+  const auto count = [](std::vector<std::uint16_t> opcodes) {
+    BuiltCubin built;
+    built.kernel = "quantize";
+    built.opcodes = std::move(opcodes);
+    return parse_cubin(build_cubin(built)).kernels.at(0).loads_before_wait;
+  };
+  CHECK(count({kLoad, kLoad}) == 0);  // nothing waits
+  CHECK(count({kWait, kLoad, kWait}) == 0);
+  CHECK(count({kLoad, kWait, kLoad}) == 1);
+  CHECK(count({kLoadWide, kCopyAsync, kCopyBulk, kWait, kLoad, kWait}) == 3);
+}
+
 TEST_CASE("a built cubin is read back", "[cubin]") {
   BuiltCubin built;
   built.kernel = "quantize";
@@ -162,6 +180,7 @@ TEST_CASE("a built cubin is read back", "[cubin]") {
   CHECK(kernel.local_loads == 2);
   CHECK(kernel.local_stores == 1);
   CHECK(kernel.code_bytes == 64);
+  CHECK(kernel.loads_before_wait == 0);
   REQUIRE(kernel.params.size() == 3);
   CHECK(kernel.params[2] == jit::CubinParam{2, 16, 8});
 }

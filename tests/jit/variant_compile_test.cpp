@@ -89,7 +89,8 @@ bool encodes_e2m1(const KernelSpec& spec) {
 // Whether it has the copy engine bring rows to shared memory.
 bool copies_in_bulk(const KernelSpec& spec) {
   const auto& name = spec.op().name;
-  return (name == "rmsnorm_quantize" && spec.get("row").ends_with("x2")) ||
+  return (name == "rmsnorm_quantize" &&
+          (spec.get("row").ends_with("x2") || spec.get("row") == "copied")) ||
          (name == "moe_permute" && spec.get("by") == "token") ||
          (name == "nvfp4_quantize_per_token" && spec.get("row") == "copied");
 }
@@ -148,6 +149,7 @@ void check_target(const char* text) {
     REQUIRE(info.kernels.size() == 1);
     CHECK(info.kernels[0].name == spec.entry_name());
     check_local_memory(info.kernels[0]);
+    CHECK(info.kernels[0].loads_before_wait == 0);
     check_ptx(spec, output.ptx);
   }
   CHECK(count >= fourge::all_ops().size());
