@@ -24,27 +24,25 @@ enum : int { kUnits = 8 };          // of 16 elements, in a block
 template <class Config>
 FOURGE_INLINE void quantize_few_blocks(const void* x, uint8* data, float* scales, uint32 blocks,
                                        float eps) {
-  using P = Packed16<Config::kInput()>;
   const uint32 thread = blockIdx.x * kFewThreads + threadIdx.x;
   const uint32 block = thread / 32;
+  wait_for_predecessor<Config>();
   if (block >= blocks) {
     return;
   }
-  wait_for_predecessor<Config>();
   const uint64 four = load(static_cast<const uint64*>(x) + thread);
   const uint32 a = static_cast<uint32>(four);
   const uint32 b = static_cast<uint32>(four >> 32);
-  uint32 bits = bits_of_packed(max_packed<Config::kInput()>(a, b));
-  if (unlikely(bits > P::kInfinity)) {
-    const auto number = [](uint32 magnitude) { return magnitude <= P::kInfinity ? magnitude : 0u; };
-    bits = max_u32(max_u32(number(a & 0x7FFFu), number((a >> 16) & 0x7FFFu)),
-                   max_u32(number(b & 0x7FFFu), number((b >> 16) & 0x7FFFu)));
-  }
-  const auto factors = fp8_factors<Config>(value_of_bits<Config::kInput()>(warp_max(bits)), eps);
+  using P = Packed16<Config::kInput()>;
+  const float v[4] = {P::low(a), P::high(a), P::low(b), P::high(b)};
+  // A maximum of numbers skips NaN, if one is there.
+  const float largest = max_num(
+      max_num(max_num(absolute(v[0]), absolute(v[1])), max_num(absolute(v[2]), absolute(v[3]))),
+      0.0f);
+  const auto factors = fp8_factors<Config>(float_from_bits(warp_max(float_bits(largest))), eps);
   const float o = factors.reciprocal;
   store(reinterpret_cast<uint32*>(data) + thread,
-        encode_e4m3x4<Config>(mul_rn(P::low(a), o), mul_rn(P::high(a), o), mul_rn(P::low(b), o),
-                              mul_rn(P::high(b), o)));
+        encode_e4m3x4<Config>(mul_rn(v[0], o), mul_rn(v[1], o), mul_rn(v[2], o), mul_rn(v[3], o)));
   if (threadIdx.x % 32 == 0) {
     store(scales + block, factors.scale);
   }
@@ -58,12 +56,17 @@ FOURGE_INLINE void quantize_single_units(const void* x, uint8* data, float* scal
   float* scale_to;
   bool exists = true;
   bool padding = false;
-  if (kStorage == Fp8Storage::row_major && cols % (16 * kUnits) == 0) {
-    if (blockDim.x == kFewThreads) {
+  if constexpr (kStorage == Fp8Storage::row_major) {
+    const bool few = blockDim.x == kFewThreads;
+    if_here(few, [&] {
       quantize_few_blocks<Config>(x, data, scales,
                                   static_cast<uint32>(rows) * static_cast<uint32>(cols >> 7), eps);
+    });
+    if (few) {
       return;
     }
+  }
+  if (kStorage == Fp8Storage::row_major && cols % (16 * kUnits) == 0) {
     const uint64 cta = static_cast<uint64>(blockIdx.y) * gridDim.x + blockIdx.x;
     unit = static_cast<int64>(cta * kFlatThreads) + threadIdx.x;
     if (unit >= rows * static_cast<int64>(static_cast<uint64>(cols) / 16)) {

@@ -18,7 +18,7 @@ constexpr std::int64_t kThreadColumns = 16;  // what a thread loads at once
 constexpr std::int64_t kTransposedRows = 4;  // storage=transposed has whole groups of so many
 constexpr int kTileThreads = 256;
 // 1x128: so few blocks take a warp each, in CTAs of so many threads, by which the template knows them.
-constexpr std::int64_t kMostFewBlocks = 4096;
+constexpr std::int64_t kMostFewBlocks = 8192;
 constexpr int kFewThreads = 256;
 
 enum RowAxisIndex : std::size_t { kStorage = 2, kTokensPerCta };

@@ -199,18 +199,18 @@ TEST_CASE("block-FP8, one row at a time: a flat range where rows do not matter",
   row.rows = 70000;
   CHECK(grid("fp8_quantize_1x128[storage=row_major,tpc=1]@sm_90a", row) == "144375 1 1");
   CHECK(grid("fp8_quantize_1x128[storage=transposed,tpc=1]@sm_90a", row) == "3 35000 2");
-  // At most 4096 blocks: a warp for each, eight a CTA.
-  row.rows = 124;
+  // At most 8192 blocks: a warp for each, eight a CTA.
+  row.rows = 248;
   auto few = launch("fp8_quantize_1x128[storage=row_major,tpc=1]@sm_90a", row);
   CHECK(few.block[0] == 256);
-  CHECK(few.grid[0] == 512);
+  CHECK(few.grid[0] == 1023);
   CHECK(few.grid[1] == 1);
   row.rows = 1;
   few = launch("fp8_quantize_1x128[storage=row_major,tpc=1]@sm_90a", row);
   CHECK(few.grid[0] == 5);
   CHECK(grid("fp8_quantize_1x128[storage=transposed,tpc=1]@sm_90a", row) == "3 4 1");
-  row.rows = 125;
-  CHECK(grid("fp8_quantize_1x128[storage=row_major,tpc=1]@sm_90a", row) == "258 1 1");
+  row.rows = 249;
+  CHECK(grid("fp8_quantize_1x128[storage=row_major,tpc=1]@sm_90a", row) == "514 1 1");
   row.rows = 70000;
   row.cols -= 16;  // the last block is not whole
   CHECK(grid("fp8_quantize_1x128[storage=row_major,tpc=1]@sm_90a", row) == "3 35000 2");
