@@ -205,6 +205,32 @@ FOURGE_INLINE uint32 quantize_column(const void* x, uint8* codes, int64 block, c
   return scales >> (32 - 8 * count);
 }
 
+// What a CTA has of a call with more than one batch, or more groups of rows than grid y has: z is the batch, or the
+// slice of gridDim.y groups of one batch; where these are too many for z, x goes round. Without divisions, since
+// their code would lie in every call's way.
+struct RowSlice {
+  uint32 chunk;
+  int64 batch;
+  int64 first;  // row of the slice
+};
+FOURGE_INLINE RowSlice row_slice(uint32 chunk, uint32 chunks, uint32 group_rows, int64 all_rows) {
+  const int64 slice_rows = static_cast<int64>(gridDim.y * group_rows);
+  const bool sliced = slice_rows < all_rows;
+  const int64 end = sliced ? all_rows : 0;  // of a batch in rounds
+  const uint32 batches_a_round = sliced ? 1 : gridDim.z;
+  RowSlice slice{chunk, sliced ? 0 : blockIdx.z, 0};
+#pragma unroll 1
+  for (; slice.chunk >= chunks; slice.chunk -= chunks) {
+    slice.first += slice_rows * gridDim.z;
+    if (slice.first >= end) {
+      slice.first = 0;
+      slice.batch += batches_a_round;
+    }
+  }
+  slice.first += sliced ? slice_rows * blockIdx.z : 0;
+  return slice;
+}
+
 // The launch rule has the same.
 template <class Config>
 inline constexpr bool kByTiles =
@@ -233,21 +259,16 @@ FOURGE_INLINE void nvfp4_quantize_rows(const void* x, uint8* codes, uint8* scale
   int64 first_of_all = first;                    // among x's rows
   int64 first_scales = first;                    // among the scales' rows
   if (unlikely(gridDim.z > 1)) {
-    // Batches, or more groups than y has: slices of gridDim.y groups.
-    const int64 all_rows = padded_rows<kLayout>(rows);
-    const uint32 slice_rows = gridDim.y * Threads::kGroupRows;
-    const uint32 slices = static_cast<uint32>((all_rows + slice_rows - 1) / slice_rows);
-    const uint32 chunks = (all_columns + (Threads::kColumns - 1)) / Threads::kColumns;
-    const uint32 round = chunk / chunks;
-    chunk -= round * chunks;
-    const uint32 slice = round * gridDim.z + blockIdx.z;
-    const uint32 batch = slice / slices;
-    first += static_cast<int64>(slice - batch * slices) * slice_rows;
-    if (batch >= batches || first >= all_rows) {
+    const RowSlice slice =
+        row_slice(chunk, (all_columns + (Threads::kColumns - 1)) / Threads::kColumns,
+                  Threads::kGroupRows, padded_rows<kLayout>(rows));
+    chunk = slice.chunk;
+    first += slice.first;
+    if (slice.batch >= batches || first >= padded_rows<kLayout>(rows)) {
       return;
     }
-    first_of_all = first + batch * rows;
-    first_scales = first + batch * all_rows;
+    first_of_all = first + slice.batch * rows;
+    first_scales = first + slice.batch * padded_rows<kLayout>(rows);
   }
   const uint32 column = chunk * Threads::kColumns + Threads::column();
   if (column >= all_columns) {

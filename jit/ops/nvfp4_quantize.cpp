@@ -178,11 +178,14 @@ LaunchShape launch_shape(const KernelSpec& spec, const void* pointer, const Devi
   const std::int64_t across = by_tiles ? kThreads / 8 : kThreads;
   const std::int64_t groups = (extent.rows + group_rows - 1) / group_rows;
   const std::int64_t in_y = std::min(kMostGroups, groups);
-  const std::int64_t slices = (groups + in_y - 1) / in_y * args.batches;
-  const std::int64_t in_z = std::min(kMostGridZ, slices);
+  // z has the batches, or a batch's slices of in_y groups; x goes round where that is too many.
+  const std::int64_t slices = (groups + in_y - 1) / in_y;
+  const std::int64_t in_z = std::min(kMostGridZ, slices == 1 ? args.batches : slices);
+  const std::int64_t rounds =
+      slices == 1 ? (args.batches + in_z - 1) / in_z : (slices + in_z - 1) / in_z * args.batches;
   const std::int64_t chunks = (extent.columns + across - 1) / across;
   shape.block[0] = kThreads;
-  shape.grid[0] = grid_x(spec, chunks * ((slices + in_z - 1) / in_z));
+  shape.grid[0] = grid_x(spec, chunks * rounds);
   shape.grid[1] = static_cast<std::uint32_t>(in_y);
   shape.grid[2] = static_cast<std::uint32_t>(in_z);
   return shape;

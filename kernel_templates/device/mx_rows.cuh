@@ -54,10 +54,12 @@ FOURGE_INLINE void quantize_mx_parts(const void* x, uint8* output, uint8* scales
         static_cast<uint32>(padded_columns<kLayout>(static_cast<int64>(output_parts / kLanes)));
     uint32 index = blockIdx.x * blockDim.x + threadIdx.x;
     uint32 group = blockIdx.y;
-    const bool many = gridDim.z > 1;
-    if (unlikely(many)) {
+    bool beyond = false;
+    if_seldom(gridDim.z > 1, [&] {
+      constexpr int kGroupRows = Format::kByTiles ? 8 : 1;
       group += blockIdx.z * gridDim.y;
-    }
+      beyond = static_cast<int64>(group) * kGroupRows >= padded_rows<kLayout>(rows);
+    });
     int64 row = group;
     if constexpr (Format::kByTiles) {
       using Threads = TileThreads<kLayout, kPartThreads>;
@@ -65,7 +67,7 @@ FOURGE_INLINE void quantize_mx_parts(const void* x, uint8* output, uint8* scales
       row = Threads::first_row(group);
     }
     const uint32 column = index / kLanes;
-    if (column >= all_columns || (unlikely(many) && row >= padded_rows<kLayout>(rows))) {
+    if (column >= all_columns || beyond) {
       return;
     }
     part = {row * own_parts + index, row * output_parts + index,

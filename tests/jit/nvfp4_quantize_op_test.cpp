@@ -246,6 +246,19 @@ TEST_CASE("batches beyond the grid's z go round in x", "[nvfp4_quantize]") {
   CHECK(shape.grid[2] == 65535);
 }
 
+TEST_CASE("groups beyond the grid's y are slices in z, batches then go round in x",
+          "[nvfp4_quantize]") {
+  const KernelSpec spec = KernelSpec::parse("nvfp4_quantize[layout=8x4]@sm_90a");
+  Nvfp4QuantizeArgs args = good_args();
+  args.rows = 3 * 65408 * 8 + 1;
+  args.cols = 2048;
+  args.batches = 5;
+  const LaunchShape shape = spec.op().launch_shape(spec, &args, {});
+  CHECK(shape.grid[0] == 16 * 5);
+  CHECK(shape.grid[1] == 65408);
+  CHECK(shape.grid[2] == 4);
+}
+
 TEST_CASE("a call's buffers are exactly its tensors", "[nvfp4_quantize]") {
   const Nvfp4QuantizeArgs args = good_args();
   const auto regions = kSpec.op().regions(kSpec, &args);

@@ -203,7 +203,9 @@ OpCall make_call(const KernelSpec& spec, const Shared& owned, std::string label,
 
 constexpr Shape kSmall[] = {{1, 0, 64},   {0, 5, 64},  {1, 1, 16},    {1, 3, 64},   {3, 17, 208},
                             {1, 120, 64}, {2, 9, 144}, {1, 129, 256}, {1, 1, 7168}, {5, 1, 80}};
-constexpr Shape kLarge[] = {{1, 1000, 7168}, {1, 4096, 4096}, {3, 333, 1040}};
+// The last two have more batches, and more groups of rows, than the grid's z and y.
+constexpr Shape kLarge[] = {
+    {1, 1000, 7168}, {1, 4096, 4096}, {3, 333, 1040}, {70'000, 1, 32}, {2, 600'000, 16}};
 
 }  // namespace
 
