@@ -78,7 +78,8 @@ bool fits(const Rule& rule, const KernelSpec& spec) {
 bool takes_columns(const KernelSpec& spec, std::int64_t cols) {
   if (spec.op().name == RmsnormQuantizeArgs::kOp) {
     const std::int64_t exact = rmsnorm_quantize_columns(spec);
-    return exact == 0 || cols == exact;
+    const std::int64_t most = rmsnorm_quantize_most_columns(spec);
+    return exact != 0 ? cols == exact : most == 0 || cols <= most;
   }
   if (spec.op().name != Nvfp4QuantizePerTokenArgs::kOp) return true;
   const std::int64_t most = nvfp4_per_token_most_columns(spec);

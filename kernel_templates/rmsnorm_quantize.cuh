@@ -3,7 +3,9 @@
 // copied, any number of CTAs takes all of them.
 #pragma once
 
+#include "device/norm_alone.cuh"
 #include "device/norm_copied.cuh"
+#include "device/norm_one_block.cuh"
 
 namespace fourge_device {
 
@@ -49,7 +51,11 @@ FOURGE_INLINE void rmsnorm_quantize_kernel(const void* x, const void* residual, 
                                            float scale_value, float eps, int64 rows, int64 cols) {
   const NormOperands operands{
       x, residual, weight, residual_out, norm_out, eps, static_cast<int>(cols)};
-  if constexpr (Config::kRow().copied) {
+  if constexpr (Config::kRow().threads == 0 && Config::kRow().blocks == 1) {
+    quantize_row_of_blocks<Config>(operands, q, scales, token_scales, scale, scale_value, rows);
+  } else if constexpr (Config::kRow().copied && Config::kRow().blocks == 0) {
+    quantize_lone_row<Config>(operands, q, scales, token_scales, scale, scale_value, rows);
+  } else if constexpr (Config::kRow().copied) {
     quantize_copied_rows<Config>(operands, scale, scale_value, q, scales, rows);
   } else {
     norm_and_quantize_rows<Config>(operands, q, scales, token_scales, scale, scale_value, rows,

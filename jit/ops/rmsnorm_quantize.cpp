@@ -4,6 +4,7 @@
 
 #include "jit/ops/arguments.hpp"
 #include "jit/ops/quantize_axes.hpp"
+#include "jit/ops/rmsnorm_rows.hpp"
 #include "jit/ops/row_launch.hpp"
 
 #include <fmt/format.h>
@@ -13,13 +14,16 @@
 namespace fourge {
 namespace {
 
-constexpr std::int64_t kBlock = 16;
-constexpr std::int64_t kMostLanes = 512;
+using namespace jit::rmsnorm;
+
 // Of many rows, and of very many to NVFP4, where instructions are what counts.
 constexpr std::int64_t kBlocksPerThread = 4;
 constexpr std::int64_t kMostBlocksPerThread = 7;
+// Of copied rows with a residual, unless there are so many for a multiprocessor.
+constexpr std::int64_t kFewBlocksPerThread = 2;
+constexpr std::int64_t kManyResidualRows = 48;
+constexpr std::int64_t kMany4over6Rows = 24;
 constexpr std::int64_t kVeryManyRows = 64;  // a multiprocessor
-constexpr std::int64_t kFewRows = 2;        // likewise, between the kinds of rows in registers
 // A row of so many lies in shared memory, a longer one is read again: norm_row.cuh. With the static part it is within
 // the 48 KiB that every launch may have.
 constexpr std::int64_t kMostHeldColumns = 23040;
@@ -30,47 +34,6 @@ constexpr std::int64_t kRowsPerCta = 4;
 constexpr AxisValue kResidualValues[] = {
     {"none", "fourge_device::Residual::none", "the norm of x"},
     {"add", "fourge_device::Residual::add", "the norm of x + residual, which is stored too"}};
-
-// Rows in registers, which are as long as their threads have blocks. For how many CTAs a multiprocessor shares out
-// registers is found by compiling: the fewest that spill nothing.
-struct RowShape {
-  std::string_view text;
-  std::int64_t threads;
-  std::int64_t blocks;  // a thread
-  int min_ctas;
-  // A CTA takes several rows, which are copied to shared memory by cp.async.bulk.
-  bool copied = false;
-
-  constexpr std::int64_t cols() const { return kBlock * threads * blocks; }
-};
-constexpr RowShape kRowShapes[] = {
-    {"shared", kMostLanes, 0, 2}, {"64x4", 64, 4, 10},        {"64x5", 64, 5, 8},
-    {"64x7", 64, 7, 8},           {"64x8", 64, 8, 8},         {"256x1", 256, 1, 6},
-    {"320x1", 320, 1, 4},         {"448x1", 448, 1, 3},       {"512x1", 512, 1, 3},
-    {"128x2", 128, 2, 7, true},   {"160x2", 160, 2, 5, true}, {"224x2", 224, 2, 4, true},
-    {"256x2", 256, 2, 3, true}};
-
-constexpr AxisValue kRowValues[] = {
-    {"shared", "fourge_device::RowShape{}", "any number of columns; a row lies in shared memory"},
-    {"64x4", "fourge_device::RowShape{64, 4}", "4096 columns; 64 threads hold 4 blocks each"},
-    {"64x5", "fourge_device::RowShape{64, 5}", "5120 columns; 64 threads hold 5 blocks each"},
-    {"64x7", "fourge_device::RowShape{64, 7}", "7168 columns; 64 threads hold 7 blocks each"},
-    {"64x8", "fourge_device::RowShape{64, 8}", "8192 columns; 64 threads hold 8 blocks each"},
-    {"256x1", "fourge_device::RowShape{256, 1}", "4096 columns; 256 threads hold a block each"},
-    {"320x1", "fourge_device::RowShape{320, 1}", "5120 columns; 320 threads hold a block each"},
-    {"448x1", "fourge_device::RowShape{448, 1}", "7168 columns; 448 threads hold a block each"},
-    {"512x1", "fourge_device::RowShape{512, 1}", "8192 columns; 512 threads hold a block each"},
-    {"128x2", "fourge_device::RowShape{128, 2, true}",
-     "4096 columns; 128 threads hold 2 blocks each, while the next row is copied; sm_90 and later"},
-    {"160x2", "fourge_device::RowShape{160, 2, true}",
-     "5120 columns; 160 threads hold 2 blocks each, while the next row is copied; sm_90 and later"},
-    {"224x2", "fourge_device::RowShape{224, 2, true}",
-     "7168 columns; 224 threads hold 2 blocks each, while the next row is copied; sm_90 and later"},
-    {"256x2", "fourge_device::RowShape{256, 2, true}",
-     "8192 columns; 256 threads hold 2 blocks each, while the next row is copied; sm_90 and "
-     "later"}};
-
-constexpr std::size_t kRow = 8;  // of the axes
 
 constexpr Axis kAxes[] = {
     jit::kInput16Axis,
@@ -102,17 +65,6 @@ constexpr Param kParams[] = {
     {"rows", "long long", offsetof(Args, rows), sizeof(Args::rows)},
     {"cols", "long long", offsetof(Args, cols), sizeof(Args::cols)}};
 
-bool adds(const KernelSpec& spec) { return spec.get("residual") == "add"; }
-bool per_token(const KernelSpec& spec) { return spec.get("scale") == "token"; }
-
-bool is_plain_nvfp4(const KernelSpec& spec) {
-  return spec.get("out") == "nvfp4" && !per_token(spec) && spec.get("4over6") == "off" &&
-         spec.get("order") == "rounded" && !adds(spec);
-}
-
-const RowShape& row_shape(const KernelSpec& spec) { return kRowShapes[spec.index(kRow)]; }
-bool in_registers(const KernelSpec& spec) { return row_shape(spec).blocks != 0; }
-
 std::string refusal(const KernelSpec& spec) {
   const auto out = spec.get("out");
   if (out == "fp8" && spec.get("layout") != "linear") {
@@ -127,17 +79,22 @@ std::string refusal(const KernelSpec& spec) {
   if (spec.get("4over6") != "off" && spec.get("order") == "unrounded") {
     return "4over6 needs values of 16 bits: order must be rounded";
   }
-  if (in_registers(spec) && !is_plain_nvfp4(spec)) {
+  if (is_exact(spec) && !is_plain_nvfp4(spec)) {
     return fmt::format(
         "row={} is for out=nvfp4 with scale=tensor, 4over6=off, order=rounded and residual=none; "
         "take row=shared",
         spec.get("row"));
   }
-  if (row_shape(spec).copied && !spec.target().features().bulk_copy) {
+  if (holding(spec) == Holding::copied && spec.get("order") == "unrounded") {
+    return "row=copied is for order=rounded; take row=shared";
+  }
+  if (is_copied(spec) && !spec.target().features().bulk_copy) {
     return fmt::format(
-        "row={} needs bulk copies, which {} has not (sm_90 and later have); take row=shared, or a "
-        "row in registers of {} columns",
-        spec.get("row"), spec.target().text(), row_shape(spec).cols());
+        "row={} needs bulk copies, which {} has not (sm_90 and later have); take row=shared{}",
+        spec.get("row"), spec.target().text(),
+        is_exact(spec)
+            ? fmt::format(", or a row in registers of {} columns", row_shape(spec).cols())
+            : std::string());
   }
   return {};
 }
@@ -158,9 +115,9 @@ int copying_ctas(const KernelSpec& spec) {
 
 // At most 64 registers, or 128 where these would spill: a row waits for its sum, so several must take turns.
 int min_ctas(const KernelSpec& spec) {
-  if (in_registers(spec)) {
+  if (is_exact(spec)) {
     const RowShape& shape = row_shape(spec);
-    if (shape.copied) {
+    if (shape.holding == Holding::several) {
       return copying_ctas(spec);
     }
     if (spec.target().major() >= 10) {
@@ -174,13 +131,20 @@ int min_ctas(const KernelSpec& spec) {
     }
     return shape.blocks == 4 && spec.get("layout") != "linear" ? 8 : shape.min_ctas;
   }
+  // 64 registers, but where fewer than 80 would spill.
+  if (holding(spec) != Holding::shared) {
+    return spec.target().major() >= 12 && spec.get("4over6") != "off" ? 1 : 2;
+  }
   return spec.get("4over6") != "off" || spec.get("order") == "unrounded" ? 1 : 2;
 }
 
-// Beside a copied row there are the weights, twice as many bytes.
+// Beside a copied row in registers there are the weights, twice as many bytes; beside another its residual.
 std::uint32_t max_dynamic_shared(const KernelSpec& spec) {
   const RowShape& shape = row_shape(spec);
-  return shape.copied ? static_cast<std::uint32_t>(2 * shape.cols()) : 0;
+  if (holding(spec) == Holding::copied) {
+    return static_cast<std::uint32_t>(most_columns(spec) * (adds(spec) ? 4 : 2));
+  }
+  return shape.holding == Holding::several ? static_cast<std::uint32_t>(2 * shape.cols()) : 0;
 }
 
 void check_scale(const KernelSpec& spec, const Args& args) {
@@ -207,11 +171,17 @@ void check_args(const KernelSpec& spec, const void* pointer) {
     throw Error(ErrorKind::invalid_argument,
                 fmt::format("{}: cols is {}; at most 2^24 are possible", spec.text(), args.cols));
   }
-  if (in_registers(spec) && args.cols != row_shape(spec).cols()) {
+  if (is_exact(spec) && args.cols != row_shape(spec).cols()) {
     throw Error(ErrorKind::invalid_argument,
                 fmt::format("{}: cols is {}; row={} is for {} columns, rmsnorm_quantize_row() says "
                             "what to take, and row=shared takes any",
                             spec.text(), args.cols, spec.get("row"), row_shape(spec).cols()));
+  }
+  const std::int64_t most = most_columns(spec);
+  if (most != 0 && args.cols > most) {
+    throw Error(ErrorKind::invalid_argument,
+                fmt::format("{}: cols is {}; row={} holds at most {}, row=shared takes any",
+                            spec.text(), args.cols, spec.get("row"), most));
   }
   if (!(args.eps >= 0x1p-126F) || std::isinf(args.eps)) {
     throw Error(ErrorKind::invalid_argument,
@@ -240,6 +210,24 @@ void check_args(const KernelSpec& spec, const void* pointer) {
   }
 }
 
+// Of a row that lies in shared memory and has so many lanes. What divides kMostLanes, for copied rows of more blocks:
+// a lane's blocks are one thread's.
+std::int64_t blocks_per_thread(const KernelSpec& spec, std::int64_t lanes,
+                               std::int64_t rows_per_multiprocessor) {
+  const bool copied = holding(spec) == Holding::copied;
+  if (copied && adds(spec)) {
+    const bool four_over_six = spec.get("4over6") != "off";
+    return rows_per_multiprocessor < (four_over_six ? kMany4over6Rows : kManyResidualRows)
+               ? kFewBlocksPerThread
+               : kBlocksPerThread;
+  }
+  const bool nvfp4 =
+      is_plain_nvfp4(spec) || (copied && spec.get("out") == "nvfp4" && !per_token(spec));
+  return rows_per_multiprocessor >= kVeryManyRows && lanes < kMostLanes && nvfp4
+             ? kMostBlocksPerThread
+             : kBlocksPerThread;
+}
+
 LaunchShape launch_shape(const KernelSpec& spec, const void* pointer, const DeviceFacts& device) {
   constexpr std::int64_t kMostGridX = std::int64_t{1} << 30;
   const auto& args = *static_cast<const Args*>(pointer);
@@ -253,27 +241,29 @@ LaunchShape launch_shape(const KernelSpec& spec, const void* pointer, const Devi
   // a row's result soonest, fewer with several blocks each take less of a multiprocessor in all.
   const std::int64_t lanes =
       std::min(kMostLanes, jit::round_up((args.cols + kBlock - 1) / kBlock, 32));
+  const Holding held = holding(spec);
   const bool few = args.rows <= 2 * std::int64_t{device.multiprocessors};
-  const bool very_many = args.rows >= kVeryManyRows * device.multiprocessors &&
-                         lanes < kMostLanes && is_plain_nvfp4(spec);
-  const std::int64_t blocks = very_many ? kMostBlocksPerThread : kBlocksPerThread;
+  const std::int64_t blocks = blocks_per_thread(spec, lanes, args.rows / device.multiprocessors);
   const std::int64_t threads =
-      in_registers(spec) ? row_shape(spec).threads
-      : few              ? lanes
-                         : std::clamp<std::int64_t>(jit::round_up(lanes / blocks, 32), 32, lanes);
-  const bool several = threads == 32 && rows >= kRowsPerCta * device.multiprocessors;
-  const std::int64_t rows_per_cta = several ? kRowsPerCta : 1;
+      is_exact(spec) ? row_shape(spec).threads
+      : few || held == Holding::one_block
+          ? lanes
+          : std::clamp<std::int64_t>(jit::round_up(lanes / blocks, 32), 32, lanes);
+  const bool rows_share =
+      held == Holding::shared && threads == 32 && rows >= kRowsPerCta * device.multiprocessors;
+  const std::int64_t rows_per_cta = rows_share ? kRowsPerCta : 1;
   shape.block[0] = static_cast<std::uint32_t>(threads);
   shape.block[1] = static_cast<std::uint32_t>(rows_per_cta);
-  const bool copied = row_shape(spec).copied;
-  shape.dynamic_shared_bytes = args.cols > kMostHeldColumns || (in_registers(spec) && !copied)
-                                   ? 0
-                                   : static_cast<std::uint32_t>(rows_per_cta * args.cols * 2);
-  // Of rows that are copied each CTA takes its part.
+  const std::int64_t held_rows = held == Holding::copied && adds(spec) ? 2 : rows_per_cta;
+  if (is_copied(spec) || (held == Holding::shared && args.cols <= kMostHeldColumns)) {
+    shape.dynamic_shared_bytes = static_cast<std::uint32_t>(held_rows * args.cols * 2);
+  }
+  // Where a CTA takes several rows each takes its part.
   const std::int64_t ctas =
-      copied ? std::min(rows, whole_tiles(
-                                  spec, std::int64_t{copying_ctas(spec)} * device.multiprocessors))
-             : (rows + rows_per_cta - 1) / rows_per_cta;
+      held == Holding::several
+          ? std::min(rows,
+                     whole_tiles(spec, std::int64_t{copying_ctas(spec)} * device.multiprocessors))
+          : (rows + rows_per_cta - 1) / rows_per_cta;
   jit::set_ctas(shape, ctas, kMostGridX);
   return shape;
 }
@@ -320,49 +310,6 @@ std::size_t rmsnorm_quantize_scale_bytes(std::string_view out, std::string_view 
   }
   const auto extent = jit::scale_extent(layout, rows, cols / (out == "nvfp4" ? 16 : 32));
   return static_cast<std::size_t>(extent.rows * extent.columns);
-}
-
-std::int64_t rmsnorm_quantize_columns(const KernelSpec& spec) {
-  if (spec.op().name != Args::kOp) {
-    throw Error(ErrorKind::invalid_spec,
-                fmt::format("{} does not name a variant of {}", spec.text(), Args::kOp));
-  }
-  return in_registers(spec) ? row_shape(spec).cols() : 0;
-}
-
-namespace {
-
-// From so many rows a multiprocessor on they are taken the quickest by the fewest threads each.
-std::int64_t many_rows(const KernelSpec& spec, std::int64_t cols) {
-  if (cols == 4096) {
-    return 250;  // not seen up to 124
-  }
-  return spec.get("layout") == "linear" ? 62 : spec.get("layout") == "8x4" ? 74 : 92;
-}
-
-}  // namespace
-
-// Measured on an H200. So few rows are done soonest with a block a thread, many with the fewest threads, and between
-// them where loads and work overlap from the first row on.
-std::string_view rmsnorm_quantize_row(const KernelSpec& spec, std::int64_t rows, std::int64_t cols,
-                                      const DeviceFacts& device) {
-  const std::int64_t per_multiprocessor = rows / std::max(device.multiprocessors, 1);
-  const auto row = [&](bool copied, bool few) {
-    for (const RowShape& shape : kRowShapes) {
-      KernelSpec chosen = spec;
-      if (shape.blocks != 0 && shape.cols() == cols && shape.copied == copied &&
-          (shape.blocks == 1) == few && refusal(chosen.set("row", shape.text)).empty()) {
-        return shape.text;
-      }
-    }
-    return kRowShapes[0].text;
-  };
-  if (per_multiprocessor >= kFewRows && per_multiprocessor < many_rows(spec, cols)) {
-    if (const auto copied = row(true, false); copied != kRowShapes[0].text) {
-      return copied;
-    }
-  }
-  return row(false, per_multiprocessor < kFewRows);
 }
 
 const OpDefinition& rmsnorm_quantize_op() {

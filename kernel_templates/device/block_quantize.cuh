@@ -72,6 +72,7 @@ struct BlockPlaces {
   uint8* scales;
   int padded_blocks;
 
+  FOURGE_INLINE BlockPlaces() : codes(nullptr), scales(nullptr), padded_blocks(0) {}
   // row: the number of its first element. columns: of scales, with padding. lane: of the thread.
   FOURGE_INLINE BlockPlaces(uint8* q, int64 row, uint8* all_scales, int64 index, int64 columns,
                             int lane)

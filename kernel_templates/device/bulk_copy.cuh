@@ -24,6 +24,12 @@ struct BulkCopy {
       row.copy(static_cast<int>(i), from + i * 16);
     }
   }
+  FOURGE_INLINE void ask_two(const char* one, const char* other, uint32 bytes) const {
+    ask(one, bytes);
+    for (uint32 i = 0; i < bytes / 16; ++i) {
+      row.copy(static_cast<int>(i + bytes / 16), other + i * 16);
+    }
+  }
   // Threads take turns at barriers only.
   FOURGE_INLINE void wait() { __syncthreads(); }
 
@@ -42,13 +48,14 @@ struct BulkCopy {
   }
   // bytes: a multiple of 16, from such an address.
   FOURGE_INLINE void ask(const char* from, uint32 bytes) const {
-    asm volatile("mbarrier.arrive.expect_tx.shared::cta.b64 _, [%0], %1;" ::"r"(barrier), "r"(bytes)
-                 : "memory");
-    asm volatile(
-        "cp.async.bulk.shared::cluster.global.mbarrier::complete_tx::bytes [%0], [%1], %2, [%3];" ::
-            "r"(row.address),
-        "l"(from), "r"(bytes), "r"(barrier)
-        : "memory");
+    expect(bytes);
+    copy(row.address, from, bytes);
+  }
+  // And as many bytes behind them.
+  FOURGE_INLINE void ask_two(const char* one, const char* other, uint32 bytes) const {
+    expect(2 * bytes);
+    copy(row.address, one, bytes);
+    copy(row.address + bytes, other, bytes);
   }
   FOURGE_INLINE void wait() {
     asm volatile(
@@ -59,6 +66,19 @@ struct BulkCopy {
         "r"(parity)
         : "memory");
     parity ^= 1;
+  }
+
+ private:
+  FOURGE_INLINE void expect(uint32 bytes) const {
+    asm volatile("mbarrier.arrive.expect_tx.shared::cta.b64 _, [%0], %1;" ::"r"(barrier), "r"(bytes)
+                 : "memory");
+  }
+  FOURGE_INLINE void copy(uint32 to, const char* from, uint32 bytes) const {
+    asm volatile(
+        "cp.async.bulk.shared::cluster.global.mbarrier::complete_tx::bytes [%0], [%1], %2, [%3];" ::
+            "r"(to),
+        "l"(from), "r"(bytes), "r"(barrier)
+        : "memory");
   }
 
 #endif

@@ -17,14 +17,26 @@ struct NormQuantizer {
   }
 };
 
+// A block of y, rounded. MXFP8: all lanes of the warp call.
+template <class Config>
+FOURGE_INLINE QuantizedBlock quantize_rounded(const Words8& y, const UnitFactors<Config>& factors) {
+  if constexpr (Config::kFormat() == QuantizedFormat::nvfp4) {
+    const Nvfp4Block one = quantize_nvfp4_block<Config>(y, factors.nvfp4);
+    return {{one.codes[0], one.codes[1], 0, 0}, one.scale};
+  } else {
+    float v[16];
+    unpack_block<Config::kInput()>(y, v);
+    return quantize_values<Config>(v, factors);
+  }
+}
+
 // Of a normalised block.
 template <class Config, class Row>
 FOURGE_INLINE void quantize_normalised(const Row& row, const UnitFactors<Config>& factors,
                                        const BlockPlaces<Config>& places) {
   QuantizedBlock block = {};
-  if constexpr (Config::kFormat() == QuantizedFormat::nvfp4 && Row::kRounds) {
-    const Nvfp4Block one = quantize_nvfp4_block<Config>(row.h, factors.nvfp4);
-    block = {{one.codes[0], one.codes[1], 0, 0}, one.scale};
+  if constexpr (Row::kRounds) {
+    block = quantize_rounded<Config>(row.h, factors);
   } else {
     float v[16];
     row.values(v);

@@ -48,6 +48,24 @@ FOURGE_INLINE NormPair normalised_pair(NormPair v, uint32 weight, float inverse)
   const NormPair w = weight_pair<Config>(weight);
   return {mul_rn(mul_rn(v.low, inverse), w.low), mul_rn(mul_rn(v.high, inverse), w.high)};
 }
+// The values of a block, and a block of values rounded.
+template <ElementType kType>
+FOURGE_INLINE void unpack_block(const Words8& words, float (&v)[16]) {
+#pragma unroll
+  for (int i = 0; i < 8; ++i) {
+    v[2 * i] = Packed16<kType>::low(words.w[i]);
+    v[2 * i + 1] = Packed16<kType>::high(words.w[i]);
+  }
+}
+template <ElementType kType>
+FOURGE_INLINE Words8 pack_block(const float (&v)[16]) {
+  Words8 words;
+#pragma unroll
+  for (int i = 0; i < 8; ++i) {
+    words.w[i] = pack_pair<kType>(v[2 * i], v[2 * i + 1]);
+  }
+  return words;
+}
 // n, for the sum of a row's squares.
 FOURGE_INLINE float norm_factor(float sum, int cols, float eps) {
   const float mean = mul_rn(sum, rcp_rn_normal(static_cast<float>(cols)));

@@ -161,7 +161,8 @@ TEST_CASE("rmsnorm: rows in registers have just the columns of their threads' bl
                         {"64x8", 64, 8},      {"256x1", 256, 1},    {"320x1", 320, 1},
                         {"448x1", 448, 1},    {"512x1", 512, 1},    {"128x2", 128, 2, 7},
                         {"160x2", 160, 2, 5}, {"224x2", 224, 2, 4}, {"256x2", 256, 2, 3}};
-  CHECK(std::size(forms) + 1 == rmsnorm_quantize_op().axes[8].values.size());
+  // And shared, copied, registers1, of any length.
+  CHECK(std::size(forms) + 3 == rmsnorm_quantize_op().axes[8].values.size());
   for (const Form& form : forms) {
     const std::string axes = std::string("[row=") + form.row + "]";
     const std::string text = "rmsnorm_quantize" + axes + "@sm_90a";
@@ -240,13 +241,101 @@ TEST_CASE(
   CHECK(row(8192, 5120) == "64x5");
   CHECK(row(1, 8192) == "512x1");
   CHECK(row(8192, 8192) == "64x8");
-  for (const std::int64_t cols : {16, 2880, 7152, 7184, 16384}) {
-    CHECK(row(4096, cols) == "shared");
+}
+
+TEST_CASE("rmsnorm: rows of any length in registers while all are there at once, then copied",
+          "[rmsnorm]") {
+  const auto row = [](std::int64_t rows, std::int64_t cols, const char* axes = "",
+                      const char* target = "sm_90a") {
+    const auto spec = KernelSpec::parse(std::string("rmsnorm_quantize[") + axes + "]@" + target);
+    return std::string(rmsnorm_quantize_row(spec, rows, cols, DeviceFacts{132}));
+  };
+  for (const char* axes : {"scale=token", "4over6=mae448", "out=mxfp8", "out=fp8"}) {
+    INFO(axes);
+    CHECK(row(1, 7168, axes) == "registers1");
+    CHECK(row(301, 7168, axes) == "registers1");  // 448 threads each
+    CHECK(row(302, 7168, axes) == "copied");
+    CHECK(row(1, 8192, axes) == "registers1");
+    CHECK(row(1, 8224, axes) == "copied");
+    CHECK(row(1, 32768, axes) == "copied");
+    CHECK(row(1, 32800, axes) == "shared");
+    CHECK(row(302, 7168, axes, "sm_89") == "shared");
+    CHECK(row(301, 7168, axes, "sm_89") == "registers1");
   }
-  for (const char* axes : {"residual=add", "scale=token", "order=unrounded", "4over6=mae448",
-                           "out=mxfp8", "out=fp8"}) {
-    CHECK(row(4096, 7168, axes) == "shared");
+  CHECK(row(704, 2880) == "registers1");
+  CHECK(row(705, 2880) == "copied");
+  CHECK(row(1 << 20, 7152) == "copied");
+  CHECK(row(4096, 16, "order=unrounded") == "registers1");
+  CHECK(row(4096, 7168, "order=unrounded") == "shared");
+  struct Residual {
+    const char* axes;
+    std::int64_t rows;  // as long as they stay in registers
+  };
+  for (const Residual& one :
+       {Residual{"residual=add", 4827}, Residual{"residual=add,4over6=mse448", 1206},
+        Residual{"residual=add,scale=token", 603}}) {
+    INFO(one.axes);
+    CHECK(row(one.rows, 7168, one.axes) == "registers1");
+    CHECK(row(one.rows + 1, 7168, one.axes) != "registers1");
   }
+  CHECK(row(4828, 7168, "residual=add") == "copied");
+  CHECK(row(1207, 7168, "residual=add,4over6=mae448") == "copied");
+  // Long rows with a residual, and FP8 with a scale a token.
+  CHECK(row(131, 16384, "residual=add") == "copied");
+  CHECK(row(132, 16384, "residual=add") == "shared");
+  CHECK(row(8 * 132, 16384, "residual=add") == "copied");
+  CHECK(row(24 * 132 - 1, 7168, "out=fp8,scale=token") == "copied");
+  CHECK(row(24 * 132, 7168, "out=fp8,scale=token") == "shared");
+}
+
+TEST_CASE("rmsnorm: a CTA that has one row of any length", "[rmsnorm]") {
+  Args args = good_args();
+  const auto shape = [&](const std::string& axes, std::int64_t rows, std::int64_t cols) {
+    args.rows = rows;
+    args.cols = cols;
+    args.scale_value = 1.0F / 2688.0F;
+    return launch("rmsnorm_quantize[" + axes + "]@sm_90a", args);
+  };
+  for (const std::int64_t rows : {1, 5000}) {
+    CHECK(shape("row=registers1", rows, 7168).block[0] == 448);
+    CHECK(shape("row=registers1,layout=128x4", rows, 16).block[0] == 32);
+    CHECK(shape("row=registers1", rows, 7168).grid[0] == rows);
+    CHECK(shape("row=registers1", rows, 7168).dynamic_shared_bytes == 0);
+  }
+  CHECK(shape("row=copied", 1, 7168).block[0] == 448);
+  CHECK(shape("row=copied", 265, 7168).block[0] == 128);
+  CHECK(shape("row=copied", 265, 512).block[1] == 1);
+  CHECK(shape("row=copied", 64 * 132, 7168).block[0] == 64);
+  CHECK(shape("row=copied,4over6=mae448", 64 * 132, 7168).block[0] == 64);
+  CHECK(shape("row=copied,scale=token", 64 * 132, 7168).block[0] == 128);
+  CHECK(shape("row=copied", 64 * 132, 8192).block[0] == 128);
+  CHECK(shape("row=copied,residual=add", 48 * 132 - 1, 7168).block[0] == 224);
+  CHECK(shape("row=copied,residual=add", 48 * 132, 7168).block[0] == 128);
+  CHECK(shape("row=copied,residual=add,4over6=mae448", 24 * 132, 7168).block[0] == 128);
+  // Of more blocks than lanes a thread has all of a lane's.
+  for (const char* axes : {"row=copied", "row=copied,residual=add", "row=copied,out=fp8"}) {
+    for (const std::int64_t rows : {1, 300, 5000, 100'000}) {
+      CHECK(512 % shape(axes, rows, 32768).block[0] == 0);
+    }
+  }
+  CHECK(shape("row=copied,layout=8x4", 9, 7168).grid[0] == 16);
+  CHECK(shape("row=copied", 9, 7168).dynamic_shared_bytes == 14336);
+  CHECK(shape("row=copied,residual=add", 9, 7168).dynamic_shared_bytes == 28672);
+  CHECK(rmsnorm_quantize_most_columns(KernelSpec::parse("rmsnorm_quantize[row=copied]@sm_90a")) ==
+        32768);
+  CHECK(rmsnorm_quantize_most_columns(KernelSpec::parse("rmsnorm_quantize[row=64x7]@sm_90a")) ==
+        7168);
+  CHECK(rmsnorm_quantize_most_columns(KernelSpec::parse("rmsnorm_quantize@sm_90a")) == 0);
+  CHECK(refused(
+      "row=copied holds at most 32768, row=shared takes any", [](Args& a) { a.cols = 32784; },
+      "[row=copied]"));
+  CHECK(refused(
+      "row=registers1 holds at most 8192", [](Args& a) { a.cols = 8208; }, "[row=registers1]"));
+  CHECK(refused(
+      "accepted", [](Args& a) { a.cols = 8192; }, "[row=registers1]"));
+  CHECK(mentions(refusal_of_spec("rmsnorm_quantize[row=copied,order=unrounded]@sm_90a"),
+                 "order=rounded"));
+  CHECK(mentions(refusal_of_spec("rmsnorm_quantize[row=copied]@sm_89"), "needs bulk copies"));
 }
 
 TEST_CASE("rmsnorm: the regions are exact", "[rmsnorm]") {

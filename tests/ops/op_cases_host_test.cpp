@@ -51,6 +51,14 @@ void run_variants(const OpCases& cases, const std::vector<KernelSpec>& specs) {
   CHECK(calls >= specs.size());
 }
 
+const OpCases& cases_of(const std::string& op) {
+  const auto& all = all_op_cases();
+  const auto cases =
+      std::find_if(all.begin(), all.end(), [&](const OpCases& one) { return one.op == op; });
+  REQUIRE(cases != all.end());
+  return *cases;
+}
+
 }  // namespace
 
 TEST_CASE("every operation has its calls", "[ops]") {
@@ -71,10 +79,6 @@ TEST_CASE("every operation's calls on the host equal the reference", "[ops]") {
 
 // The sample need not have tpc=1 with tiled scales and without 4over6, which share out blocks in a way of their own.
 TEST_CASE("NVFP4 by tiles of scales: batches, odd shapes, scales a row", "[ops]") {
-  const auto& all = all_op_cases();
-  const auto cases = std::find_if(all.begin(), all.end(),
-                                  [](const OpCases& one) { return one.op == "nvfp4_quantize"; });
-  REQUIRE(cases != all.end());
   std::vector<KernelSpec> specs;
   for (const char* axes :
        {"layout=128x4", "layout=8x4", "layout=128x4,scale=row", "layout=8x4,scale=row_inv",
@@ -82,7 +86,33 @@ TEST_CASE("NVFP4 by tiles of scales: batches, odd shapes, scales a row", "[ops]"
     specs.push_back(
         KernelSpec::parse(std::string("nvfp4_quantize[") + axes + ",tpc=1,4over6=off]@sm_90a"));
   }
-  run_variants(*cases, specs);
+  run_variants(cases_of("nvfp4_quantize"), specs);
+}
+
+// Nor need it have each kind of quantization and of sum with a CTA that is alone with its row.
+TEST_CASE("RMSNorm of rows that are copied or held in registers: residual, 4over6, a scale a row",
+          "[ops]") {
+  std::vector<KernelSpec> specs;
+  for (const char* axes :
+       {"", "4over6=mae448,", "scale=token,", "residual=add,", "out=fp8,", "out=mxfp8,",
+        "out=mxfp8,layout=8x4,residual=add,order=unrounded,", "out=fp8,scale=token,residual=add,",
+        "order=unrounded,", "order=unrounded,residual=add,scale=token,layout=8x4,",
+        "4over6=mse256,scale=token,in=f16,layout=8x4,",
+        "4over6=mae448fast,residual=add,layout=128x4,weight=plus_one,",
+        "scale=token,residual=add,layout=128x4,"}) {
+    specs.push_back(
+        KernelSpec::parse(std::string("rmsnorm_quantize[") + axes + "row=registers1]@sm_90a"));
+  }
+  for (const char* axes :
+       {"", "4over6=mae448,", "scale=token,", "residual=add,", "out=fp8,", "out=mxfp8,",
+        "out=mxfp8,layout=8x4,residual=add,in=f16,", "out=mxfp8,layout=128x4,",
+        "out=fp8,scale=token,residual=add,", "4over6=mse256,scale=token,in=f16,layout=8x4,",
+        "4over6=mae448fast,residual=add,layout=128x4,weight=plus_one,",
+        "scale=token,residual=add,layout=128x4,"}) {
+    specs.push_back(
+        KernelSpec::parse(std::string("rmsnorm_quantize[") + axes + "row=copied]@sm_90a"));
+  }
+  run_variants(cases_of("rmsnorm_quantize"), specs);
 }
 
 TEST_CASE("the published matrix on the host equals the reference", "[matrix]") {

@@ -150,6 +150,20 @@ std::string automatic_tpc(const MatrixShape& shape, int multiprocessors) {
       "tpc={}", moe::swiglu_tokens_per_cta(shape.rows, kBenchTopK, shape.cols, multiprocessors));
 }
 
+std::vector<std::string> rmsnorm_variants() {
+  std::vector<std::string> all = {"out=nvfp4,row=64x7", "out=nvfp4,row=448x1",
+                                  "out=nvfp4,row=224x2", "out=nvfp4,layout=128x4,row=64x7",
+                                  "out=nvfp4,layout=128x4,row=224x2"};
+  for (const char* axes :
+       {"out=nvfp4", "out=nvfp4,layout=128x4", "out=nvfp4,4over6=mae448", "out=nvfp4,scale=token",
+        "out=nvfp4,residual=add", "out=nvfp4,4over6=mae448,residual=add", "out=mxfp8", "out=fp8"}) {
+    for (const char* row : {"shared", "copied", "registers1"}) {
+      all.push_back(fmt::format("{},row={}", axes, row));
+    }
+  }
+  return all;
+}
+
 std::vector<BenchOp> make_table() {
   std::vector<BenchOp> table;
   table.push_back(
@@ -227,10 +241,7 @@ std::vector<BenchOp> make_table() {
                    nullptr,
                    check_moe_route_maps});
   table.push_back({RmsnormQuantizeArgs::kOp,
-                   {"out=nvfp4", "out=nvfp4,row=64x7", "out=nvfp4,row=448x1", "out=nvfp4,row=224x2",
-                    "out=nvfp4,layout=128x4", "out=nvfp4,layout=128x4,row=64x7",
-                    "out=nvfp4,layout=128x4,row=224x2", "out=nvfp4,scale=token",
-                    "out=nvfp4,residual=add", "out=mxfp8", "out=fp8"},
+                   rmsnorm_variants(),
                    fill<RmsnormQuantizeArgs>,
                    {"norm_out", "scale"},
                    kHidden,

@@ -39,6 +39,9 @@
 //
 // Axis row says where a row stays until its sum is known; same bits:
 //   shared     any number of columns
+//   copied     at most 32768 columns, order=rounded: a CTA has one row copied to shared memory; sm_90 and later
+//   registers1 at most 8192 columns: a thread for each block of 16 elements, which stays in registers; for few rows,
+//              and for more of them with a residual
 //   64x7, ...  threads of a row times blocks of 16 elements that each holds in registers: just so many
 //              columns, here 7168. For out=nvfp4 with scale=tensor, 4over6=off, order=rounded and
 //              residual=none. With two blocks a thread (224x2, ...) a CTA takes several rows, and while it
@@ -85,8 +88,10 @@ FOURGE_API std::size_t rmsnorm_quantize_scale_bytes(std::string_view out, std::s
 FOURGE_API std::string_view rmsnorm_quantize_row(const KernelSpec& spec, std::int64_t rows,
                                                  std::int64_t cols, const DeviceFacts& device);
 
-// How many columns a variant is for; 0: any number. Throws Error(invalid_spec) for another operation's.
+// How many columns a variant is for; 0: any number, up to what rmsnorm_quantize_most_columns() says, where 0 is any. Both
+// throw Error(invalid_spec) for another operation's.
 FOURGE_API std::int64_t rmsnorm_quantize_columns(const KernelSpec& spec);
+FOURGE_API std::int64_t rmsnorm_quantize_most_columns(const KernelSpec& spec);
 
 // The definition behind the spec text "rmsnorm_quantize[...]".
 FOURGE_API const OpDefinition& rmsnorm_quantize_op();

@@ -76,7 +76,7 @@ OpCall make_call(const KernelSpec& spec, const Input& input, std::string label) 
 constexpr Shape kSmall[] = {{0, 64}, {1, 32},  {1, 64},   {3, 96},   {129, 64},
                             {9, 80}, {5, 528}, {2, 1040}, {2, 2880}, {1, 7168}};
 // A row of more than 256 units is read in rounds.
-constexpr Shape kLong[] = {{1, 8192}, {2, 8224}, {1, 16896}};
+constexpr Shape kLong[] = {{1, 8192}, {2, 8224}, {1, 16896}, {9, 8736}};
 constexpr Shape kLarge[] = {{1024, 64},   {129, 80},   {2, 128},    {127, 1024},  {127, 1536},
                             {129, 2048},  {128, 2880}, {513, 4096}, {1024, 5120}, {1, 7168},
                             {1000, 7168}, {129, 8192}, {64, 16384}, {33, 32768},  {3, 99968},
@@ -86,11 +86,13 @@ constexpr Shape kLarge[] = {{1024, 64},   {129, 80},   {2, 128},    {127, 1024},
 
 void visit_rmsnorm_quantize_calls(const KernelSpec& spec, CallSize size, const CallSink& sink) {
   const std::int64_t exact_cols = rmsnorm_quantize_columns(spec);
+  const std::int64_t most_cols = rmsnorm_quantize_most_columns(spec);
   const auto type = value_quantizer_of(spec).type;
   const bool adds = spec.get("residual") == "add";
   std::uint64_t seed = 700;
   const auto visit = [&](const Shape& shape, Pattern pattern) {
-    if (spec.get("out") == "mxfp8" && shape.cols % 32 != 0) {
+    if ((spec.get("out") == "mxfp8" && shape.cols % 32 != 0) ||
+        (most_cols != 0 && shape.cols > most_cols)) {
       return;
     }
     ++seed;
