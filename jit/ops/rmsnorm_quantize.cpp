@@ -99,7 +99,7 @@ std::string refusal(const KernelSpec& spec) {
   return {};
 }
 
-int block_threads(const KernelSpec& spec) { return static_cast<int>(row_shape(spec).threads); }
+int block_threads(const KernelSpec& spec) { return static_cast<int>(most_threads(spec)); }
 
 // A copied row's places in 8x4 tiles follow from those of the one before if the rows between are whole tiles.
 std::int64_t whole_tiles(const KernelSpec& spec, std::int64_t ctas) {
@@ -131,7 +131,7 @@ int min_ctas(const KernelSpec& spec) {
     }
     return shape.blocks == 4 && spec.get("layout") != "linear" ? 8 : shape.min_ctas;
   }
-  // 64 registers, but where fewer than 80 would spill.
+  // 64 registers, or 72 (most_threads()), but where fewer than 80 would spill.
   if (holding(spec) != Holding::shared) {
     return spec.target().major() >= 12 && spec.get("4over6") != "off" ? 1 : 2;
   }
@@ -247,7 +247,7 @@ LaunchShape launch_shape(const KernelSpec& spec, const void* pointer, const Devi
   const std::int64_t threads =
       is_exact(spec) ? row_shape(spec).threads
       : few || held == Holding::one_block
-          ? lanes
+          ? (lanes <= most_threads(spec) ? lanes : kMostLanes / 2)
           : std::clamp<std::int64_t>(jit::round_up(lanes / blocks, 32), 32, lanes);
   const bool rows_share =
       held == Holding::shared && threads == 32 && rows >= kRowsPerCta * device.multiprocessors;

@@ -12,10 +12,19 @@
 namespace fourge {
 namespace jit::rmsnorm {
 
+// With 4over6 64 registers, as many as 1024 threads have, suffice on sm_90 only; of 896 threads each has 72.
+std::int64_t most_threads(const KernelSpec& spec) {
+  constexpr std::int64_t kThreadsOf72 = 448;
+  const bool short_of_registers =
+      spec.get("4over6") != "off" && spec.target().major() != 9 &&
+      (holding(spec) == Holding::copied || holding(spec) == Holding::one_block);
+  return short_of_registers ? kThreadsOf72 : row_shape(spec).threads;
+}
+
 std::int64_t most_columns(const KernelSpec& spec) {
   constexpr std::int64_t kMostCopiedColumns = 32768;
   return holding(spec) == Holding::copied      ? kMostCopiedColumns
-         : holding(spec) == Holding::one_block ? kBlock * row_shape(spec).threads
+         : holding(spec) == Holding::one_block ? kBlock * most_threads(spec)
                                                : 0;
 }
 
@@ -57,27 +66,28 @@ std::int64_t many_rows(const KernelSpec& spec, std::int64_t cols) {
 }
 
 // Rows of any length. Held in registers they are done soonest while all of them are there at once, or, with a
-// residual, which is most of what there is to read then, some times as many.
+// residual, which is much of what there is to read then, some times as many.
 std::string_view row_of_any_length(const KernelSpec& spec, std::int64_t rows, std::int64_t cols,
                                    std::int64_t multiprocessors) {
   constexpr std::int64_t kThreadsAtOnce = 1024;  // of a multiprocessor
-  const bool four_over_six = spec.get("4over6") != "off";
+  constexpr std::int64_t kWideRow = 6144;
   const auto legal = [&](std::string_view text) {
     KernelSpec chosen = spec;
     chosen.set("row", text);
     const std::int64_t most = most_columns(chosen);
     return chosen.op().refusal(chosen).empty() && (most == 0 || cols <= most);
   };
-  const std::int64_t times = !adds(spec) ? 1 : per_token(spec) ? 2 : four_over_six ? 4 : 16;
+  const bool plain_residual =
+      adds(spec) && spec.get("out") == "nvfp4" && !per_token(spec) && spec.get("4over6") == "off";
+  const std::int64_t times = !adds(spec) ? 1 : !plain_residual ? 4 : cols <= kWideRow ? 16 : 2;
   const std::int64_t threads = jit::round_up((cols + kBlock - 1) / kBlock, 32);
   if (legal("registers1") && rows * threads <= times * kThreadsAtOnce * multiprocessors) {
     return "registers1";
   }
   // Where threads copy the row themselves they do more while it is on its way.
   const std::int64_t per_multiprocessor = rows / multiprocessors;
-  const bool shared =
-      (adds(spec) && !four_over_six && per_multiprocessor >= 1 && per_multiprocessor < 8) ||
-      (spec.get("out") == "fp8" && per_token(spec) && per_multiprocessor >= 24);
+  const bool shared = (plain_residual && per_multiprocessor >= 1 && per_multiprocessor < 8) ||
+                      (spec.get("out") == "fp8" && per_token(spec) && per_multiprocessor >= 24);
   return !shared && legal("copied") ? "copied" : "shared";
 }
 

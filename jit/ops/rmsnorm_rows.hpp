@@ -91,6 +91,8 @@ inline bool is_copied(const KernelSpec& spec) {
   return holding(spec) == Holding::copied || holding(spec) == Holding::several;
 }
 
+// Of a CTA.
+std::int64_t most_threads(const KernelSpec& spec);
 // 0: any number, or those of the threads' blocks only.
 std::int64_t most_columns(const KernelSpec& spec);
 

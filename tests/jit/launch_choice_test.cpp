@@ -122,9 +122,12 @@ TEST_CASE("the candidates are the variants with the same results that take the c
   CHECK(candidates(per_token, "row", {1, 16400}) == "registers registers2 cluster looped copied");
   CHECK(candidates(per_token, "row", {1, 65552}) == "cluster looped");
   CHECK(candidates(per_token, "row", {1, 131088}) == "looped");
-  CHECK(candidates("rmsnorm_quantize[]", "row", shape) == "shared 64x7 448x1 224x2");
-  CHECK(candidates("rmsnorm_quantize[]", "row", {1, 7184}) == "shared");
-  CHECK(candidates("rmsnorm_quantize[residual=add]", "row", shape) == "shared");
+  CHECK(candidates("rmsnorm_quantize[]", "row", shape) ==
+        "shared copied registers1 64x7 448x1 224x2");
+  CHECK(candidates("rmsnorm_quantize[]", "row", {1, 7184}) == "shared copied registers1");
+  CHECK(candidates("rmsnorm_quantize[residual=add]", "row", shape) == "shared copied registers1");
+  CHECK(candidates("rmsnorm_quantize[]", "row", {1, 8208}) == "shared copied");
+  CHECK(candidates("rmsnorm_quantize[]", "row", {1, 32784}) == "shared");
   const KernelSpec before = KernelSpec::parse("nvfp4_quantize_per_token[row=looped]@sm_89");
   CHECK(launch_candidates(before).size() == 4);  // no clusters
 }

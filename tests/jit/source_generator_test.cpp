@@ -47,10 +47,11 @@ TEST_CASE("no kernel reads memory before it waits for its predecessor", "[source
     const std::string source = fourge::jit::generate(variants.front(), templates());
     const auto kernel = source.find(std::string(op->entry_function) + "(");
     REQUIRE(kernel != std::string::npos);
-    const auto wait = source.find("wait_for_predecessor<Config>()", kernel);
+    // With or without a branch of its own.
+    const auto wait = source.find("wait_for_predecessor<Config", kernel);
     if (wait == std::string::npos) {
       // The kernel calls one that does, and reads nothing itself.
-      REQUIRE(count(source, "wait_for_predecessor<Config>()") > 0);
+      REQUIRE(count(source, "wait_for_predecessor<Config") > 0);
       continue;
     }
     const std::string before = source.substr(kernel, wait - kernel);

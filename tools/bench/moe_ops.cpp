@@ -151,15 +151,17 @@ std::string automatic_tpc(const MatrixShape& shape, int multiprocessors) {
 }
 
 std::vector<std::string> rmsnorm_variants() {
-  std::vector<std::string> all = {"out=nvfp4,row=64x7", "out=nvfp4,row=448x1",
-                                  "out=nvfp4,row=224x2", "out=nvfp4,layout=128x4,row=64x7",
-                                  "out=nvfp4,layout=128x4,row=224x2"};
+  std::vector<std::string> all;
   for (const char* axes :
        {"out=nvfp4", "out=nvfp4,layout=128x4", "out=nvfp4,4over6=mae448", "out=nvfp4,scale=token",
         "out=nvfp4,residual=add", "out=nvfp4,4over6=mae448,residual=add", "out=mxfp8", "out=fp8"}) {
     for (const char* row : {"shared", "copied", "registers1"}) {
       all.push_back(fmt::format("{},row={}", axes, row));
     }
+  }
+  for (const char* axes :
+       {"row=64x7", "row=448x1", "row=224x2", "layout=128x4,row=64x7", "layout=128x4,row=224x2"}) {
+    all.push_back(fmt::format("out=nvfp4,{}", axes));
   }
   return all;
 }

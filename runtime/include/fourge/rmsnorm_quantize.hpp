@@ -40,8 +40,8 @@
 // Axis row says where a row stays until its sum is known; same bits:
 //   shared     any number of columns
 //   copied     at most 32768 columns, order=rounded: a CTA has one row copied to shared memory; sm_90 and later
-//   registers1 at most 8192 columns: a thread for each block of 16 elements, which stays in registers; for few rows,
-//              and for more of them with a residual
+//   registers1 at most 8192 columns (7168 with 4over6 on other targets than sm_90): a thread for each block of 16
+//              elements, which stays in registers; for few rows, and for more of them with a residual
 //   64x7, ...  threads of a row times blocks of 16 elements that each holds in registers: just so many
 //              columns, here 7168. For out=nvfp4 with scale=tensor, 4over6=off, order=rounded and
 //              residual=none. With two blocks a thread (224x2, ...) a CTA takes several rows, and while it
