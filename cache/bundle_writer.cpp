@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <cerrno>
 #include <fourge/error.hpp>
 
 #include "cache/byte_order.hpp"
@@ -29,6 +30,10 @@ std::vector<std::byte> read_entry(FileSystem& files, const std::string& path) {
   return std::move(file.value.bytes);
 }
 
+bool is_gone(FileSystem& files, const std::string& path) {
+  return files.read_file(path, kMaximumEntryBytes).error == ENOENT;
+}
+
 }  // namespace
 
 void BundleWriter::add(const std::string& path) {
@@ -42,6 +47,32 @@ void BundleWriter::add(const std::string& path) {
   const Digest request = Digest::from_hex(parsed.entry->request_hex).value_or(Digest{});
   const Digest full = Digest::from_hex(parsed.entry->key_hex).value_or(Digest{});
   sources_[{request, full}] = {path, bytes.size(), sha256(bytes)};
+}
+
+bool BundleWriter::add_if_there(const std::string& path) {
+  try {
+    add(path);
+    return true;
+  } catch (const Error&) {
+    if (!is_gone(files_, path)) throw;
+    return false;
+  }
+}
+
+std::size_t BundleWriter::refresh() {
+  std::size_t changed = 0;
+  for (auto next = sources_.begin(); next != sources_.end();) {
+    const auto present = next++;
+    const std::string path = present->second.path;
+    const IoResult<FileContents> file = files_.read_file(path, kMaximumEntryBytes);
+    if (file.ok() ? sha256(file.value.bytes) == present->second.digest : file.error != ENOENT) {
+      continue;  // as it was, or write() says what it is
+    }
+    sources_.erase(present);
+    add_if_there(path);
+    ++changed;
+  }
+  return changed;
 }
 
 std::uint64_t BundleWriter::write(const Sink& sink, const PrivateKey* key) const {

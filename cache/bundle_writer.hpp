@@ -26,6 +26,8 @@ class BundleWriter {
   // Verifies the entry in this file. One whose key is already here replaces the other. Throws
   // Error(io) if it is no good entry.
   void add(const std::string& path);
+  // The same; false if there is no such file, as when another process has evicted the entry.
+  bool add_if_there(const std::string& path);
 
   std::size_t size() const noexcept { return sources_.size(); }
 
@@ -33,6 +35,11 @@ class BundleWriter {
   // bytes. Throws Error(io) if an entry has changed since it was added (the pieces so far are no
   // bundle then) and Error(invalid_argument) if there are too many entries.
   std::uint64_t write(const Sink& sink, const PrivateKey* key) const;
+
+  // After a write() that failed since entries were evicted or replaced meanwhile: leaves out those whose files are gone
+  // and takes changed ones as they are now. How many of both; after none another write() would fail, too. Throws
+  // Error(io) if one is no good entry now.
+  std::size_t refresh();
 
  private:
   struct Source {

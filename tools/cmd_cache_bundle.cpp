@@ -69,6 +69,25 @@ bool is_wanted(const std::optional<std::set<std::string>>& wanted, const std::st
   return parsed.record && wanted->contains(parsed.record->spec_text());
 }
 
+// Entries that other processes evict or replace while it is written are left out or taken as they are then. Its length.
+std::uint64_t write_bundle(const std::string& path, cache::BundleWriter& writer,
+                           const cache::PrivateKey* key) {
+  constexpr int kMostTries = 10;
+  for (int tries = 1;; ++tries) {
+    OutputFile output(path);
+    try {
+      const std::uint64_t bytes =
+          writer.write([&](std::span<const std::byte> piece) { output.write(piece); }, key);
+      output.commit();
+      return bytes;
+    } catch (const Error& error) {
+      const bool again =
+          error.kind() == ErrorKind::io && tries < kMostTries && writer.refresh() != 0;
+      if (!again || writer.size() == 0) throw;
+    }
+  }
+}
+
 ExitCode export_bundle(const ExportOptions& options, const CommonOptions& common) {
   const Options library = options_with_cache(common);
   std::optional<cache::PrivateKey> key;
@@ -79,12 +98,13 @@ ExitCode export_bundle(const ExportOptions& options, const CommonOptions& common
   cache::DiskStore store(library.cache_directory, cache::posix_file_system(), trust_of(library));
   cache::BundleWriter writer;
   std::size_t bad = 0;
+  std::size_t gone = 0;
   for (const cache::EntryInfo& entry : store.list()) {
     if (!entry.valid) {
       ++bad;
       library.log(LogLevel::warn, fmt::format("left out: {}", entry.detail));
     } else if (is_wanted(wanted, entry.record)) {
-      writer.add(entry.path);
+      gone += writer.add_if_there(entry.path) ? 0U : 1U;
     }
   }
   if (writer.size() == 0) {
@@ -92,10 +112,13 @@ ExitCode export_bundle(const ExportOptions& options, const CommonOptions& common
                 fmt::format("{} holds no good entry{}; fill it with `fourge prewarm`", store.root(),
                             wanted ? " that was asked for" : ""));
   }
-  OutputFile output(options.output);
-  const std::uint64_t bytes = writer.write(
-      [&](std::span<const std::byte> piece) { output.write(piece); }, key ? &*key : nullptr);
-  output.commit();
+  const std::size_t added = writer.size();
+  const std::uint64_t bytes = write_bundle(options.output, writer, key ? &*key : nullptr);
+  gone += added - writer.size();
+  if (gone != 0) {
+    library.log(LogLevel::warn,
+                fmt::format("{} entries were evicted meanwhile and are not in the bundle", gone));
+  }
   // Whatever the umask is: what others may write is not trusted when it is read.
   std::error_code error;
   std::filesystem::permissions(
@@ -106,7 +129,8 @@ ExitCode export_bundle(const ExportOptions& options, const CommonOptions& common
                 {"entries", writer.size()},
                 {"bytes", bytes},
                 {"signed", key.has_value()},
-                {"bad", bad}});
+                {"bad", bad},
+                {"gone", gone}});
   } else {
     print_text(fmt::format("{}: {} entries, {}{}\n", options.output, writer.size(),
                            bytes_text(bytes), key ? ", signed" : ", not signed"));

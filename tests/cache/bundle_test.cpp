@@ -295,3 +295,38 @@ TEST_CASE("bundle writer: a bad or changed entry is an error") {
   write_all(directory / "a", encode_entry(make_key("a"), make_payload("b")));
   CHECK_THROWS_AS(writer.write([](std::span<const std::byte>) {}, nullptr), Error);
 }
+
+TEST_CASE("bundle writer: entries that were evicted or replaced meanwhile") {
+  const TemporaryDirectory directory;
+  BundleWriter writer;
+  for (const char* name : {"a", "b", "c"}) {
+    write_all(directory / name, encode_entry(make_key(name), make_payload(name)));
+    CHECK(writer.add_if_there(directory / name));
+  }
+  CHECK_FALSE(writer.add_if_there(directory / "none"));
+  write_all(directory / "bad", "no entry");
+  CHECK_THROWS_AS(writer.add_if_there(directory / "bad"), Error);
+  CHECK(writer.refresh() == 0);
+
+  std::filesystem::remove(directory / "b");
+  write_all(directory / "c", encode_entry(make_key("c"), make_payload("d")));
+  MemoryFile file;
+  const auto sink = [&](std::span<const std::byte> bytes) {
+    file.content.append(reinterpret_cast<const char*>(bytes.data()), bytes.size());
+  };
+  CHECK_THROWS_AS(writer.write(sink, nullptr), Error);
+  CHECK(writer.refresh() == 2);
+  CHECK(writer.refresh() == 0);
+  CHECK(writer.size() == 2);
+  file.content.clear();
+  writer.write(sink, nullptr);
+  const auto opened = open_bytes(file);
+  REQUIRE(opened.reader);
+  CHECK(opened.reader->lookup(make_key("a")).entry);
+  CHECK(opened.reader->lookup(make_key("b")).cause == MissCause::absent);
+  CHECK(opened.reader->lookup(make_key("c")).entry);
+
+  write_all(directory / "a", "no entry any more");
+  CHECK_THROWS_AS(writer.write(sink, nullptr), Error);
+  CHECK_THROWS_AS(writer.refresh(), Error);
+}

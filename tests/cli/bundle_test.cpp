@@ -216,6 +216,7 @@ TEST_CASE("cli: an export leaves bad entries out and exits with 1") {
   CHECK(exported.exit_code == 1);
   CHECK(exported.json().at("entries") == 1);
   CHECK(exported.json().at("bad") == 1);
+  CHECK(exported.json().at("gone") == 0);
   CHECK(
       sandbox
           .run({"cache", "import", sandbox.path("a.fourge"), "--cache-dir", sandbox.path("fresh")})
